@@ -1,0 +1,1 @@
+"""Where the daemon remembers what is settled."""

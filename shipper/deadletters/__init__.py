@@ -1,0 +1,1 @@
+"""Where records that could not be shipped are kept with their reason."""

@@ -1,0 +1,1 @@
+"""Answers that a record does not carry itself: geography, owners, names."""

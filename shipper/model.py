@@ -1,0 +1,330 @@
+"""The values that move through the program: splits, records, documents, receipts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from shipper.errors import UnreadableKind
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object:
+    """One object as a listing or a notification named it.
+
+    Attributes:
+        size: bytes as stored (compressed).
+        last_modified: seconds since the epoch.
+    """
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+    last_modified: float
+    version_id: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """`s3://bucket/key`, as the Splunk add-on writes its `source`."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def hash(self) -> int:
+        """What the done-sets remember of the object: 64 bits (signed, as SQLite stores them) of key, etag and size."""
+        return hash64(self.key, self.etag, str(self.size))
+
+
+@dataclass(frozen=True, slots=True)
+class S3Split:
+    """A group of S3 objects that is shipped and settled as one.
+
+    Attributes:
+        id: depends on the objects alone, so that shipping again writes to the same places.
+        source: the source's name in the configuration.
+        scope: the part of the source whose cursor this split belongs to (bucket and key layout prefix).
+        logs: the log type, a key of `build.LOG_TYPES`.
+    """
+
+    id: str
+    source: str
+    scope: str
+    logs: str
+    objects: tuple[S3Object, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes as stored, for the limit of what is in flight."""
+        return sum(o.size for o in self.objects)
+
+    @property
+    def oldest(self) -> float:
+        """When the oldest of the split's data became visible, in seconds since the epoch."""
+        return min((o.last_modified for o in self.objects), default=0.0)
+
+
+Split = S3Split
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a payload came from: goes into documents, HEC's `source` and dead letters.
+
+    Attributes:
+        uri: `s3://bucket/key`, or a path for a local file.
+        account, region: from the key's layout, "" where it does not say.
+    """
+
+    uri: str
+    bucket: str = ""
+    key: str = ""
+    account: str = ""
+    region: str = ""
+
+
+@dataclass(slots=True)
+class Payload:
+    """One object's bytes on their way in, as stored (maybe compressed).
+
+    Attributes:
+        chunks: the bytes in order, in pieces of any size. Iterating may block and may raise RetryableError.
+        size: bytes as stored, None where unknown.
+    """
+
+    origin: Origin
+    chunks: Iterator[bytes]
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Bounds that untrusted input cannot exceed, in decompressed bytes.
+
+    Attributes:
+        object_bytes: a larger object is a dead letter.
+        record_bytes: a larger record is a dead letter.
+    """
+
+    object_bytes: int = 536_870_912
+    record_bytes: int = 1_048_576
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One log record as AWS wrote it.
+
+    Attributes:
+        raw: the record's own bytes, unchanged, without a line end.
+        position: 0-based index in a CloudTrail object, 1-based line number in a line format.
+        layout: what the format learned from the payload and every record shares (a flow log's field names).
+    """
+
+    raw: bytes
+    position: int
+    layout: Any = None
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A record that a format could not take apart; its neighbours go on.
+
+    Attributes:
+        raw: the bytes as far as they are known (cut to a bound), for the dead letter.
+        reason: what is wrong, in words.
+    """
+
+    raw: bytes
+    position: int
+    reason: str
+
+
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """One record, ready for one kind of sink.
+
+    Attributes:
+        id: a function of the input alone, the same however often the record is read (`document_id`).
+        index: the data stream (`logs-aws.cloudtrail-default`) for ECS, the Splunk index ("" for the default) for HEC.
+        time_ms: the event's own time, milliseconds since the epoch.
+        body: one line of JSON without a line end: the ECS document, or the complete HEC envelope.
+        record, origin: where it came from, for dead letters.
+    """
+
+    id: str
+    index: str
+    time_ms: int
+    body: bytes
+    record: Record
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A document that a server refused for good.
+
+    Attributes:
+        position: index in the batch that was sent. Position, never the id, says which document an answer is for.
+        reason: the error's type, as the server names it.
+        answer: the server's own words.
+    """
+
+    position: int
+    reason: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What one attempt to send a batch achieved; every document of the batch is in exactly one of the parts.
+
+    Attributes:
+        delivered: how many were newly stored.
+        present: how many were there already (409 for our own id).
+        rejected: those refused for good.
+        retry: positions of those to be sent again, in order.
+        retry_reason: why, in the server's words.
+        retry_after: seconds that the server asked for.
+        too_large: the request was refused for its size and nothing of it was stored: `retry` names all of it.
+        paused: the retries need a person (see RetryableError.paused).
+    """
+
+    delivered: int
+    present: int = 0
+    rejected: tuple[Rejection, ...] = ()
+    retry: tuple[int, ...] = ()
+    retry_reason: str = ""
+    retry_after: float | None = None
+    too_large: bool = False
+    paused: bool = False
+
+
+@dataclass(slots=True)
+class Tally:
+    """How one sink's share of a split ended, in records. Mutable while the split is on its way."""
+
+    delivered: int = 0
+    present: int = 0
+    filtered: int = 0
+    dead_lettered: int = 0
+    bytes_out: int = 0
+
+    @property
+    def accounted(self) -> int:
+        """Records whose end is known; equals the records read, or the split is not done."""
+        return self.delivered + self.present + self.filtered + self.dead_lettered
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An object of a split that could not be opened; the source offers it again later."""
+
+    object: S3Object
+    kind: UnreadableKind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """An object that waits for another attempt.
+
+    Attributes:
+        attempts: how many have failed.
+        next_at: seconds since the epoch.
+    """
+
+    object: S3Object
+    scope: str
+    logs: str
+    kind: UnreadableKind
+    reason: str
+    attempts: int
+    next_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The account of one shipped split, kept as the delivery ledger.
+
+    Attributes:
+        read: records found in the split, the undecodable ones included.
+        bytes_in: bytes as stored.
+        sinks: by sink name.
+        newest_ms: time of the newest event, None where there was none.
+        unread: objects left out; they are not settled.
+    """
+
+    split_id: str
+    source: str
+    read: int
+    bytes_in: int
+    sinks: Mapping[str, Tally]
+    newest_ms: int | None = None
+    unread: tuple[Unread, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def unaccounted(self) -> int:
+        """Records without a known end, over all sinks: 0, or the split is not done."""
+        return sum(abs(self.read - tally.accounted) for tally in self.sinks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record, document or object that could not be shipped.
+
+    Attributes:
+        sink: the sink that refused it; "" where it never got as far (undecodable: dead for every sink).
+        position: as in Record; None where the whole object is meant.
+        reason: a short kind, such as `document_parsing_exception` or `not_json`.
+        answer: the server's or the decoder's own words.
+        payload: the record's own bytes; empty for a whole object, which can be fetched again by its origin.
+    """
+
+    source: str
+    sink: str
+    split_id: str
+    logs: str
+    origin: Origin
+    position: int | None
+    reason: str
+    answer: str
+    payload: bytes = b""
+    document_id: str = ""
+    time: float = field(default=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that `shipper check` found.
+
+    Attributes:
+        where: the part of the configuration, such as `sinks.siem`.
+        what: what is wrong, with the server's own words.
+        hint: what to do about it.
+        serious: false for a remark that does not stop the daemon.
+    """
+
+    where: str
+    what: str
+    hint: str
+    serious: bool = True
+
+
+def hash64(*parts: str) -> int:
+    """A 64-bit hash of some strings, signed as SQLite stores integers; parts cannot run into one another."""
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def document_id(time_ms: int, *parts: str) -> str:
+    """A document's id: 24 characters, ordered by time so that Elasticsearch finds its segment fast.
+
+    Args:
+        time_ms: the event's own time, milliseconds since the epoch.
+        parts: what makes the event itself, such as account and eventID.
+    """
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    stamp = min(max(time_ms, 0), 0xFFFFFFFFFFFF).to_bytes(6, "big")
+    return base64.urlsafe_b64encode(stamp + digest).decode("ascii")

@@ -1,0 +1,298 @@
+"""The contracts between the parts: who calls, from how many threads, what may block, what is raised."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from shipper.errors import RetryableError, Stopped
+from shipper.model import (
+    DeadLetter,
+    Document,
+    Origin,
+    Payload,
+    Problem,
+    Receipt,
+    Record,
+    Rejected,
+    Retry,
+    S3Object,
+    S3Split,
+    SendResult,
+    Split,
+)
+
+SchemaName = Literal["ecs", "splunk"]
+
+
+class Stop:
+    """The way every wait hears that the process shall end.
+
+    Two steps: `request()` ends the reading of new splits, `expire()` (the grace time is over) ends every wait.
+    Safe to use from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._requested = threading.Event()
+        self._expired = threading.Event()
+
+    def request(self) -> None:
+        """Take no new work; what is on its way may finish."""
+        self._requested.set()
+
+    def expire(self) -> None:
+        """End now: every wait raises Stopped."""
+        self._requested.set()
+        self._expired.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether new work should be refused."""
+        return self._requested.is_set()
+
+    @property
+    def expired(self) -> bool:
+        """Whether work on its way should be given up."""
+        return self._expired.is_set()
+
+    def rest(self, seconds: float) -> bool:
+        """Wait between two looks for new work; return true at once when a stop is requested."""
+        return self._requested.wait(max(seconds, 0.0))
+
+    def wait(self, seconds: float) -> None:
+        """Wait within work on its way, such as before a retry.
+
+        Raises:
+            Stopped: when the grace time is over.
+        """
+        if self._expired.wait(max(seconds, 0.0)):
+            msg = "the grace time is over"
+            raise Stopped(msg)
+
+
+class Source(Protocol):
+    """Finds splits and remembers which are settled. All methods are called from the source's own thread."""
+
+    name: str
+
+    def splits(self) -> Iterator[Split]:
+        """Yield all that is due now, oldest first, each pinned in the checkpoint store before it is yielded.
+
+        Pinned means: after a crash the same split, of the same objects, is yielded first. May block on the network.
+        A split in flight is not yielded twice.
+
+        Raises:
+            RetryableError: the listing failed; what was yielded so far stands.
+        """
+        ...
+
+    def settle(self, split: Split, receipt: Receipt) -> None:
+        """Commit: the split is done, its receipt is kept. Objects in `receipt.unread` are scheduled for a retry."""
+        ...
+
+    def release(self, split: Split, error: RetryableError) -> None:
+        """The split was not delivered: it stays pinned, and `splits` yields it again after a wait."""
+        ...
+
+    def idle_seconds(self) -> float:
+        """How long until the next look is worth it; at most 60."""
+        ...
+
+    def complete(self) -> bool:
+        """Whether all that was found up to now is settled, with no retry outstanding (`--once` asks)."""
+        ...
+
+    def problems(self) -> Iterable[Problem]:
+        """Try credentials and permissions with harmless calls (`shipper check`). May block; raises nothing."""
+        ...
+
+
+class Reader(Protocol):
+    """Opens a split's data on a worker. Holds no state that must survive; called from many threads."""
+
+    def open(self, split: Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
+        """Yield the split's payloads in order; each must be read to its end before the next is asked for.
+
+        An object that cannot be opened is yielded as (object, UnreadableError). May fetch ahead.
+
+        Raises:
+            RetryableError: the connection failed; the whole split is tried again later.
+        """
+        ...
+
+
+class Format(Protocol):
+    """Takes a payload apart. Stateless; called from many threads."""
+
+    def records(self, payload: Payload) -> Iterator[Record | Rejected]:
+        """Yield the payload's records in order, streaming: memory is bounded whatever the payload's size.
+
+        Raises:
+            BadInputError: the rest of the payload is unreadable (truncated, not the format, over a limit); what was
+                yielded before stands.
+            RetryableError: from the payload's own chunks.
+        """
+        ...
+
+
+Encoder = Callable[[Record], Document | None]
+
+
+class Schema(Protocol):
+    """Turns records of one log type into documents for one kind of sink. Called from many threads."""
+
+    def encoder(self, origin: Origin) -> Encoder:
+        """Return a function for the records of one payload: Record → Document, or None where it is filtered out.
+
+        The function raises BadInputError for a record that cannot be a document.
+        """
+        ...
+
+
+class GeoLookup(Protocol):
+    """Geography and network owner of an address."""
+
+    def __call__(self, address: str) -> Mapping[str, Any] | None:
+        """Return ECS's `{"geo": {…}, "as": {…}}` (either may be absent), shared: never change it.
+
+        None where nothing is known, or where `address` is no IP address. Never blocks, never raises.
+        """
+        ...
+
+
+class Delivery(Protocol):
+    """One split on its way into one sink. Used by one thread."""
+
+    def send(self, documents: Sequence[Document]) -> SendResult:
+        """Send one batch, one attempt. `documents` keeps within the sink's limits. Blocks on the network.
+
+        Raises:
+            RetryableError: nothing is known of the batch (timeout, reset, unparsable answer, busy server, refused
+                credentials): all of it is sent again under the same ids.
+            FatalError: no later attempt can work.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Return when everything that was sent is durable in the sink (fsync and rename, acknowledgements).
+
+        Raises:
+            RetryableError: it is not; the whole split is shipped again.
+        """
+        ...
+
+    def abandon(self) -> None:
+        """The split failed: drop what is not durable. Raises nothing."""
+        ...
+
+
+class Sink(Protocol):
+    """A server or folder that documents go to. `open` is called from many threads."""
+
+    name: str
+    schema: SchemaName
+    batch_bytes: int
+    """Most bytes of document bodies in one batch, uncompressed; a single larger document is sent alone."""
+    batch_documents: int
+
+    def prepare(self) -> None:
+        """Once, before the first split: install templates where allowed, clean up after a crash. May block.
+
+        Raises:
+            RetryableError: the server is not reachable yet.
+            ConfigError: it cannot work as configured.
+        """
+        ...
+
+    def open(self, split: Split) -> Delivery:
+        """Begin a split's delivery; never blocks."""
+        ...
+
+    def problems(self) -> Iterable[Problem]:
+        """Try the sink with harmless calls (`shipper check`). May block; raises nothing."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections. Called once, after all deliveries ended."""
+        ...
+
+
+class CheckpointStore(Protocol):
+    """What must survive a crash. One process at a time; every method is one transaction, durable when it returns.
+
+    A *scope* is a part of a source with a cursor of its own; a *bucket of time* (`day`) holds the hashes of what is
+    done and is closed, keeping only count and xor, when nothing more can come.
+    """
+
+    def cursor(self, source: str, scope: str) -> dict[str, float]:
+        """Named numbers (times in seconds since the epoch) of one scope; empty at first."""
+        ...
+
+    def set_cursor(self, source: str, scope: str, **values: float) -> None:
+        """Store named numbers of one scope."""
+        ...
+
+    def scopes(self, source: str) -> list[str]:
+        """All scopes the source has state for."""
+        ...
+
+    def pin(self, splits: Sequence[S3Split]) -> None:
+        """Remember splits before they are shipped, so that after a crash they are shipped again as they were."""
+        ...
+
+    def pinned(self, source: str) -> list[S3Split]:
+        """Splits pinned and not settled, oldest first."""
+        ...
+
+    def done(self, source: str, scope: str, day: int) -> set[int]:
+        """Hashes of what is settled in a day (days since the epoch)."""
+        ...
+
+    def settle(
+        self, split: S3Split, receipt: Receipt, done: Sequence[tuple[int, int]], retries: Sequence[Retry]
+    ) -> None:
+        """One transaction: unpin the split, keep its receipt, add (day, hash) pairs, replace retry entries.
+
+        Retry entries of objects in the split that are not in `retries` are removed.
+        """
+        ...
+
+    def retries(self, source: str) -> list[Retry]:
+        """Objects waiting for another attempt."""
+        ...
+
+    def close_day(self, source: str, scope: str, day: int) -> None:
+        """Replace a day's hashes by their count and xor."""
+        ...
+
+    def close(self) -> None:
+        """Release the store and its lock."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Keeps what could not be shipped. Called from many threads."""
+
+    def put(self, letters: Sequence[DeadLetter]) -> None:
+        """Store durably before returning. The same letter again (source, sink, origin, position) replaces itself.
+
+        Raises:
+            RetryableError: the store is full or the disk fails: nothing may be settled until it works again.
+        """
+        ...
+
+    def count(self) -> int:
+        """How many letters are kept."""
+        ...
+
+    def close(self) -> None:
+        """Release the store."""
+        ...
+
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+wall_clock: Clock = time.time

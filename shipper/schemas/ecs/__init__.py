@@ -1,0 +1,1 @@
+"""AWS records as Elastic Common Schema documents, as Elastic's AWS integration lays them out."""

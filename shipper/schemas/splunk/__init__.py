@@ -1,0 +1,1 @@
+"""AWS records as Splunk HEC envelopes, as the Splunk Add-on for AWS expects them."""

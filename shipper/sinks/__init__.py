@@ -1,0 +1,1 @@
+"""Where documents are delivered: one file per kind of server."""
