@@ -1,0 +1,99 @@
+"""Every metric's name, in one typed place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from shipper import __version__
+from shipper.model import Receipt
+
+_SEND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The process's metrics. Safe to use from any thread.
+
+    Args:
+        registry: where they are registered; one of its own for each test.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._clock = clock
+        by_source, by_both, by_sink = ["source"], ["source", "sink"], ["sink"]
+        counter, gauge = self._counter, self._gauge
+        self.events_read = counter("shipper_events_read", "Records read from a source.", by_source)
+        self.bytes_read = counter("shipper_read_bytes", "Bytes read from a source, as stored.", by_source)
+        self.events_delivered = counter("shipper_events_delivered", "Records newly stored by a sink.", by_both)
+        self.events_present = counter("shipper_events_present", "Records that a sink had already.", by_both)
+        self.events_filtered = counter("shipper_events_filtered", "Records dropped by a filter.", by_both)
+        self.events_dead_lettered = counter(
+            "shipper_events_dead_lettered", "Records kept as dead letters instead of being delivered.", by_both
+        )
+        self.bytes_delivered = counter("shipper_delivered_bytes", "Bytes of documents sent, uncompressed.", by_both)
+        self.objects_filtered = counter(
+            "shipper_objects_filtered", "Objects left out for what they are.", ["source", "reason"]
+        )
+        self.objects_unread = counter("shipper_objects_unread", "Objects that could not be opened.", ["source", "kind"])
+        self.splits_settled = counter("shipper_splits_settled", "Splits delivered and committed.", by_source)
+        self.splits_released = counter("shipper_splits_released", "Splits to be shipped again.", by_source)
+        self.source_errors = counter("shipper_source_errors", "Failed looks for new data.", by_source)
+        self.retries = counter("shipper_send_retries", "Batches sent again.", by_sink)
+        self.failure_store = counter(
+            "shipper_failure_store_documents", "Documents that Elasticsearch put into a failure store.", by_sink
+        )
+        self.send_seconds = Histogram(
+            "shipper_send_seconds",
+            "Time that one attempt to send a batch took.",
+            by_sink,
+            buckets=_SEND_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight_splits = gauge("shipper_in_flight_splits", "Splits on their way.", by_source)
+        self.in_flight_bytes = gauge("shipper_in_flight_bytes", "Estimated memory of the splits on their way.")
+        self.unaccounted = gauge("shipper_unaccounted_events", "Records without a known end; always 0.", by_source)
+        self.dead_letters = gauge("shipper_dead_letters", "Dead letters kept.")
+        self.sink_paused = gauge("shipper_sink_paused", "1 while a sink waits for a person to act.", by_sink)
+        self.sink_failing = gauge("shipper_sink_failing", "1 while the last attempt to send failed.", by_sink)
+        self.newest_event = gauge(
+            "shipper_newest_event_timestamp_seconds", "Time of the newest event delivered everywhere.", by_source
+        )
+        self.lag = gauge("shipper_lag_seconds", "Now minus the newest event delivered everywhere.", by_source)
+        self.oldest_unsettled = gauge(
+            "shipper_oldest_unsettled_seconds", "Age of the oldest split on its way; 0 where there is none.", by_source
+        )
+        Info("shipper_build", "Version of the running program.", registry=self.registry).info({"version": __version__})
+        self._newest: dict[str, float] = {}
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
+        return Gauge(name, text, labels or [], registry=self.registry)
+
+    def settled(self, receipt: Receipt) -> None:
+        """Add a settled split's account to the counters."""
+        source = receipt.source
+        self.splits_settled.labels(source).inc()
+        self.events_read.labels(source).inc(receipt.read)
+        self.bytes_read.labels(source).inc(receipt.bytes_in)
+        for sink, tally in receipt.sinks.items():
+            self.events_delivered.labels(source, sink).inc(tally.delivered)
+            self.events_present.labels(source, sink).inc(tally.present)
+            self.events_filtered.labels(source, sink).inc(tally.filtered)
+            self.events_dead_lettered.labels(source, sink).inc(tally.dead_lettered)
+            self.bytes_delivered.labels(source, sink).inc(tally.bytes_out)
+        for unread in receipt.unread:
+            self.objects_unread.labels(source, unread.kind).inc()
+        if receipt.newest_ms is not None:
+            self._saw_event(source, receipt.newest_ms / 1000)
+
+    def _saw_event(self, source: str, seconds: float) -> None:
+        if seconds > self._newest.get(source, 0.0):
+            self._newest[source] = seconds
+            self.newest_event.labels(source).set(seconds)
+            self.lag.labels(source).set_function(lambda: max(0.0, self._clock() - self._newest[source]))

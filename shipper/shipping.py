@@ -1,0 +1,242 @@
+"""The whole way of the data on one screen: read a split, take it apart, make documents, deliver, account."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from shipper.delivery import Backoff, Outlet, Patience, keep
+from shipper.errors import BadInputError, RetryableError, UnreadableError
+from shipper.metrics import Metrics
+from shipper.model import DeadLetter, Document, Origin, Payload, Receipt, Record, Rejected, S3Object, Split, Unread
+from shipper.ports import DeadLetters, Encoder, Format, Reader, Schema, Sink, Stop
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Sinks that take the same documents, so that each record is encoded once for all of them.
+
+    Attributes:
+        schemas: by log type.
+    """
+
+    schemas: Mapping[str, Schema]
+    sinks: tuple[Sink, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one source's data goes: how it is read, and which lanes it takes."""
+
+    reader: Reader
+    lanes: tuple[Lane, ...]
+
+
+class Shipper:
+    """Ships splits; knows nothing of checkpoints. `ship` is called from many threads at once.
+
+    Args:
+        formats: by log type.
+        routes: by source name.
+        patience: how long a sink's failures are borne.
+    """
+
+    def __init__(
+        self,
+        *,
+        formats: Mapping[str, Format],
+        routes: Mapping[str, Route],
+        dead_letters: DeadLetters,
+        metrics: Metrics,
+        stop: Stop,
+        patience: Patience,
+    ) -> None:
+        self._formats = formats
+        self._routes = routes
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._stop = stop
+        self._patience = patience
+
+    def ship(self, split: Split) -> Receipt:
+        """Ship one split to all of its source's sinks and return the account.
+
+        Raises:
+            RetryableError: the split is not done and is shipped again later, under the same document ids.
+            FatalError, Stopped: the process ends; the split is shipped again after the restart.
+        """
+        started = time.monotonic()
+        route = self._routes[split.source]
+        strands = [_Strand(lane, split, self._outlet) for lane in route.lanes]
+        journey = _Journey(split, strands, self._formats[split.logs], self._bury)
+        try:
+            for payload in route.reader.open(split):
+                if isinstance(payload, Payload):
+                    journey.carry(payload)
+                else:
+                    journey.leave_out(*payload)
+            for strand in strands:
+                strand.flush()
+            for strand in strands:
+                strand.finish()
+        except BaseException:
+            for strand in strands:
+                strand.abandon()
+            raise
+        receipt = journey.receipt(time.monotonic() - started)
+        if receipt.unaccounted:
+            self._metrics.unaccounted.labels(split.source).set(receipt.unaccounted)
+            raise AssertionError(f"{receipt.unaccounted} records of split {split.id} have no known end: {receipt}")
+        return receipt
+
+    def _outlet(self, sink: Sink, split: Split) -> Outlet:
+        return Outlet(
+            sink.name,
+            sink.open(split),
+            split,
+            dead_letters=self._dead_letters,
+            metrics=self._metrics,
+            stop=self._stop,
+            patience=self._patience,
+        )
+
+    def _bury(self, letters: Sequence[DeadLetter]) -> None:
+        keep(self._dead_letters, letters, Backoff(self._patience, self._stop))
+
+
+class _Strand:
+    """One lane of one split: gathers documents into batches that suit the lane's sinks."""
+
+    def __init__(self, lane: Lane, split: Split, outlet: Callable[[Sink, Split], Outlet]) -> None:
+        self.schema = lane.schemas[split.logs]
+        self.newest_ms: int | None = None
+        self.outlets = [outlet(sink, split) for sink in lane.sinks]
+        self._batch: list[Document] = []
+        self._batch_bytes = 0
+        self._limit_bytes = min(sink.batch_bytes for sink in lane.sinks)
+        self._limit_documents = min(sink.batch_documents for sink in lane.sinks)
+
+    def add(self, document: Document) -> None:
+        size = len(document.body)
+        if self._batch and self._batch_bytes + size > self._limit_bytes:
+            self.flush()
+        self._batch.append(document)
+        self._batch_bytes += size
+        if len(self._batch) >= self._limit_documents:
+            self.flush()
+
+    def filtered(self) -> None:
+        for outlet in self.outlets:
+            outlet.tally.filtered += 1
+
+    def dead(self) -> None:
+        for outlet in self.outlets:
+            outlet.tally.dead_lettered += 1
+
+    def flush(self) -> None:
+        if not self._batch:
+            return
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        for outlet in self.outlets:
+            outlet.send(batch)
+        newest = max(document.time_ms for document in batch)
+        self.newest_ms = newest if self.newest_ms is None else max(newest, self.newest_ms)
+
+    def finish(self) -> None:
+        for outlet in self.outlets:
+            outlet.finish()
+
+    def abandon(self) -> None:
+        for outlet in self.outlets:
+            outlet.abandon()
+
+
+class _Journey:
+    """What happened on the way of one split."""
+
+    def __init__(
+        self, split: Split, strands: Sequence[_Strand], format_: Format, bury: Callable[[Sequence[DeadLetter]], None]
+    ) -> None:
+        self._split = split
+        self._strands = strands
+        self._format = format_
+        self._bury = bury
+        self._read = 0
+        self._unread: list[Unread] = []
+
+    def carry(self, payload: Payload) -> None:
+        """Ship one payload's records; what cannot be a document becomes a dead letter and its neighbours go on."""
+        origin = payload.origin
+        lanes = [(strand, strand.schema.encoder(origin)) for strand in self._strands]
+        try:
+            for record in self._format.records(payload):
+                self._read += 1
+                if isinstance(record, Rejected):
+                    self._dead(origin, record.position, "undecodable", record.reason, raw=record.raw)
+                    for strand in self._strands:
+                        strand.dead()
+                    continue
+                for strand, encode in lanes:
+                    self._encode(strand, encode, record, origin)
+        except BadInputError as error:
+            # The object as a whole counts as one record that was read and found dead.
+            self._read += 1
+            self._dead(origin, None, "unreadable_object", str(error))
+            for strand in self._strands:
+                strand.dead()
+
+    def _encode(self, strand: _Strand, encode: Encoder, record: Record, origin: Origin) -> None:
+        try:
+            document = encode(record)
+        except BadInputError as error:
+            for outlet in strand.outlets:
+                self._dead(origin, record.position, "unmappable", str(error), raw=record.raw, sink=outlet.sink)
+            strand.dead()
+            return
+        if document is None:
+            strand.filtered()
+        else:
+            strand.add(document)
+
+    def leave_out(self, unopened: S3Object, error: Exception) -> None:
+        """Note an object that cannot be opened now; the source offers it again."""
+        if not isinstance(error, UnreadableError):
+            raise RetryableError(str(error)) from error
+        self._unread.append(Unread(unopened, error.kind, str(error)))
+        log.warning("object left out for now", source=self._split.source, object=unopened.uri, why=str(error))
+
+    def _dead(
+        self, origin: Origin, position: int | None, reason: str, answer: str, *, raw: bytes = b"", sink: str = ""
+    ) -> None:
+        letter = DeadLetter(
+            source=self._split.source,
+            sink=sink,
+            split_id=self._split.id,
+            logs=self._split.logs,
+            origin=origin,
+            position=position,
+            reason=reason,
+            answer=answer,
+            payload=raw,
+            time=time.time(),
+        )
+        self._bury([letter])
+
+    def receipt(self, seconds: float) -> Receipt:
+        """The split's account."""
+        newest = [strand.newest_ms for strand in self._strands if strand.newest_ms is not None]
+        return Receipt(
+            split_id=self._split.id,
+            source=self._split.source,
+            read=self._read,
+            bytes_in=self._split.size_bytes - sum(u.object.size for u in self._unread),
+            sinks={outlet.sink: outlet.tally for strand in self._strands for outlet in strand.outlets},
+            newest_ms=max(newest, default=None),
+            unread=tuple(self._unread),
+            seconds=seconds,
+        )
