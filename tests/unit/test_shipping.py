@@ -1,0 +1,101 @@
+"""What `ship` guarantees: every record of a split has one known end for each sink."""
+
+from __future__ import annotations
+
+import pytest
+
+from shipper.delivery import Patience
+from shipper.errors import RetryableError, UnreadableError
+from shipper.metrics import Metrics
+from shipper.shipping import Lane, Route, Shipper
+from tests.fakes.pipeline import (
+    HastyStop,
+    LinesFormat,
+    LinesReader,
+    LinesSchema,
+    MemoryDeadLetters,
+    MemorySink,
+    lines_split,
+)
+
+
+class Bench:
+    """A shipper over fakes with two sinks in one lane and a third in another."""
+
+    def __init__(self, contents: dict[str, bytes | Exception], batch_documents: int = 1000) -> None:
+        self.sinks = [MemorySink(name, batch_documents=batch_documents) for name in ("a", "b", "c")]
+        self.letters = MemoryDeadLetters()
+        lanes = (
+            Lane({"lines": LinesSchema()}, tuple(self.sinks[:2])),
+            Lane({"lines": LinesSchema()}, tuple(self.sinks[2:])),
+        )
+        self.shipper = Shipper(
+            formats={"lines": LinesFormat()},
+            routes={"lines": Route(LinesReader(contents), lanes)},
+            dead_letters=self.letters,
+            metrics=Metrics(),
+            stop=HastyStop(),
+            patience=Patience(0.0),
+        )
+
+
+def test_every_record_is_accounted_for_in_every_sink():
+    """Records read are delivered, present, filtered or dead-lettered, whatever they are."""
+    bench = Bench({"one": b"good\n!undecodable\n?unmappable\n-filtered\nalso good"})
+    receipt = bench.shipper.ship(lines_split("one"))
+    assert receipt.read == 5
+    assert receipt.unaccounted == 0
+    for sink in "abc":
+        tally = receipt.sinks[sink]
+        assert (tally.delivered, tally.filtered, tally.dead_lettered) == (2, 1, 2)
+    assert receipt.newest_ms == 5
+
+
+def test_an_undecodable_record_is_one_letter_and_an_unmappable_one_a_letter_for_each_sink():
+    """What no sink could take is kept once; what one schema refuses is kept for its sinks."""
+    bench = Bench({"one": b"!undecodable\n?unmappable"})
+    bench.shipper.ship(lines_split("one"))
+    assert sorted((x.reason, x.sink) for x in bench.letters.letters) == [
+        ("undecodable", ""),
+        ("unmappable", "a"),
+        ("unmappable", "b"),
+        ("unmappable", "c"),
+    ]
+
+
+def test_an_object_unreadable_in_its_midst_keeps_what_came_before_and_its_neighbours():
+    """The object is a dead letter as a whole; the records before it and the next object are delivered."""
+    bench = Bench({"bad": b"before\n#\nafter", "good": b"fine"})
+    receipt = bench.shipper.ship(lines_split("bad", "good"))
+    assert receipt.sinks["a"].delivered == 2
+    assert receipt.unaccounted == 0
+    (letter,) = bench.letters.letters
+    assert (letter.position, letter.reason, letter.origin.key) == (None, "unreadable_object", "bad")
+
+
+def test_an_object_that_cannot_be_opened_is_left_out_and_named():
+    """The rest of the split is settled without it."""
+    bench = Bench({"gone": UnreadableError("NoSuchKey", "missing"), "good": b"fine"})
+    receipt = bench.shipper.ship(lines_split("gone", "good"))
+    assert [(u.object.key, u.kind) for u in receipt.unread] == [("gone", "missing")]
+    assert receipt.read == 1
+
+
+def test_a_failing_sink_gives_the_whole_split_back():
+    """Nothing is settled, every delivery is abandoned, and shipping again finds what had arrived."""
+    bench = Bench({"one": b"x\ny"})
+    bench.sinks[1].script = [RetryableError("down")]
+    with pytest.raises(RetryableError, match="down"):
+        bench.shipper.ship(lines_split("one"))
+    assert [sink.abandoned for sink in bench.sinks] == [["one"]] * 3
+    receipt = bench.shipper.ship(lines_split("one"))
+    assert receipt.sinks["a"].present == 2
+    assert receipt.sinks["b"].delivered == 2
+    assert receipt.unaccounted == 0
+
+
+def test_batches_keep_within_the_smallest_limit_of_the_lane():
+    """A lane's batches suit all of its sinks."""
+    bench = Bench({"one": b"\n".join(b"%d" % n for n in range(10))}, batch_documents=4)
+    bench.shipper.ship(lines_split("one"))
+    assert [len(batch) for batch in bench.sinks[0].batches] == [4, 4, 2]
