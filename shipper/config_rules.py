@@ -1,0 +1,115 @@
+"""Agreement between keys: what no single value shows. Works on the data as read, so it speaks beside other mistakes."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
+
+from shipper.config_places import Place
+from shipper.config_values import loopback, split_url
+
+Found = Iterator[tuple[Place, str]]
+_TRUE = {"true", "yes", "on", "1", "t", "y"}
+
+
+def disagreements(data: dict[str, Any]) -> Found:
+    """Yield (place, text) for each pair of keys that cannot stand together."""
+    aws = _section(data, "aws")
+    yield from _plain_http(("aws", "endpoint_url"), aws.get("endpoint_url"), aws)
+    sinks = _sections(data, "sinks")
+    for name, source in _sections(data, "sources").items():
+        yield from _source(name, source, aws, list(sinks))
+    for name, sink in sinks.items():
+        for key in ("hosts", "urls"):
+            for position, url in enumerate(_list(sink.get(key))):
+                yield from _plain_http(("sinks", name, key, position), url, sink)
+        yield from _twice(("sinks", name), sink)
+        if _given(sink, "client_key") and not _given(sink, "client_cert"):
+            yield ("sinks", name, "client_key"), "needs client_cert beside it"
+        if sink.get("type") == "elasticsearch":
+            yield from _elasticsearch(("sinks", name), sink)
+        if sink.get("type") == "splunk_hec" and not _given(sink, "token", "token_file"):
+            yield ("sinks", name), "token or token_file is required"
+    yield from _shared_folders(data, sinks)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A suggestion for a word that is not known, to be appended to a message."""
+    close = get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""
+
+
+def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[str]) -> Found:
+    own = _section(source, "aws")
+    both = {**aws, **{key: value for key, value in own.items() if value is not None}}
+    yield from _plain_http(("sources", name, "aws", "endpoint_url"), own.get("endpoint_url"), both)
+    if _given(both, "external_id") and not _given(both, "role_arn"):
+        yield ("sources", name), "aws.external_id is given without aws.role_arn"
+    for position, sink in enumerate(_list(source.get("to"))):
+        if isinstance(sink, str) and sink not in sinks:
+            yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"
+
+
+def _elasticsearch(place: Place, sink: dict[str, Any]) -> Found:
+    if not _given(sink, "hosts", "cloud_id"):
+        yield place, "hosts or cloud_id is required"
+    if _given(sink, "hosts") and _given(sink, "cloud_id"):
+        yield (*place, "cloud_id"), "cannot stand beside hosts"
+    kinds = [kind for kind in ("api_key", "username", "bearer_token") if _given(sink, kind, f"{kind}_file")]
+    if len(kinds) > 1:
+        yield place, f"only one of {' and '.join(kinds)} can be used"
+    if _given(sink, "username") and not _given(sink, "password", "password_file"):
+        yield (*place, "username"), "needs password or password_file beside it"
+    for key in ("password", "password_file"):
+        if _given(sink, key) and not _given(sink, "username"):
+            yield (*place, key), "needs username beside it"
+
+
+def _twice(place: Place, sink: dict[str, Any]) -> Found:
+    for key in sink:
+        if _given(sink, key) and _given(sink, f"{key}_file"):
+            yield (*place, f"{key}_file"), f"cannot stand beside {key}"
+
+
+def _shared_folders(data: dict[str, Any], sinks: dict[str, dict[str, Any]]) -> Found:
+    state = _section(data, "state").get("path") or "/var/lib/shipper"
+    owners = {os.path.normpath(state): "the state"} if isinstance(state, str) else {}
+    for name, sink in sinks.items():
+        path = sink.get("path")
+        if sink.get("type") != "archive" or not isinstance(path, str):
+            continue
+        owner = owners.setdefault(os.path.normpath(path), f"sink '{name}'")
+        if owner != f"sink '{name}'":
+            yield ("sinks", name, "path"), f"is the folder of {owner} already"
+
+
+def _plain_http(place: Place, url: Any, section: dict[str, Any]) -> Found:
+    if not isinstance(url, str) or str(section.get("allow_insecure_http")).lower() in _TRUE:
+        return
+    try:
+        parts = split_url(url)
+    except ValueError:
+        return  # said already, of the value itself
+    if parts.scheme == "http" and not loopback(parts.hostname or ""):
+        yield place, "plain http beyond this machine is refused; use https, or set allow_insecure_http: true"
+
+
+def _section(data: dict[str, Any], key: str) -> dict[str, Any]:
+    found = data.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _sections(data: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    return {name: found if isinstance(found, dict) else {} for name, found in _section(data, key).items()}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _given(section: dict[str, Any], *keys: str) -> bool:
+    return any(section.get(key) not in (None, []) for key in keys)

@@ -1,0 +1,232 @@
+"""The kinds of single values that settings are made of: addresses, times, paths, secrets, and how each is checked."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
+
+MOST_SECRET_BYTES = 65_536
+_RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
+_ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_START_FORMS = 'a date "2026-01-01", a time "2026-01-01T08:00:00Z", an age "-24h" or "-7d", "now" or "beginning"'
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What values are read against.
+
+    Attributes:
+        folder: relative paths start here: where the configuration file is.
+        credentials: systemd's `$CREDENTIALS_DIRECTORY`, where relative secret files are looked for first.
+        secrets: false leaves `*_file` secrets unread, for commands that need none.
+    """
+
+    folder: Path = field(default_factory=Path.cwd)
+    credentials: Path | None = None
+    secrets: bool = True
+
+
+def surroundings(info: ValidationInfo) -> Surroundings:
+    """The surroundings given to validation, or the process's own."""
+    return info.context if isinstance(info.context, Surroundings) else Surroundings()
+
+
+def start_seconds(start: str, now: float) -> float:
+    """When a `start` value is, in seconds since the epoch; "beginning" is 0.
+
+    Args:
+        start: a value that was accepted by the settings.
+        now: seconds since the epoch, which ages are counted from.
+
+    Raises:
+        ValueError: `start` has none of the forms.
+    """
+    if start == "beginning":
+        return 0.0
+    if start == "now":
+        return now
+    if age := _RELATIVE.fullmatch(start):
+        return max(now - int(age[1]) * _UNIT_SECONDS[age[2]], 0.0)
+    found = _ABSOLUTE.fullmatch(start)
+    if not found:
+        raise ValueError(f"must be {_START_FORMS}")
+    if found[1] and not found[3]:
+        raise ValueError(f'a time of day needs its zone: "{start}Z" for UTC')
+    try:
+        moment = datetime.fromisoformat(start.upper())
+    except ValueError as error:
+        raise ValueError(f"is not in the calendar: {error}") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1), 0.0)
+
+
+def loopback(host: str) -> bool:
+    """Whether a host name or address is this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def split_url(text: str) -> SplitResult:
+    """Take an http(s) address apart.
+
+    Raises:
+        ValueError: it is none, or carries a user name or password.
+    """
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+        _ = url.port
+    except ValueError as error:
+        raise ValueError(f"is not an address: {error}") from None
+    if url.scheme not in {"http", "https"} or not host or not text.isprintable() or " " in text:
+        raise ValueError("must be an address such as https://host:port")
+    if "@" in url.netloc:
+        raise ValueError("must not carry a user name or password: they have keys of their own")
+    if url.query or url.fragment:
+        raise ValueError("must not have a query or fragment")
+    return url
+
+
+def _start(text: str) -> str:
+    start_seconds(text, 0.0)
+    return text
+
+
+def _url(text: str) -> str:
+    split_url(text)
+    return text.rstrip("/")
+
+
+def _path(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path) or str(path) in {"", "."}:
+        raise ValueError("must be a path")
+    return surroundings(info).folder / path.expanduser()
+
+
+def _listen(text: str) -> str:
+    if text == "off":
+        return text
+    try:
+        url = urlsplit(f"//{text}")
+        ok = bool(url.hostname) and url.port is not None and url.netloc == text and "@" not in text
+    except ValueError:
+        ok = False
+    if not ok:
+        raise ValueError('must be host:port such as 127.0.0.1:9464, or "off"')
+    return text
+
+
+def _secret_file(value: Any, info: ValidationInfo) -> Any:
+    if value is None or isinstance(value, SecretStr) or not isinstance(value, str):
+        return value
+    around = surroundings(info)
+    return SecretStr(_read_secret(_find_secret(value, around))) if around.secrets else None
+
+
+def _find_secret(name: str, around: Surroundings) -> Path:
+    if "\0" in name or not name:
+        raise ValueError("must be a path")
+    if around.credentials and not Path(name).is_absolute() and (around.credentials / name).exists():
+        return around.credentials / name
+    return around.folder / Path(name).expanduser()
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        # O_NONBLOCK: a named pipe without a writer must not hang the start
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            mode = os.fstat(handle).st_mode
+            if not stat.S_ISREG(mode):
+                raise ValueError(f"{path} is not a regular file")
+            if mode & stat.S_IROTH:
+                raise ValueError(f"{path} can be read by everyone on this machine: chmod o-rwx {path}")
+            content = file.read(MOST_SECRET_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"cannot be read: {path}: {error.strerror}") from None
+    if len(content) > MOST_SECRET_BYTES:
+        raise ValueError(f"{path} is larger than {MOST_SECRET_BYTES} bytes")
+    try:
+        text = content.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8") from None
+    return _one_line(text, str(path))
+
+
+def _one_line(text: str, where: str) -> str:
+    if not text.strip():
+        raise ValueError(f"{where} is empty")
+    if not text.isprintable():  # it goes into an HTTP header, where a line break would start another
+        raise ValueError(f"{where} must be one line of printable text")
+    return text
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    _one_line(secret.get_secret_value(), "the secret")
+    return secret
+
+
+def _pattern(pattern: str, words: str) -> AfterValidator:
+    compiled = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(words)
+        return text
+
+    return AfterValidator(check)
+
+
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Url = Annotated[str, AfterValidator(_url)]
+Start = Annotated[str, AfterValidator(_start)]
+Listen = Annotated[str, AfterValidator(_listen)]
+FilePath = Annotated[Path, AfterValidator(_path)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+SecretFile = Annotated[
+    SecretStr | None, BeforeValidator(_secret_file), WithJsonSchema({"type": "string", "minLength": 1})
+]
+"""Written as a path, read at load: the value is the secret itself."""
+Name = Annotated[
+    str,
+    _pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "a name has up to 63 letters, digits, '-' and '_'"),
+]
+Bucket = Annotated[
+    str,
+    _pattern(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}|arn:aws[a-z-]*:s3[a-z-]*:[A-Za-z0-9:/._-]+",
+        "must be the bucket's name alone (without s3://), or an access point's ARN",
+    ),
+]
+Region = Annotated[str, _pattern(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "must be a region such as us-east-1")]
+Account = Annotated[str, _pattern(r"[0-9]{12}", "must be an account id of 12 digits")]
+RoleArn = Annotated[
+    str,
+    _pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "must be such as arn:aws:iam::123456789012:role/logs"),
+]
+Namespace = Annotated[
+    str,
+    _pattern(
+        # https://www.elastic.co/docs/reference/ecs/ecs-data_stream
+        r"[^\sA-Z\\/*?\"<>|,#:\-+_.][^\sA-Z\\/*?\"<>|,#:\-]{0,99}",
+        'must be lower case, up to 100 characters, without blanks or \\ / * ? " < > | , # : -',
+    ),
+]
+Fingerprint = Annotated[
+    str,
+    _pattern(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", "must be a SHA-256 fingerprint: 64 hexadecimal digits"),
+]
