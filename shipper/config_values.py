@@ -114,7 +114,7 @@ def _url(text: str) -> str:
 def _path(path: Path, info: ValidationInfo) -> Path:
     if "\0" in str(path) or str(path) in {"", "."}:
         raise ValueError("must be a path")
-    return surroundings(info).folder / path.expanduser()
+    return surroundings(info).folder / _expanded(path)
 
 
 def _listen(text: str) -> str:
@@ -140,9 +140,9 @@ def _secret_file(value: Any, info: ValidationInfo) -> Any:
 def _find_secret(name: str, around: Surroundings) -> Path:
     if "\0" in name or not name:
         raise ValueError("must be a path")
-    if around.credentials and not Path(name).is_absolute() and (around.credentials / name).exists():
+    if around.credentials and os.path.lexists(around.credentials / name):
         return around.credentials / name
-    return around.folder / Path(name).expanduser()
+    return around.folder / _expanded(Path(name))
 
 
 def _read_secret(path: Path) -> str:
@@ -156,8 +156,11 @@ def _read_secret(path: Path) -> str:
             if mode & stat.S_IROTH:
                 raise ValueError(f"{path} can be read by everyone on this machine: chmod o-rwx {path}")
             content = file.read(MOST_SECRET_BYTES + 1)
+    except PermissionError:
+        raise ValueError(f"{path} cannot be read by this user") from None
     except OSError as error:
-        raise ValueError(f"cannot be read: {path}: {error.strerror}") from None
+        # without the path: some write the secret itself where its file belongs
+        raise ValueError(f"the file that it names cannot be read: {error.strerror}") from None
     if len(content) > MOST_SECRET_BYTES:
         raise ValueError(f"{path} is larger than {MOST_SECRET_BYTES} bytes")
     try:
@@ -165,6 +168,13 @@ def _read_secret(path: Path) -> str:
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not text in UTF-8") from None
     return _one_line(text, str(path))
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
 
 
 def _one_line(text: str, where: str) -> str:

@@ -1,0 +1,446 @@
+"""The configuration: what is accepted, and how mistakes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shipper.config import Settings, load, parse, schema_text
+from shipper.config_values import Surroundings
+from shipper.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SMALL = """
+sources:
+  trail: {type: s3, bucket: my-trail}
+sinks:
+  archive: {type: archive, path: archive}
+"""
+ISSUE = """
+state: {path: /var/lib/shipper}
+listen: 127.0.0.1:9464
+aws: {region: us-east-1, profile: null, role_arn: null, external_id: null, endpoint_url: null}
+sources:
+  trail: {type: s3, bucket: my-trail, prefix: AWSLogs/, logs: cloudtrail, start: "2026-01-01"}
+sinks:
+  siem:    {type: elasticsearch, hosts: ["https://es:9200"], api_key_file: es, data_stream_namespace: default}
+  splunk:  {type: splunk_hec, urls: ["https://splunk:8088"], token_file: hec, index: aws}
+  archive: {type: archive, path: /var/lib/shipper/archive}
+enrich: {geoip: {city: /usr/share/GeoIP/GeoLite2-City.mmdb, asn: /usr/share/GeoIP/GeoLite2-ASN.mmdb}}
+workers: {threads: 8}
+limits: {in_flight_bytes: 134217728, object_bytes: 536870912, record_bytes: 1048576}   # decompressed
+"""
+CANARY = "canary-4f1b"
+
+
+def read(text: str, **environ: str) -> Settings:
+    return parse(text, name="s.yaml", environ=environ, around=Surroundings(folder=Path("/etc/shipper")))
+
+
+def mistakes(text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text, **environ)
+    return str(caught.value).splitlines()
+
+
+def with_sink(keys: str) -> str:
+    return f"sources: {{trail: {{type: s3, bucket: my-trail}}}}\nsinks: {{out: {{{keys}}}}}\n"
+
+
+def with_source(keys: str) -> str:
+    return f"sources: {{trail: {{type: s3, bucket: my-trail, {keys}}}}}\nsinks: {{out: {{type: archive, path: a}}}}\n"
+
+
+def secret_file(folder: Path, name: str, content: str = CANARY + "\n", mode: int = 0o600) -> Path:
+    path = folder / name
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+def test_the_documented_example_is_accepted(tmp_path: Path) -> None:
+    """The configuration of the documentation loads, its secrets come from files without their line end."""
+    secret_file(tmp_path, "es")
+    secret_file(tmp_path, "hec", "token")
+    path = secret_file(tmp_path, "shipper.yaml", ISSUE)
+
+    settings = load(path, environ={})
+
+    siem, splunk = settings.sinks["siem"], settings.sinks["splunk"]
+    assert siem.type == "elasticsearch"
+    assert siem.api_key_secret == CANARY
+    assert splunk.type == "splunk_hec"
+    assert splunk.token_secret == "token"
+    assert settings.sources["trail"].start_seconds(0) == 1_767_225_600
+    assert settings.sinks_of("trail") == ["siem", "splunk", "archive"]
+    assert settings.address == ("127.0.0.1", 9464)
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    """A file with only what is required gets the documented defaults."""
+    settings = read(SMALL)
+    assert settings.state.path == Path("/var/lib/shipper")
+    assert (settings.workers.threads, settings.grace_seconds, settings.listen) == (8, 25.0, "127.0.0.1:9464")
+    assert settings.limits.in_flight_bytes == 134_217_728
+    assert (settings.log.level, settings.log.format) == ("info", "auto")
+    assert settings.sources["trail"].logs == "cloudtrail"
+
+
+def test_ten_mistakes_are_told_at_once_each_with_file_line_key_and_suggestion() -> None:
+    """One run tells of every mistake in the file, in the file's order."""
+    text = """\
+state: {pth: /tmp}
+sources:
+  trail:
+    type: s3
+    bukcet: my-trail
+    start: yesterday
+    to: [siem, archiv]
+sinks:
+  siem:
+    type: elasticsearch
+    hosts: ["http://es.example.com:9200"]
+    verify_certs: perhaps
+  archive: {type: archve, path: /tmp/a}
+  splunk: {type: splunk_hec, urls: ["https://splunk:8088"]}
+workers: {threads: 0}
+limits: {object_bytes: many}
+"""
+    start = '"2026-01-01", a time "2026-01-01T08:00:00Z", an age "-24h" or "-7d", "now" or "beginning"'
+    plain_http = "plain http beyond this machine is refused; use https, or set allow_insecure_http: true"
+    assert mistakes(text) == [
+        "s.yaml:1: state.pth: unknown key; did you mean 'path'?",
+        "s.yaml:5: sources.trail.bukcet: unknown key; did you mean 'bucket'?",
+        f"s.yaml:6: sources.trail.start: must be a date {start}",
+        "s.yaml:7: sources.trail.to[1]: no sink is called 'archiv'; did you mean 'archive'?",
+        f"s.yaml:11: sinks.siem.hosts[0]: {plain_http}",
+        "s.yaml:12: sinks.siem.verify_certs: must be true or false",
+        "s.yaml:13: sinks.archive.type: must be 'elasticsearch', 'splunk_hec', 'archive'; did you mean 'archive'?",
+        "s.yaml:14: sinks.splunk: token or token_file is required",
+        "s.yaml:15: workers.threads: must be at least 1",
+        "s.yaml:16: limits.object_bytes: must be a whole number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "s.yaml:1: the file is empty"),
+        ("- a", "s.yaml:1: the file must be made of sections (key: value)"),
+        ("a: [", "s.yaml:1: not valid YAML: while parsing a flow node, expected the node content"),
+        ("a: \x07", "s.yaml:1: not valid YAML: the character U+0007 is not allowed"),
+        (SMALL + "sinks: {}", "s.yaml:6: sinks: the key is given twice, first in line 4"),
+        (SMALL + "? [a]\n: b", "s.yaml:6: a key must be a word"),
+        (SMALL + "listen: !!python/name:os.system x", "s.yaml:6: listen: the tag "),
+        (SMALL + "listen: 9464", "s.yaml:6: listen: must be host:port"),
+        (SMALL + "grace_seconds: .nan", "s.yaml:6: grace_seconds: must be a number"),
+        (SMALL + "workers: 8", "s.yaml:6: workers: must be a section (key: value)"),
+        (
+            SMALL + "log: {level: waring}",
+            "s.yaml:6: log.level: must be 'debug', 'info', 'warning' or 'error'; did you mean 'wa",
+        ),
+        ("sources: {a: {type: s3, bucket: abc}}", "s.yaml:1: sinks: is required"),
+        ("sinks: {a: {type: archive, path: abc}}\nsources: {}", "s.yaml:2: sources: must not be empty"),
+        (with_sink("type: archive"), "s.yaml:2: sinks.out.path: is required"),
+        (with_sink("path: a"), "s.yaml:2: sinks.out: type is required"),
+        (with_sink("type: elasticsearch"), "s.yaml:2: sinks.out: hosts or cloud_id is required"),
+        (with_sink("type: elasticsearch, hosts: es"), "s.yaml:2: sinks.out.hosts: must be a list"),
+        (
+            with_sink("type: elasticsearch, hosts: ['es:9200']"),
+            "s.yaml:2: sinks.out.hosts[0]: must be an address such as",
+        ),
+        (
+            with_sink("type: elasticsearch, hosts: ['https://u:p@es']"),
+            "s.yaml:2: sinks.out.hosts[0]: must not carry a user name or password",
+        ),
+        (
+            with_sink("type: elasticsearch, hosts: ['https://es'], api_key: a, username: b, password: c"),
+            "s.yaml:2: sinks.out: only one of api_key and username can be used",
+        ),
+        (
+            with_sink("type: elasticsearch, hosts: ['https://es'], username: b"),
+            "s.yaml:2: sinks.out.username: needs password or password_file beside it",
+        ),
+        (
+            with_sink("type: elasticsearch, hosts: ['https://es'], cloud_id: b"),
+            "s.yaml:2: sinks.out.cloud_id: cannot stand beside hosts",
+        ),
+        (
+            with_sink("type: elasticsearch, hosts: ['https://es'], data_stream_namespace: Prod"),
+            "s.yaml:2: sinks.out.data_stream_namespace: must be lower case",
+        ),
+        (
+            with_sink("type: splunk_hec, urls: ['https://s'], token: ''"),
+            "s.yaml:2: sinks.out.token: the secret is empty",
+        ),
+        (with_sink("type: archive, path: /var/lib/shipper/"), "s.yaml:2: sinks.out.path: is the folder of the state"),
+        (with_source("bucket: b"), "s.yaml:1: sources.trail.bucket: the key is given twice"),
+        (with_source("start: 2026-02-30"), "s.yaml:1: sources.trail.start: is not in the calendar"),
+        (with_source("start: '2026-01-01T00:00:00'"), "s.yaml:1: sources.trail.start: a time of day needs its zone"),
+        (with_source("logs: vpcflow"), "s.yaml:1: sources.trail.logs: must be 'cloudtrail'"),
+        (
+            with_source("expected_bucket_owner: 12"),
+            "s.yaml:1: sources.trail.expected_bucket_owner: must be an account id",
+        ),
+        (
+            with_source("aws: {external_id: x}"),
+            "s.yaml:1: sources.trail: aws.external_id is given without aws.role_arn",
+        ),
+        (
+            with_source("aws: {endpoint_url: 'http://s3.example.com'}"),
+            "s.yaml:1: sources.trail.aws.endpoint_url: plain http beyond this machine is refused",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_one_line_with_its_place(text: str, expected: str) -> None:
+    """Each kind of mistake gives one line that names file, line and key."""
+    (line,) = mistakes(text)
+    assert line.startswith(expected)
+
+
+def test_two_archives_cannot_share_a_folder() -> None:
+    """Two sinks that would overwrite each other's files are refused."""
+    text = SMALL + "  again: {type: archive, path: ./archive/}"
+    assert mistakes(text) == ["s.yaml:6: sinks.again.path: is the folder of sink 'archive' already"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "127.8.8.8"])
+def test_plain_http_is_allowed_on_this_machine(host: str) -> None:
+    """Loopback needs no TLS."""
+    read(with_sink(f"type: elasticsearch, hosts: ['http://{host}:9200']"))
+
+
+def test_plain_http_is_allowed_where_it_is_asked_for() -> None:
+    """allow_insecure_http opens plain http, for its own section only."""
+    read(with_sink("type: splunk_hec, urls: ['http://splunk'], token: t, allow_insecure_http: true"))
+    read(with_source("aws: {endpoint_url: 'http://s3', allow_insecure_http: yes}"))
+
+
+def test_an_empty_section_counts_as_not_given() -> None:
+    """A section whose keys are all commented out means the defaults, and does not hide a misspelt one."""
+    assert read(SMALL + "workers:\nlog: ~\n").workers.threads == 8
+    assert mistakes(SMALL + "wrokers:\n") == ["s.yaml:6: wrokers: unknown key; did you mean 'workers'?"]
+
+
+def test_scalars_keep_what_was_written() -> None:
+    """YAML's own ideas of octal numbers, dates and booleans do not change identifiers."""
+    settings = read(
+        "sources: {on: {type: s3, bucket: 0123456, start: 2026-01-01,"
+        " aws: {role_arn: 'arn:aws:iam::123456789012:role/x', external_id: 0123}}}\n"
+        "sinks: {no: {type: archive, path: a}}\n"
+    )
+    assert settings.sources["on"].bucket == "0123456"
+    assert settings.aws_of("on").external_id == "0123"
+    assert list(settings.sinks) == ["no"]
+
+
+def test_the_environment_is_put_in() -> None:
+    """${NAME}, ${NAME:-default} and the escape work, also for numbers; an empty result counts as not given."""
+    text = SMALL + "workers: {threads: '${N}'}\ngrace_seconds: ${GRACE:-7}\naws: {profile: '${P:-}', external_id: ~}\n"
+    settings = read(text, N="3")
+    assert (settings.workers.threads, settings.grace_seconds, settings.aws.profile) == (3, 7.0, None)
+    assert read(SMALL + "aws: {profile: '$${x}-$y'}").aws.profile == "${x}-$y"
+
+
+def test_a_missing_variable_is_a_mistake_with_its_line() -> None:
+    """A variable without value or default is told once, and nothing is said of the value that it leaves open."""
+    text = SMALL + "workers:\n  threads: ${NONE}\nlisten: ${bad-name}\n"
+    assert mistakes(text) == [
+        "s.yaml:7: workers.threads: the environment has no variable NONE; ${NONE:-…} gives a default",
+        "s.yaml:8: listen: '${' must be followed by NAME} or NAME:-default}; write '$${' for '${'",
+    ]
+
+
+def test_values_of_secrets_and_of_the_environment_are_never_shown() -> None:
+    """No message and no repr holds a secret, even where it stands in the wrong place."""
+    text = (
+        "sources: {trail: {type: '${S}', bucket: '${S}', start: '${S}', logs: '${S}'}}\n"
+        "sinks: {a: {type: '${S}'}, b: {type: splunk_hec, urls: ['${S}'], token_file: '${S}', index: {y: '${S}'}}}\n"
+        "workers: {threads: '${S}'}\nlisten: '${S}'\n"
+    )
+    assert CANARY not in "\n".join(mistakes(text, S=CANARY))
+    settings = read(with_sink("type: splunk_hec, urls: ['https://s'], token: '${S}'"), S=CANARY)
+    assert CANARY not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_secret_files_are_checked(tmp_path: Path) -> None:
+    """A secret file that everyone may read, that is empty, missing or no line of text is refused."""
+    secret_file(tmp_path, "open", mode=0o644)
+    secret_file(tmp_path, "empty", "\n")
+    secret_file(tmp_path, "lines", "a\nb\n")
+    text = "sources: {t: {type: s3, bucket: abc}}\nsinks:\n" + "\n".join(
+        f"  {name}: {{type: splunk_hec, urls: ['https://s'], token_file: {name}}}"
+        for name in ("open", "empty", "lines", "none")
+    )
+    path = secret_file(tmp_path, "shipper.yaml", text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ={})
+    told = str(caught.value).splitlines()
+    assert [line.partition("token_file: ")[0] for line in told] == [
+        f"{path}:{line}: sinks.{name}." for line, name in ((3, "open"), (4, "empty"), (5, "lines"), (6, "none"))
+    ]
+    assert "can be read by everyone" in told[0]
+    assert "is empty" in told[1]
+    assert "one line" in told[2]
+    assert "No such file" in told[3]
+    assert load(path, environ={}, secrets=False).sinks["none"].type == "splunk_hec"
+
+
+def test_systemd_credentials_are_found_by_name(tmp_path: Path) -> None:
+    """A relative secret file is looked for in $CREDENTIALS_DIRECTORY first."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    secret_file(credentials, "hec", "from systemd", mode=0o400)
+    path = secret_file(tmp_path, "s.yaml", with_sink("type: splunk_hec, urls: ['https://s'], token_file: hec"))
+    sink = load(path, environ={"CREDENTIALS_DIRECTORY": str(credentials)}).sinks["out"]
+    assert sink.type == "splunk_hec"
+    assert sink.token_secret == "from systemd"
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_change_is_refused(tmp_path: Path, mode: int) -> None:
+    """A configuration that others than its owner can write is not trusted."""
+    path = secret_file(tmp_path, "s.yaml", SMALL, mode)
+    with pytest.raises(ConfigError, match="can change this file") as caught:
+        load(path)
+    assert caught.value.hint == f"chmod go-w {path}"
+
+
+def test_an_unreadable_file_is_told(tmp_path: Path) -> None:
+    """A missing file, a folder, and bytes that are no text are told by name."""
+    (tmp_path / "latin.yaml").write_bytes(b"a: b\n# caf\xe9\n")
+    for name, words in (("none", "No such file"), (".", "Is a directory"), ("latin.yaml", r"latin.yaml:2: not text")):
+        with pytest.raises(ConfigError, match=words):
+            load(tmp_path / name)
+
+
+def test_relative_paths_start_at_the_files_folder() -> None:
+    """Where the daemon is started from makes no difference."""
+    sink = read(SMALL).sinks["archive"]
+    assert sink.type == "archive"
+    assert sink.path == Path("/etc/shipper/archive")
+
+
+def test_sources_override_aws_and_choose_sinks() -> None:
+    """A source's own aws section is laid over the general one, key by key; `to` picks sinks."""
+    settings = read(
+        "aws: {region: us-east-1, profile: main}\n"
+        "sources: {a: {type: s3, bucket: abc, to: [y], aws: {region: eu-west-1}}, b: {type: s3, bucket: abc}}\n"
+        "sinks: {x: {type: archive, path: x}, y: {type: archive, path: y}}\n"
+    )
+    assert (settings.aws_of("a").region, settings.aws_of("a").profile) == ("eu-west-1", "main")
+    assert (settings.sinks_of("a"), settings.sinks_of("b")) == (["y"], ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds"),
+    [
+        ("beginning", 0.0),
+        ("now", 1e9),
+        ("-24h", 1e9 - 86_400),
+        ("-7d", 1e9 - 604_800),
+        ("-90m", 1e9 - 5_400),
+        ("1970-01-02", 86_400.0),
+        ("1970-01-01T01:00:00+01:00", 0.0),
+        ("1970-01-01T00:00:01.5Z", 1.5),
+    ],
+)
+def test_start_has_these_forms(start: str, seconds: float) -> None:
+    """Dates, RFC 3339 times, ages, now and beginning."""
+    assert read(with_source(f"start: '{start}'")).sources["trail"].start_seconds(1e9) == seconds
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes settings behind another's back."""
+    settings = read(SMALL)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.workers = settings.workers  # type: ignore[misc]
+
+
+def test_aliases_cannot_grow_without_bound() -> None:
+    """A file of a few lines that means billions of values is refused at once."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    assert any("the file is more than 20000 values long" in line for line in mistakes("\n".join(lines)))
+    assert any("levels deep" in line for line in mistakes("a: &a [*a]"))
+    assert any("levels deep" in line for line in mistakes("[" * 5000))
+
+
+def _outcome(text: str) -> Settings | list[str]:
+    try:
+        return parse(text, name="s.yaml", environ={"A": "b"}, around=Surroundings(folder=Path("/nonexistent")))
+    except ConfigError as error:
+        told = str(error).splitlines()
+        assert told
+        assert all(line.startswith("s.yaml:") for line in told)
+        return told
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_settings_or_mistakes(text: str) -> None:
+    """No text makes the reader fail in any other way."""
+    _outcome(text)
+
+
+_KEYS = sorted(
+    {*Settings.model_fields, "type", "bucket", "hosts", "urls", "token_file", "api_key", "path", "city", "to"}
+)
+_SCALARS = st.one_of(
+    st.sampled_from(
+        [
+            "s3",
+            "archive",
+            "elasticsearch",
+            "splunk_hec",
+            "~",
+            "8",
+            "http://a",
+            "${A}",
+            "${B",
+            "-24h",
+            "*x",
+            "!t",
+            "~nobody/x",
+        ]
+    ),
+    st.text(max_size=8),
+)
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return str(value)
+
+
+@given(
+    st.recursive(
+        _SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_KEYS), inner, max_size=5),
+        max_leaves=20,
+    )
+)
+def test_any_arrangement_of_known_keys_gives_settings_or_mistakes(value: Any) -> None:
+    """Known keys with the wrong shapes under them are mistakes, never failures."""
+    _outcome(_flow(value))
+
+
+def test_the_committed_schema_is_current() -> None:
+    """docs/config.schema.json is what the settings say (python -m shipper.config > docs/config.schema.json)."""
+    assert (ROOT / "docs" / "config.schema.json").read_text() == schema_text()
+
+
+def test_every_key_is_documented() -> None:
+    """docs/configuration.md names every key of every section."""
+    document = (ROOT / "docs" / "configuration.md").read_text()
+    schema = Settings.model_json_schema()
+    sections = [schema, *schema["$defs"].values()]
+    keys = {key for section in sections for key in section.get("properties", {})}
+    assert not [key for key in sorted(keys) if f"`{key}`" not in document]
