@@ -34,6 +34,7 @@ from shipper.config_places import Mistake, Place, Tree, read
 from shipper.config_rules import disagreements, nearest
 from shipper.config_values import Surroundings
 from shipper.errors import ConfigError
+from shipper.escaping import printable
 
 __all__ = [
     "AnySink",
@@ -237,12 +238,7 @@ def _nested(annotation: Any) -> type[Part] | None:
 def _lines(name: str, mistakes: list[Mistake]) -> Iterator[str]:
     for mistake in sorted(mistakes, key=lambda m: (m.line, [str(p) for p in m.place])):
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake.place).lstrip(".")
-        yield f"{_shown(name)}:{mistake.line}: " + _shown(f"{key}: {mistake.text}" if key else mistake.text)
-
-
-def _shown(text: str) -> str:
-    """One line that is safe on a terminal, whatever the file holds."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:500])
+        yield f"{printable(name)}:{mistake.line}: " + printable(f"{key}: {mistake.text}" if key else mistake.text)
 
 
 if __name__ == "__main__":
