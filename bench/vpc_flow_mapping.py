@@ -1,0 +1,93 @@
+"""How long one flow log line takes from bytes to an ECS document and a Splunk envelope, in microseconds of CPU.
+
+python -m bench.vpc_flow_mapping
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from shipper.formats.vpc_flow_layouts import V2, V5, Layout
+from shipper.model import Origin, Record
+from shipper.ports import Encoder
+from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
+
+LINES = 10_000
+_GEO = {
+    "geo": {"country_iso_code": "SE", "country_name": "Sweden", "location": {"lat": 58.4, "lon": 15.6}},
+    "as": {"number": 29518, "organization": {"name": "An Example Network"}},
+}
+
+
+def lines(layout: Layout, rng: random.Random) -> list[bytes]:
+    """Believable traffic: a few hosts talk with a few hundred peers."""
+    peers = [f"89.160.{rng.randrange(256)}.{rng.randrange(1, 255)}" for _ in range(300)]
+    own = [f"10.0.{rng.randrange(4)}.{rng.randrange(1, 255)}" for _ in range(40)]
+    fixed = {"version": "5", "account-id": "123456789010", "log-status": "OK", "protocol": "6", "type": "IPv4"}
+    made = []
+    for _ in range(LINES):
+        start = 1_750_000_000 + rng.randrange(300)
+        value = fixed | {
+            "interface-id": f"eni-{rng.randrange(40):017x}",
+            "srcaddr": rng.choice(peers),
+            "dstaddr": rng.choice(own),
+            "srcport": str(rng.randrange(1024, 65536)),
+            "dstport": rng.choice(("22", "443", "443", "3389")),
+            "packets": str(rng.randrange(1, 500)),
+            "bytes": str(rng.randrange(40, 500_000)),
+            "start": str(start),
+            "end": str(start + rng.randrange(60)),
+            "action": rng.choice(("ACCEPT", "REJECT")),
+            "tcp-flags": rng.choice(("2", "3", "18", "19")),
+            "vpc-id": "vpc-0123456789abcdef0",
+            "subnet-id": "subnet-0123456789abcdef0",
+            "instance-id": "i-0123456789abcdef0",
+            "region": "us-east-1",
+            "az-id": "use1-az5",
+            "flow-direction": "ingress",
+        }
+        value |= {"pkt-srcaddr": value["srcaddr"], "pkt-dstaddr": value["dstaddr"]}
+        made.append(" ".join(value.get(name, "-") for name in layout).encode())
+    return made
+
+
+def best_of(times: int, work: Callable[[], object]) -> float:
+    """The shortest CPU time of some runs, in microseconds a line."""
+    spent = []
+    for _ in range(times):
+        started = time.process_time()
+        work()
+        spent.append(time.process_time() - started)
+    return min(spent) / LINES * 1e6
+
+
+def drain(encode: Encoder, records: Sequence[Record]) -> None:
+    """Encode all and keep nothing, as a sink that takes documents away does."""
+    for record in records:
+        encode(record)
+
+
+def geography(address: str) -> Mapping[str, Any] | None:
+    """What a database would know: something of public addresses."""
+    return None if address.startswith("10.") else _GEO
+
+
+def main() -> None:
+    """Print one figure a layout."""
+    gc.disable()
+    origin = Origin("s3://bucket/AWSLogs/1/vpcflowlogs/us-east-1/x.log.gz", "bucket", "AWSLogs/1/x.log.gz")
+    for name, layout in (("version 2, 14 fields", V2), ("version 5, 29 fields", V5)):
+        records = [Record(line, n, layout) for n, line in enumerate(lines(layout, random.Random(7)), 2)]
+        encode = VpcFlowEcs("default", geography).encoder(origin)
+        size = sum(len(document.body) for document in map(encode, records) if document) / LINES
+        spent = best_of(5, partial(drain, encode, records))
+        print(f"ECS    {name}: {spent:5.2f} us a line, {size:.0f} bytes a document")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""VPC and Transit Gateway flow log lines as the ECS documents of Elastic's AWS integration (`logs-aws.vpcflow-*`)."""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from collections.abc import Callable, Sequence
+
+import orjson
+
+from shipper.model import Document, Origin, Record
+from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
+from shipper.schemas.ecs.vpc_flow_compiler import Compiled, compile_layout
+from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
+from shipper.schemas.ecs.vpc_flow_values import Endpoints, Times
+from shipper.schemas.line_ids import line_ids
+
+ECS_VERSION = "8.11.0"
+_MOST_LAYOUTS = 200
+_LABEL = re.compile(r"_(\d{8}T\d{4})Z_[^/]*$")
+
+LineEncoder = Callable[[bytes, int], "tuple[int, bytes]"]
+"""(line, fallback_ms) → (time in milliseconds since the epoch, the document's JSON).
+
+`fallback_ms` is the time where the line has none. Raises BadInputError for a line that cannot be a document.
+"""
+
+
+class VpcFlowEcs:
+    """Makes ECS documents of flow log lines. Safe to use from many threads.
+
+    Args:
+        namespace: of the data stream.
+        geo: None to leave out geography and network owner.
+        geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
+        clock: the time of lines that have none, in files whose names have none either.
+    """
+
+    def __init__(
+        self, namespace: str, geo: GeoLookup | None, *, geo_seconds: float = 600.0, clock: Clock = wall_clock
+    ) -> None:
+        self._index = f"logs-aws.vpcflow-{namespace}"
+        self._stream = {"type": "logs", "dataset": "aws.vpcflow", "namespace": namespace}
+        self._geo = geo
+        self._geo_seconds = geo_seconds
+        self._clock = clock
+        self._times = Times()
+        self._workshop = _Workshop(Endpoints(geo), self._times)
+        self._opened = time.monotonic()
+
+    def encoder(self, origin: Origin) -> Encoder:
+        """Return a function for the records of one S3 object or file."""
+        context = self.context(origin)
+        fallback_ms = _label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        identity = line_ids(origin.uri)
+        index = self._index
+        encoders: dict[tuple[str, ...], LineEncoder] = {}
+
+        def encode(record: Record) -> Document:
+            line_encoder = encoders.get(record.layout)
+            if line_encoder is None:
+                line_encoder = encoders[record.layout] = self.line_encoder(record.layout, context)
+            time_ms, body = line_encoder(record.raw, fallback_ms)
+            return Document(identity(time_ms, record.position), index, time_ms, body, record, origin)
+
+        return encode
+
+    def context(self, origin: Origin) -> Context:
+        """What an S3 object's lines share: where they lie, and the account and region of its key."""
+        aws = {"s3": {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}}} if origin.bucket else {}
+        top = self.top() | {"log": {"file": {"path": origin.uri}}}
+        return Context(top=top, aws=aws, account=origin.account, region=origin.region)
+
+    def top(self) -> dict[str, object]:
+        """The objects that every document begins with: `data_stream` and `ecs`."""
+        return {"data_stream": self._stream, "ecs": {"version": ECS_VERSION}}
+
+    def line_encoder(self, layout: Sequence[str], context: Context) -> LineEncoder:
+        """Return a function for single lines of one layout, for sources that know their own identity and place.
+
+        Args:
+            layout: AWS's field names in order.
+            context: what the lines share; `Context(top=schema.top() | {"log": …}, aws={"cloudwatch": …})`.
+        """
+        workshop = self._current()
+        compiled = workshop.compiled(tuple(layout))
+        mapping = workshop.mapping
+        top, aws = _members(context.top), _members(context.aws)
+        account, region = _escaped(context.account), _escaped(context.region)
+
+        def encode(line: bytes, fallback_ms: int) -> tuple[int, bytes]:
+            try:
+                found = compiled(line, fallback_ms, top, aws, account, region)
+            except ValueError:  # another number of fields: the mapping says so
+                found = None
+            if found is not None:
+                return found[0], found[1].encode()
+            time_ms, document = mapping.document(layout, line.decode("utf-8", "replace"), context, fallback_ms)
+            return time_ms, orjson.dumps(document)
+
+        return encode
+
+    def _current(self) -> _Workshop:
+        now = time.monotonic()
+        if now - self._opened > self._geo_seconds:
+            self._opened = now
+            self._workshop = _Workshop(Endpoints(self._geo), self._times)
+        return self._workshop
+
+
+class _Workshop:
+    """The caches and compiled layouts that belong together, for as long as the geography is believed."""
+
+    def __init__(self, endpoints: Endpoints, times: Times) -> None:
+        self._endpoints = endpoints
+        self._times = times
+        self._layouts: dict[tuple[str, ...], Compiled] = {}
+        self.mapping = LineMapping(endpoints, times)
+
+    def compiled(self, layout: tuple[str, ...]) -> Compiled:
+        """The function for one layout. Two threads may both compile it once: either result will do."""
+        known = self._layouts.get(layout)
+        if known is None:
+            if len(self._layouts) >= _MOST_LAYOUTS:
+                self._layouts.clear()
+            known = self._layouts[layout] = compile_layout(layout, self._endpoints, self._times)
+        return known
+
+
+def _members(fields: object) -> str:
+    text = orjson.dumps(fields).decode()[1:-1]
+    return text + "," if text else ""
+
+
+def _escaped(text: str) -> str:
+    return orjson.dumps(text).decode()[1:-1]
+
+
+def _label_ms(key: str) -> int | None:
+    """The time in a flow log file's name: the start of its window (AWS: "Publish flow logs to Amazon S3")."""
+    label = _LABEL.search(key)
+    try:
+        return calendar.timegm(time.strptime(label[1], "%Y%m%dT%H%M")) * 1000 if label else None
+    except ValueError:
+        return None

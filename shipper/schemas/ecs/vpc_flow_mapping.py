@@ -1,0 +1,224 @@
+"""A flow log line to an ECS document, field by field: the definition that the compiled encoder must equal.
+
+As Elastic's AWS integration maps it (packages/aws/data_stream/vpcflow, ingest pipeline), its habit to write `-` for a
+region, zone or direction that AWS did not know included; what that leaves out is added, never changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shipper.errors import BadInputError
+from shipper.schemas.community_id import community_id
+from shipper.schemas.ecs.vpc_flow_values import (
+    Endpoint,
+    Endpoints,
+    Times,
+    action_fields,
+    iso_time,
+    tcp_flag_names,
+    transport_fields,
+    whole_number,
+)
+
+LOST: Final = (
+    "packets-lost-no-route",
+    "packets-lost-blackhole",
+    "packets-lost-mtu-exceeded",
+    "packets-lost-ttl-expired",
+)
+"""Counters that go into `aws.vpcflow` as numbers."""
+
+ELSEWHERE: Final = frozenset(
+    (
+        *("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "tcp-flags"),
+        *("region", "az-id", "flow-direction", "reject-reason", "sublocation-type", "sublocation-id", *LOST),
+        *("ecs-cluster-name", "ecs-container-instance-arn", "ecs-container-instance-id", "ecs-service-name"),
+    )
+)
+"""Fields that do not go into `aws.vpcflow` as the text they are."""
+
+_RENAMED = {"pkt-src-aws-service": "pkt_src_service", "pkt-dst-aws-service": "pkt_dst_service"}
+_TAKEN = frozenset(("sublocation", "tcp-flags-array", "pkt-src-service", "pkt-dst-service"))
+_CLEAN = re.compile(r"[a-z][a-z0-9-]{0,63}")
+MOST_FIELDS = 128
+
+
+def own_fields(layout: Sequence[str]) -> dict[str, str]:
+    """Which fields of a layout go into `aws.vpcflow` as they are: AWS's name → the name there.
+
+    Fields unknown to this program too, if their names are clean; `event.original` has them in any case.
+    """
+    names = [name for name in layout[:MOST_FIELDS] if _CLEAN.fullmatch(name)]
+    return {
+        name: _RENAMED.get(name, name.replace("-", "_"))
+        for name in names
+        if name not in ELSEWHERE and name not in _TAKEN
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every line of one payload shares.
+
+    Attributes:
+        top: top-level objects (`data_stream`, `ecs`, `log` …), none that a line writes itself, except `aws`.
+        aws: objects beside `aws.vpcflow`, such as `s3` or `cloudwatch`.
+        account, region: where the line does not say; "" for unknown.
+    """
+
+    top: Mapping[str, Any] = field(default_factory=dict)
+    aws: Mapping[str, Any] = field(default_factory=dict)
+    account: str = ""
+    region: str = ""
+
+
+class LineMapping:
+    """Maps the lines of any layout. Safe to use from many threads.
+
+    Args:
+        endpoints, times: caches, shared with the compiled encoders.
+    """
+
+    def __init__(self, endpoints: Endpoints, times: Times) -> None:
+        self._endpoints = endpoints
+        self._times = times
+
+    def document(
+        self, layout: Sequence[str], line: str, context: Context, fallback_ms: int
+    ) -> tuple[int, dict[str, Any]]:
+        """Return the time in milliseconds since the epoch and the ECS document.
+
+        Args:
+            fallback_ms: the time where the line has none.
+
+        Raises:
+            BadInputError: a field is not what it must be, such as a port that is no number.
+        """
+        parts = line.split(" ")
+        if len(parts) != len(layout):
+            raise BadInputError(f"{len(parts)} fields instead of {len(layout)}")
+        values: dict[str, str] = {}
+        for name, value in zip(layout, parts, strict=True):
+            values.setdefault(name, value)
+        values = {name: value for name, value in values.items() if value != "-" or name in _DASH_KEPT}
+        times = {name: self._time(name, values) for name in ("start", "end") if name in values}
+        time_ms = (times.get("end") or times.get("start") or (fallback_ms, ""))[0]
+        event = {"kind": "event", "category": ["network"], "module": "aws", "dataset": "aws.vpcflow"}
+        event |= action_fields(values.get("action", "-")) | {name: iso for name, (_, iso) in times.items()}
+        if "reject-reason" in values:
+            event["reason"] = values["reject-reason"]
+        document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top)
+        document["event"] = event | {"original": line}
+        document["cloud"] = _cloud(values, context)
+        document |= self._traffic(values) | _orchestration(values)
+        own = _own(layout, values)
+        if own or context.aws:
+            document["aws"] = {**context.aws} | ({"vpcflow": own} if own else {})
+        return time_ms, document
+
+    def _time(self, name: str, values: Mapping[str, str]) -> tuple[int, str]:
+        found = self._times.find(values[name])
+        if found is None:
+            raise BadInputError(f"{name} is no time")
+        return found
+
+    def _traffic(self, values: Mapping[str, str]) -> dict[str, Any]:
+        numbers = {name: _number(name, values) for name in ("srcport", "dstport", "protocol", "packets", "bytes")}
+        ends = {name: self._endpoint(name, values) for name in ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")}
+        source, destination = ends["srcaddr"], ends["dstaddr"]
+        counts = {name: numbers[name] for name in ("packets", "bytes") if numbers[name] is not None}
+        parts: dict[str, Any] = {
+            "source": _side(source, numbers["srcport"]) | counts,
+            "destination": _side(destination, numbers["dstport"]),
+            "network": _network(values, source, destination, numbers) | counts,
+            "related": {},
+        }
+        if addresses := list(dict.fromkeys(end.fields["ip"] for end in ends.values() if end is not None)):
+            parts["related"] = {"ip": addresses}
+        return {name: part for name, part in parts.items() if part}
+
+    def _endpoint(self, name: str, values: Mapping[str, str]) -> Endpoint | None:
+        if name not in values:
+            return None
+        found = self._endpoints.find(values[name])
+        if found is None:
+            raise BadInputError(f"{name} is no address")
+        return found
+
+
+_DASH_KEPT = frozenset(("region", "az-id", "flow-direction"))
+_MOST = {"srcport": 65_535, "dstport": 65_535, "protocol": 255}
+
+
+def _number(name: str, values: Mapping[str, str]) -> int | None:
+    if name not in values:
+        return None
+    value = whole_number(values[name])
+    if value is None or value > _MOST.get(name, value):
+        raise BadInputError(f"{name} is no number, or out of range")
+    return value
+
+
+def _side(endpoint: Endpoint | None, port: int | None) -> dict[str, Any]:
+    return dict(endpoint.fields if endpoint else {}) | ({} if port is None else {"port": port})
+
+
+def _network(
+    values: Mapping[str, str], source: Endpoint | None, destination: Endpoint | None, numbers: Mapping[str, int | None]
+) -> dict[str, Any]:
+    network: dict[str, Any] = {"type": source.type} if source else {}
+    protocol, source_port, destination_port = numbers["protocol"], numbers["srcport"], numbers["dstport"]
+    if protocol is not None:
+        network |= transport_fields(protocol)
+        if source and destination and source_port is not None and destination_port is not None:
+            flow = (source.packed, destination.packed, source_port, destination_port)
+            network["community_id"] = community_id(protocol, *flow)
+    if "flow-direction" in values:
+        network["direction"] = values["flow-direction"]
+    return network
+
+
+def _cloud(values: Mapping[str, str], context: Context) -> dict[str, Any]:
+    cloud: dict[str, Any] = {"provider": "aws"}
+    if account := values.get("account-id", context.account):
+        cloud["account"] = {"id": account}
+    region = values.get("region", "")
+    if region := (context.region or region) if region in {"", "-"} else region:
+        cloud["region"] = region
+    if "az-id" in values:
+        cloud["availability_zone"] = values["az-id"]
+    if "instance-id" in values:
+        cloud["instance"] = {"id": values["instance-id"]}
+    return cloud
+
+
+def _own(layout: Sequence[str], values: Mapping[str, str]) -> dict[str, Any]:
+    own: dict[str, Any] = {to: values[name] for name, to in own_fields(layout).items() if name in values}
+    if "tcp-flags" in values:
+        own["tcp_flags"] = values["tcp-flags"]
+        if names := tcp_flag_names(values["tcp-flags"]):
+            own["tcp_flags_array"] = names
+    for name in LOST:
+        if (count := whole_number(values.get(name, ""))) is not None:
+            own[name.replace("-", "_")] = count
+    place = {
+        to: values[name] for name, to in (("sublocation-type", "type"), ("sublocation-id", "id")) if name in values
+    }
+    return own | ({"sublocation": place} if place else {})
+
+
+def _orchestration(values: Mapping[str, str]) -> dict[str, Any]:
+    cluster = {"id": values.get("ecs-cluster-arn"), "name": values.get("ecs-cluster-name")}
+    resource = {"id": values.get("ecs-container-instance-id"), "name": values.get("ecs-container-instance-arn")}
+    parts = {"cluster": _present(cluster), "resource": _present(resource)}
+    found: dict[str, Any] = {name: part for name, part in parts.items() if part}
+    service = {"service": {"name": values["ecs-service-name"]}} if "ecs-service-name" in values else {}
+    return ({"orchestrator": {"type": "ecs"} | found} if found else {}) | service
+
+
+def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value is not None}

@@ -1,0 +1,251 @@
+"""Flow log lines as ECS documents: golden documents, and the compiled encoder against the plain mapping."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipper.errors import BadInputError
+from shipper.formats.vpc_flow_layouts import TRANSIT_GATEWAY, V2, V10, layout_from_header
+from shipper.model import Document, Origin, Record, document_id
+from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
+from shipper.schemas.ecs.vpc_flow_compiler import compile_layout
+from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
+from shipper.schemas.ecs.vpc_flow_values import Endpoints, Times
+
+DATA = Path(__file__).parent.parent / "data" / "vpc_flow"
+KEY = (
+    "AWSLogs/111122223333/vpcflowlogs/eu-west-1/2026/03/01/"
+    "111122223333_vpcflowlogs_eu-west-1_fl-0a1b2c3d_20260301T1205Z_5e1f0c2d.log.gz"
+)
+ORIGIN = Origin(f"s3://logs/{KEY}", "logs", KEY, "111122223333", "eu-west-1")
+LABEL_MS = 1_772_366_700_000
+GOOD = "2 111122223333 eni-0a 203.0.113.7 10.0.0.5 51000 22 6 10 840 1772366710 1772366765 REJECT OK"
+
+
+def geography(address: str) -> Mapping[str, Any] | None:
+    """A database that knows one network."""
+    return {"geo": {"city_name": "Malmö"}, "as": {"number": 64500}} if address.startswith("203.0.113.") else None
+
+
+def encode(line: str | bytes, layout: tuple[str, ...] = V2, origin: Origin = ORIGIN) -> Document:
+    raw = line.encode() if isinstance(line, str) else line
+    schema = VpcFlowEcs("default", geography, clock=lambda: 1_800_000_000.0)
+    document = schema.encoder(origin)(Record(raw, 2, layout))
+    assert document is not None
+    return document
+
+
+def body(line: str, layout: tuple[str, ...] = V2, origin: Origin = ORIGIN) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(encode(line, layout, origin).body)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("*.log")))
+def test_golden_documents(name):
+    """The documents of our own example objects stay as they were reviewed."""
+    header, *lines = (DATA / f"{name}.log").read_text().splitlines()
+    layout = layout_from_header(header.encode())
+    assert layout is not None
+    expected = json.loads((DATA / f"{name}.json").read_text())
+    assert [body(line, layout) for line in lines] == expected
+
+
+def test_the_document_says_where_and_when():
+    """Time, data stream, id and origin of a document are those of its line."""
+    document = encode(GOOD)
+    assert document.time_ms == 1_772_366_765_000
+    assert document.index == "logs-aws.vpcflow-default"
+    assert len(document.id) == 24
+    assert document.id == encode(GOOD).id
+    assert document.origin == ORIGIN
+
+
+def test_lines_of_one_object_and_lines_of_two_have_different_ids():
+    """The same line in another place is another document."""
+    encoder = VpcFlowEcs("default", None).encoder(ORIGIN)
+    ids = [encoder(Record(GOOD.encode(), position, V2)) for position in (2, 3, 4099, 1 << 24, (1 << 24) + 2)]
+    other = encode(GOOD, origin=Origin("s3://logs/other"))
+    assert len({document.id for document in [*ids, other] if document}) == 6
+
+
+def test_ids_begin_with_the_time():
+    """Elasticsearch finds the segment of an id fast when ids of one time begin alike."""
+    later = GOOD.replace("1772366765", "1772366766")
+    assert encode(GOOD).id[:8] == document_id(1_772_366_765_000)[:8]
+    assert encode(later).id[:8] == document_id(1_772_366_766_000)[:8]
+
+
+@pytest.mark.parametrize("status", ["NODATA", "SKIPDATA"])
+def test_records_without_traffic_are_documents_too(status):
+    """NODATA and SKIPDATA keep their time and status and have no source."""
+    found = body(f"2 111122223333 eni-0a - - - - - - - 1772366710 1772366765 - {status}")
+    assert found["aws"]["vpcflow"]["log_status"] == status
+    assert found["event"]["type"] == ["connection"]
+    assert "outcome" not in found["event"]
+    assert not found.keys() & {"source", "destination", "network", "related"}
+
+
+def test_a_layout_without_times_takes_the_time_in_the_file_name():
+    """AWS's NAT example has no time at all: the window in the object's key stands in."""
+    layout = ("instance-id", "interface-id", "srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")
+    document = encode("- eni-0a 10.0.1.5 10.0.0.220 10.0.1.5 203.0.113.5", layout)
+    assert document.time_ms == LABEL_MS
+    found = json.loads(document.body)
+    assert found["related"]["ip"] == ["10.0.1.5", "10.0.0.220", "203.0.113.5"]
+    unnamed = encode("- eni-0a 10.0.1.5 10.0.0.220 10.0.1.5 203.0.113.5", layout, Origin("/tmp/x.log"))
+    assert unnamed.time_ms == 1_800_000_000_000
+
+
+def test_milliseconds_are_told_from_seconds():
+    """Times in milliseconds, which AWS has been seen to write, are no dates of the far future."""
+    assert encode(GOOD.replace("1772366765", "1772366765123")).time_ms == 1_772_366_765_123
+
+
+def test_what_the_line_does_not_say_comes_from_the_key():
+    """Account and region of the object's key fill what the layout leaves out."""
+    cloud = body("10.0.0.1 1772366765", ("srcaddr", "end"))["cloud"]
+    assert cloud == {"provider": "aws", "account": {"id": "111122223333"}, "region": "eu-west-1"}
+
+
+def test_a_field_that_is_new_to_us_is_kept():
+    """A field that AWS adds later goes into aws.vpcflow under its own name."""
+    found = body("10.0.0.1 1772366765 blue", ("srcaddr", "end", "next-hop-colour"))
+    assert found["aws"]["vpcflow"] == {"next_hop_colour": "blue"}
+
+
+def test_a_hostile_header_writes_no_code():
+    """A field name that is no name is left out, whatever it contains; the line itself is kept."""
+    layout = ("srcaddr", '"};import os;{"', "{__import__('os')}", "end", "a'''+b", "x y")
+    found = body("10.0.0.1 a b 1772366765 c d", layout)
+    assert "vpcflow" not in found["aws"]
+    assert found["event"]["original"] == "10.0.0.1 a b 1772366765 c d"
+
+
+def test_text_that_json_must_escape_is_escaped():
+    """Quotes, control characters and bytes that are no UTF-8 arrive as what they are, or as U+FFFD."""
+    document = encode(b'2 1 eni-"\\\x01\xff 10.0.0.1 10.0.0.2 1 2 6 1 1 1772366710 1772366765 ACCEPT OK')
+    assert json.loads(document.body)["aws"]["vpcflow"]["interface_id"] == 'eni-"\\\x01\ufffd'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" 51000 ", " 65536 "),
+        (" 51000 ", " x "),
+        (" 6 10 ", " 256 10 "),
+        ("203.0.113.7", "203.0.113.7.9"),
+        ("203.0.113.7", "::g"),
+        ("1772366765", "yesterday"),
+        ("1772366765", "9" * 18),
+        (" 840 ", " 9223372036854775808 "),
+        (" OK", ""),
+        (" OK", " OK OK"),
+        (" 22 ", "  "),
+    ],
+)
+def test_a_line_that_cannot_be_a_document_is_bad_input(old, new):
+    """A wrong number, address, time or count of fields is a dead letter with its reason, not a wrong document."""
+    with pytest.raises(BadInputError):
+        encode(GOOD.replace(old, new))
+
+
+def test_renewed_geography_shows():
+    """What was looked up is not kept for ever."""
+    answers = [{"geo": {"city_name": "Old"}}, {"geo": {"city_name": "New"}}]
+    schema = VpcFlowEcs("default", lambda _: answers[0], geo_seconds=-1.0)
+    for expected in ("Old", "New"):
+        document = schema.encoder(ORIGIN)(Record(GOOD.encode(), 2, V2))
+        assert document is not None
+        assert json.loads(document.body)["source"]["geo"]["city_name"] == expected
+        answers.pop(0)
+
+
+NAMES = (*V10, *TRANSIT_GATEWAY, "new-field", "sublocation", "tcp-flags-array", "Bad Name", "{x}", "a'b")
+WORDS = st.sampled_from(
+    [
+        *(
+            "-",
+            "0",
+            "6",
+            "1",
+            "17",
+            "47",
+            "58",
+            "255",
+            "256",
+            "22",
+            "007",
+            "65535",
+            "65536",
+            "00",
+            "12345678901234567890",
+        ),
+        *("10.0.0.1", "203.0.113.7", "203.0.113.8", "::1", "2001:db8::1", "999.1.1.1", "1772366765", "1772366765000"),
+        *(
+            "ACCEPT",
+            "REJECT",
+            "OTHER",
+            "OK",
+            "NODATA",
+            "ingress",
+            "us-east-1",
+            "i-0a",
+            'x"y',
+            "b\\s",
+            "ü",
+            "",
+            "{",
+            "²",
+        ),
+    ]
+)
+
+
+@given(st.data())
+def test_the_compiled_encoder_equals_the_mapping(data):
+    """Whatever the layout and the line: the fast way writes what the plain way defines, or steps aside."""
+    layout = tuple(data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=50)))
+    likely = {
+        **dict.fromkeys(("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr"), ("10.0.0.1", "203.0.113.7", "::1")),
+        **dict.fromkeys(("srcport", "dstport", "bytes", "packets", "tcp-flags"), ("0", "8", "22", "129")),
+        **dict.fromkeys(("start", "end"), ("1772366765", "1772366710")),
+        "protocol": ("6", "17", "1", "58", "47"),
+        "action": ("ACCEPT", "REJECT", "-"),
+    }
+    odd = data.draw(st.booleans())
+    values = [data.draw(WORDS if odd else st.sampled_from(likely.get(name, ("-", "a", "eni-1")))) for name in layout]
+    line = " ".join(values)
+    endpoints, times = Endpoints(geography), Times()
+    context = Context({"ecs": {"version": "8"}}, {"s3": {"x": 1}}, *data.draw(st.sampled_from([("", ""), ("1", "r")])))
+    extra = ('"ecs":{"version":"8"},', '"s3":{"x":1},', context.account, context.region)
+    try:
+        expected = LineMapping(endpoints, times).document(layout, line, context, 5)
+    except BadInputError:
+        expected = None
+    try:
+        found = compile_layout(layout, endpoints, times)(line.encode(), 5, *extra)
+    except ValueError:
+        found = None
+    if found is None:
+        assert odd or "-" in values
+    else:
+        assert (found[0], json.loads(found[1])) == expected
+
+
+@given(st.binary(max_size=200), st.sampled_from([V2, TRANSIT_GATEWAY, ("end",), ("new-field",)]))
+def test_any_line_is_a_document_or_bad_input(line, layout):
+    """No bytes make the encoder fail in a way that would stop the process."""
+    schema = VpcFlowEcs("default", None)
+    try:
+        document = schema.encoder(ORIGIN)(Record(line, 1, layout))
+    except BadInputError:
+        return
+    assert document is not None
+    assert json.loads(document.body)["event"]["original"] == line.decode("utf-8", "replace")
