@@ -271,6 +271,50 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """How one settled split ended in one sink, as the checkpoint store keeps it.
+
+    Attributes:
+        read, delivered, present, filtered, dead_lettered: records; read is the sum of the other four.
+        bytes_in: as stored at the source.
+        bytes_out: of documents, uncompressed.
+        newest_ms: time of the newest event, None where there was none.
+        settled_at: seconds since the epoch.
+    """
+
+    split_id: str
+    source: str
+    sink: str
+    read: int
+    delivered: int
+    present: int
+    filtered: int
+    dead_lettered: int
+    bytes_in: int
+    bytes_out: int
+    newest_ms: int | None
+    settled_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTotal:
+    """The sum of all ledger lines of one source and sink, those no longer kept one by one included."""
+
+    source: str
+    sink: str
+    splits: int
+    read: int
+    delivered: int
+    present: int
+    filtered: int
+    dead_lettered: int
+    bytes_in: int
+    bytes_out: int
+    newest_ms: int | None
+    settled_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record, document or object that could not be shipped.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -11,6 +12,8 @@ from shipper.errors import RetryableError, Stopped
 from shipper.model import (
     DeadLetter,
     Document,
+    LedgerLine,
+    LedgerTotal,
     Origin,
     Payload,
     Problem,
@@ -19,7 +22,6 @@ from shipper.model import (
     Rejected,
     Retry,
     S3Object,
-    S3Split,
     SendResult,
     Split,
 )
@@ -222,49 +224,77 @@ class Sink(Protocol):
 class CheckpointStore(Protocol):
     """What must survive a crash. One process at a time; every method is one transaction, durable when it returns.
 
-    A *scope* is a part of a source with a cursor of its own; a *bucket of time* (`day`) holds the hashes of what is
-    done and is closed, keeping only count and xor, when nothing more can come.
+    A *scope* is a part of a source with a cursor of its own (an account's folder of a bucket, a log group). A
+    *bucket of time* is a whole number, such as days or minutes since the epoch: each source chooses its own. It holds
+    the 64-bit hashes of what is done, and is closed when nothing more can come. Called from many threads; blocks on
+    the disk only. Every method may raise FatalError: the disk is full or broken, and nothing may be settled any more.
     """
 
-    def cursor(self, source: str, scope: str) -> dict[str, float]:
-        """Named numbers (times in seconds since the epoch) of one scope; empty at first."""
+    def cursors(self, source: str) -> dict[str, dict[str, float]]:
+        """Named numbers (times in seconds since the epoch) by scope; empty at first."""
         ...
 
-    def set_cursor(self, source: str, scope: str, **values: float) -> None:
-        """Store named numbers of one scope."""
+    def set_cursors(self, source: str, cursors: Mapping[str, Mapping[str, float]]) -> None:
+        """Store named numbers by scope; other names and scopes keep theirs."""
         ...
 
-    def scopes(self, source: str) -> list[str]:
-        """All scopes the source has state for."""
-        ...
-
-    def pin(self, splits: Sequence[S3Split]) -> None:
+    def pin(self, splits: Sequence[Split]) -> None:
         """Remember splits before they are shipped, so that after a crash they are shipped again as they were."""
         ...
 
-    def pinned(self, source: str) -> list[S3Split]:
+    def pinned(self, source: str) -> list[Split]:
         """Splits pinned and not settled, oldest first."""
         ...
 
-    def done(self, source: str, scope: str, day: int) -> set[int]:
-        """Hashes of what is settled in a day (days since the epoch)."""
+    def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:
+        """Hashes (type code "q") of what is settled, by bucket of time, for first <= bucket < last."""
         ...
 
-    def settle(
-        self, split: S3Split, receipt: Receipt, done: Sequence[tuple[int, int]], retries: Sequence[Retry]
-    ) -> None:
-        """One transaction: unpin the split, keep its receipt, add (day, hash) pairs, replace retry entries.
+    def mark_done(self, source: str, scope: str, done: Sequence[tuple[int, int]]) -> None:
+        """Add (bucket of time, hash) pairs of what is left out for what it is, without a split or a receipt."""
+        ...
+
+    def settle(self, split: Split, receipt: Receipt, done: Sequence[tuple[int, int]], retries: Sequence[Retry]) -> None:
+        """One transaction: unpin the split, keep its receipt, add (bucket of time, hash) pairs, replace retry entries.
 
         Retry entries of objects in the split that are not in `retries` are removed.
         """
         ...
 
     def retries(self, source: str) -> list[Retry]:
-        """Objects waiting for another attempt."""
+        """Objects waiting for another attempt, the next due first."""
         ...
 
-    def close_day(self, source: str, scope: str, day: int) -> None:
-        """Replace a day's hashes by their count and xor."""
+    def close_before(
+        self, source: str, scope: str, bucket: int, cursor: Mapping[str, float], *, keep: int = 35
+    ) -> None:
+        """One transaction: drop the hashes of all earlier buckets of time, and set the scope's cursor.
+
+        Args:
+            bucket: the first bucket of time that stays open.
+            cursor: named numbers to store, as `set_cursors` does.
+            keep: for how many closed buckets the count and xor of the hashes is kept.
+        """
+        ...
+
+    def closed(self, source: str, scope: str) -> dict[int, tuple[int, int]]:
+        """Count and xor of the hashes of closed buckets of time, as far back as they are kept."""
+        ...
+
+    def receipts(self, source: str | None = None, since: float | None = None) -> Iterator[LedgerLine]:
+        """The delivery ledger, oldest first: one line for each split and sink settled since a time."""
+        ...
+
+    def totals(self, source: str | None = None) -> list[LedgerTotal]:
+        """The ledger's sums by source and sink, since the store's beginning."""
+        ...
+
+    def reset(self, source: str, scope: str | None = None) -> int:
+        """Forget cursors, pins, done-sets and retries of a source or of one scope; receipts stay.
+
+        Returns:
+            How many scopes were forgotten.
+        """
         ...
 
     def close(self) -> None:
