@@ -18,7 +18,7 @@ from shipper.checkpoints.packing import (
     unpack_object,
     unpack_split,
 )
-from shipper.checkpoints.sqlite_file import FILE_NAME, lock_state, open_file
+from shipper.checkpoints.sqlite_file import lock_state, open_file
 from shipper.checkpoints.sqlite_ledger import Run, put_receipt, read_lines, read_totals
 from shipper.errors import FatalError
 from shipper.model import LedgerLine, LedgerTotal, Receipt, Retry, Split
@@ -34,7 +34,7 @@ class SqliteCheckpoints:
     A commit returns when the disk has it (WAL with synchronous=FULL, https://sqlite.org/pragma.html#pragma_synchronous).
 
     Args:
-        state: the state folder, made with mode 0700 where it is missing.
+        path: the store's file; its folder is made with mode 0700 where it is missing.
         read_only: look while a daemon may be running: takes no lock, changes nothing.
         receipt_days: for how long single receipts are kept; their sums are kept for ever.
 
@@ -43,17 +43,17 @@ class SqliteCheckpoints:
     """
 
     def __init__(
-        self, state: Path, *, read_only: bool = False, receipt_days: float = _RECEIPT_DAYS, clock: Clock = wall_clock
+        self, path: Path, *, read_only: bool = False, receipt_days: float = _RECEIPT_DAYS, clock: Clock = wall_clock
     ) -> None:
-        self.path = state / FILE_NAME
+        self.path = path
         self._clock = clock
         self._receipt_seconds = receipt_days * 86400
         self._mutex = threading.Lock()
         self._scope_ids: dict[tuple[str, str], int] = {}
         self._settled = 0
-        self._lock = None if read_only else lock_state(state)
+        self._lock = None if read_only else lock_state(path)
         try:
-            self._connection = open_file(self.path, read_only=read_only)
+            self._connection = open_file(path, read_only=read_only)
         except BaseException:
             if self._lock:
                 self._lock.close()

@@ -11,11 +11,8 @@ from shipper.checkpoints.sqlite_schema import check, migrate
 from shipper.errors import ConfigError
 from shipper.ports import Clock, wall_clock
 
-FILE_NAME = "checkpoints.sqlite"
-LOCK_NAME = "checkpoints.lock"
 
-
-def set_aside(state: Path, clock: Clock = wall_clock) -> Path | None:
+def set_aside(path: Path, clock: Clock = wall_clock) -> Path | None:
     """Move a damaged store out of the way, so that the next start begins anew, and return its new path.
 
     Returns:
@@ -24,15 +21,14 @@ def set_aside(state: Path, clock: Clock = wall_clock) -> Path | None:
     Raises:
         ConfigError: a daemon uses it.
     """
-    lock = lock_state(state)
+    lock = lock_state(path)
     try:
-        path = state / FILE_NAME
         if not path.exists():
             return None
-        aside = path.with_name(f"{FILE_NAME}.damaged-{int(clock())}")
+        aside = path.with_name(f"{path.name}.damaged-{int(clock())}")
         path.rename(aside)
         for suffix in ("-wal", "-shm"):
-            companion = path.with_name(FILE_NAME + suffix)
+            companion = path.with_name(path.name + suffix)
             if companion.exists():
                 companion.rename(aside.with_name(aside.name + suffix))
         return aside
@@ -40,17 +36,17 @@ def set_aside(state: Path, clock: Clock = wall_clock) -> Path | None:
         lock.close()
 
 
-def lock_state(state: Path) -> StateLock:
-    """Make the state folder where it is missing, and lock it.
+def lock_state(path: Path) -> StateLock:
+    """Make the store's folder where it is missing, and lock the store.
 
     Raises:
         ConfigError: it cannot be written, or another process holds it.
     """
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot make the state folder {state}: {error.strerror}", "set state.path") from error
-    return StateLock(state / LOCK_NAME)
+        raise ConfigError(f"cannot make the state folder {path.parent}: {error.strerror}", "set state.path") from error
+    return StateLock(path.with_suffix(".lock"))
 
 
 def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:

@@ -35,7 +35,7 @@ def handle(request, tmp_path: Path) -> Iterator[Handle]:
         kept = MemoryCheckpoints(clock=lambda: 1000.0)
         made = Handle(lambda: kept)
     else:
-        made = Handle(lambda: SqliteCheckpoints(tmp_path / "state", clock=lambda: 1000.0))
+        made = Handle(lambda: SqliteCheckpoints(tmp_path / "state" / "checkpoints.sqlite", clock=lambda: 1000.0))
     yield made
     made.store.close()
 

@@ -9,26 +9,28 @@ from pathlib import Path
 import pytest
 
 from shipper.checkpoints.sqlite import SqliteCheckpoints
-from shipper.checkpoints.sqlite_file import FILE_NAME, LOCK_NAME, set_aside
+from shipper.checkpoints.sqlite_file import set_aside
 from shipper.checkpoints.sqlite_schema import VERSION
 from shipper.errors import ConfigError, FatalError
 from shipper.model import Receipt, S3Split, Tally
 
+FILE = "checkpoints.sqlite"
+
 
 def test_a_second_process_is_refused_by_name(tmp_path: Path):
     """Two daemons never share a state: the second is told the first one's process id."""
-    first = SqliteCheckpoints(tmp_path)
+    first = SqliteCheckpoints(tmp_path / FILE)
     with pytest.raises(ConfigError, match=rf"another shipper \(process {os.getpid()}\)"):
-        SqliteCheckpoints(tmp_path)
+        SqliteCheckpoints(tmp_path / FILE)
     first.close()
-    SqliteCheckpoints(tmp_path).close()
+    SqliteCheckpoints(tmp_path / FILE).close()
 
 
 def test_looking_needs_no_lock(tmp_path: Path):
     """`checkpoints show` reads while the daemon runs, and sees what is committed."""
-    daemon = SqliteCheckpoints(tmp_path)
+    daemon = SqliteCheckpoints(tmp_path / FILE)
     daemon.set_cursors("trail", {"x": {"hot": 1.0}})
-    looker = SqliteCheckpoints(tmp_path, read_only=True)
+    looker = SqliteCheckpoints(tmp_path / FILE, read_only=True)
     assert looker.cursors("trail") == {"x": {"hot": 1.0}}
     with pytest.raises(FatalError, match="readonly"):
         looker.set_cursors("trail", {"x": {"hot": 2.0}})
@@ -39,7 +41,7 @@ def test_looking_needs_no_lock(tmp_path: Path):
 def test_looking_at_nothing_says_so(tmp_path: Path):
     """A look before the first run makes no files."""
     with pytest.raises(ConfigError, match="no checkpoints"):
-        SqliteCheckpoints(tmp_path / "state", read_only=True)
+        SqliteCheckpoints(tmp_path / "state" / FILE, read_only=True)
     assert not (tmp_path / "state").exists()
 
 
@@ -47,7 +49,7 @@ def test_state_is_private(tmp_path: Path):
     """Folder 0700, every file 0600, whatever the umask."""
     before = os.umask(0)
     try:
-        store = SqliteCheckpoints(tmp_path / "state")
+        store = SqliteCheckpoints(tmp_path / "state" / FILE)
         store.set_cursors("trail", {"x": {"hot": 1.0}})
         modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
         store.close()
@@ -61,62 +63,62 @@ def test_state_is_private(tmp_path: Path):
 @pytest.mark.parametrize("damage", [b"this is not SQLite at all" * 100, None])
 def test_a_damaged_store_is_refused_with_a_way_out(tmp_path: Path, damage: bytes | None):
     """Neither garbage nor a torn page is taken for an empty store; setting it aside lets the next start begin anew."""
-    store = SqliteCheckpoints(tmp_path)
+    store = SqliteCheckpoints(tmp_path / FILE)
     store.mark_done("trail", "x", [(day, day) for day in range(2000)])
     store.close()
-    path = tmp_path / FILE_NAME
+    path = tmp_path / FILE
     data = bytearray(path.read_bytes())
     data[8192:40960] = os.urandom(32768)
     path.write_bytes(damage or data)
     with pytest.raises(ConfigError, match="cannot be used") as caught:
-        SqliteCheckpoints(tmp_path)
+        SqliteCheckpoints(tmp_path / FILE)
     assert "checkpoints reset" in caught.value.hint
-    aside = set_aside(tmp_path, clock=lambda: 5.0)
+    aside = set_aside(tmp_path / FILE, clock=lambda: 5.0)
     assert aside is not None
     assert aside.name == "checkpoints.sqlite.damaged-5"
-    fresh = SqliteCheckpoints(tmp_path)
+    fresh = SqliteCheckpoints(tmp_path / FILE)
     assert fresh.cursors("trail") == {}
     fresh.close()
 
 
 def test_nothing_to_set_aside(tmp_path: Path):
     """Without a store there is nothing to move."""
-    assert set_aside(tmp_path / "state") is None
+    assert set_aside(tmp_path / "state" / FILE) is None
 
 
 def test_a_newer_store_is_refused(tmp_path: Path):
     """An older program never touches a newer program's state."""
-    SqliteCheckpoints(tmp_path).close()
-    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+    SqliteCheckpoints(tmp_path / FILE).close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     with pytest.raises(ConfigError, match=f"newer shipper .*version {VERSION + 1}"):
-        SqliteCheckpoints(tmp_path)
+        SqliteCheckpoints(tmp_path / FILE)
 
 
 def test_a_foreign_database_is_refused(tmp_path: Path):
     """A file of another program is left alone."""
-    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
+    with sqlite3.connect(tmp_path / FILE) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     connection.close()
     with pytest.raises(ConfigError, match="not a checkpoint store"):
-        SqliteCheckpoints(tmp_path)
+        SqliteCheckpoints(tmp_path / FILE)
 
 
 def test_an_unwritable_state_is_a_configuration_error(tmp_path: Path):
     """A path that cannot be a folder is named, with what to do."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="state folder"):
-        SqliteCheckpoints(tmp_path / "file" / "state")
+        SqliteCheckpoints(tmp_path / "file" / "state" / FILE)
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / LOCK_NAME).mkdir()
+    (tmp_path / "state" / "checkpoints.lock").mkdir()
     with pytest.raises(ConfigError, match="cannot write"):
-        SqliteCheckpoints(tmp_path / "state")
+        SqliteCheckpoints(tmp_path / "state" / FILE)
 
 
 def test_a_full_disk_stops_the_process_and_commits_nothing(tmp_path: Path):
     """When a commit fails the error is fatal, and neither half of the transaction is there."""
-    store = SqliteCheckpoints(tmp_path)
+    store = SqliteCheckpoints(tmp_path / FILE)
     split = S3Split("s", "trail", "x", "cloudtrail", ())
     store.pin([split])
     store._connection.execute("PRAGMA max_page_count = 1")
@@ -124,7 +126,7 @@ def test_a_full_disk_stops_the_process_and_commits_nothing(tmp_path: Path):
         store.settle(split, Receipt("s", "trail", 1, 1, {"a": Tally(1)}), [(1, n) for n in range(5000)], [])
     assert "shipped again" in caught.value.hint
     store.close()
-    again = SqliteCheckpoints(tmp_path)
+    again = SqliteCheckpoints(tmp_path / FILE)
     assert again.pinned("trail") == [split]
     assert again.done("trail", "x", 0, 9) == {}
     assert list(again.receipts()) == []
@@ -134,7 +136,7 @@ def test_a_full_disk_stops_the_process_and_commits_nothing(tmp_path: Path):
 def test_old_receipts_are_dropped_and_their_sums_stay(tmp_path: Path):
     """The ledger is bounded; totals are not affected."""
     now = [0.0]
-    store = SqliteCheckpoints(tmp_path, receipt_days=1, clock=lambda: now[0])
+    store = SqliteCheckpoints(tmp_path / FILE, receipt_days=1, clock=lambda: now[0])
     store._settled = 998
     for _ in range(2):
         split = S3Split("s", "trail", "x", "cloudtrail", ())
