@@ -1,0 +1,190 @@
+"""Delivers documents into Elasticsearch data streams (8.x, 9.x, OpenSearch), one attempt at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+from isal import isal_zlib
+
+from shipper.errors import ConfigError, RetryableError
+from shipper.metrics import Metrics
+from shipper.model import Document, Problem, SendResult, Split
+from shipper.ports import SchemaName
+from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
+from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
+from shipper.sinks.elasticsearch_setup import HINT, NotAllowedError, Setup
+
+_GZIP = 31  # zlib's number for a gzip header and trailer around a window of 32 kB
+_REQUIRE = "&require_data_stream=true"
+
+log = structlog.get_logger(__name__)
+
+
+class ElasticsearchSink:
+    """A cluster as a sink: `_bulk` create into data streams, results by position, no retry of its own.
+
+    Document ids are the caller's, so that sending again what is there already changes nothing (409 → present). That
+    holds within a backing index: what was on its way while a data stream rolled over can be stored twice.
+
+    Args:
+        name: as in the configuration.
+        hosts: URLs; requests go round, nodes that fail rest.
+        api_key, bearer_auth, basic_auth, cloud_id, ca_certs, client_cert, client_key, ssl_assert_fingerprint,
+            verify_certs: as the official client has them.
+        namespace: the data streams' last part.
+        request_timeout_seconds: for one request; when it passes, what the server did is unknown and all is sent again.
+        batch_bytes, batch_documents: limits of one request. Elasticsearch takes 100 MB at most
+            (`http.max_content_length`), and is fastest with 5 to 15 MB.
+        compression: gzip level (0 to 3 of ISA-L); None sends plain text.
+        metrics: counts what went into failure stores.
+    """
+
+    schema: SchemaName = "ecs"
+
+    def __init__(
+        self,
+        name: str,
+        hosts: Sequence[str] = (),
+        *,
+        api_key: str | None = None,
+        basic_auth: tuple[str, str] | None = None,
+        bearer_auth: str | None = None,
+        cloud_id: str | None = None,
+        ca_certs: str | None = None,
+        client_cert: str | None = None,
+        client_key: str | None = None,
+        ssl_assert_fingerprint: str | None = None,
+        verify_certs: bool = True,
+        namespace: str = "default",
+        request_timeout_seconds: float = 60.0,
+        batch_bytes: int = 5_000_000,
+        batch_documents: int = 5000,
+        compression: int | None = 1,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.name = name
+        self.batch_bytes = batch_bytes
+        self.batch_documents = batch_documents
+        self._compression = compression
+        self._metrics = metrics
+        self._require_data_stream = True
+        access = Access(
+            hosts=hosts,
+            cloud_id=cloud_id,
+            api_key=api_key,
+            basic_auth=basic_auth,
+            bearer_auth=bearer_auth,
+            ca_certs=ca_certs,
+            client_cert=client_cert,
+            client_key=client_key,
+            ssl_assert_fingerprint=ssl_assert_fingerprint,
+            verify_certs=verify_certs,
+            request_timeout_seconds=request_timeout_seconds,
+        )
+        self._connection = Connection(access)
+        self._setup = Setup(self._connection, namespace)
+
+    def prepare(self) -> None:
+        """Install the templates that are missing or old, where the credentials allow it; say so where they do not.
+
+        Raises:
+            RetryableError: the cluster is not reachable yet, or refuses the credentials.
+            ConfigError: hosts or certificates cannot be used.
+        """
+        try:
+            for line in self.install_templates():
+                log.info("templates", sink=self.name, did=line)
+        except NotAllowedError as error:
+            log.warning("templates are not installed", sink=self.name, why=str(error), hint=HINT)
+
+    def install_templates(self) -> list[str]:
+        """Install what is missing or older than this program, and return a line for each thing done.
+
+        Raises:
+            RetryableError: the cluster is not reachable, or refuses the credentials.
+            ConfigError: hosts or certificates cannot be used, or the cluster refuses a template
+                (NotAllowedError: the credentials do not allow it).
+        """
+        return self._setup.install()
+
+    def open(self, split: Split) -> ElasticsearchDelivery:  # noqa: ARG002 - every split goes the same way
+        """Begin a delivery; holds nothing that must be given back."""
+        return ElasticsearchDelivery(self)
+
+    def send(self, documents: Sequence[Document]) -> SendResult:
+        """Send one batch, once. See `ports.Delivery.send`."""
+        plain = bulk_body(documents)
+        answer = self._post(plain)
+        if self._require_data_stream and answer.status == 400 and b"require_data_stream" in answer.body:
+            self._require_data_stream = False  # before Elasticsearch 8.13, and OpenSearch
+            answer = self._post(plain)
+        outcome = read_answer(answer, documents, len(plain))
+        if outcome.failure_store:
+            self._count_failure_store(outcome.failure_store)
+        return outcome.result
+
+    def problems(self) -> Iterable[Problem]:
+        """Try connection, credentials, version and templates, changing nothing."""
+        where = f"sinks.{self.name}"
+        try:
+            yield from self._setup.problems(where)
+        except ConfigError as error:
+            yield Problem(where, str(error), error.hint)
+        except RetryableError as error:
+            yield Problem(where, str(error), _hint(error))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def _post(self, plain: bytes) -> Answer:
+        path = f"/_bulk?{FILTER}{_REQUIRE if self._require_data_stream else ''}"
+        if self._compression is None:
+            return self._connection.request("POST", path, plain, content_type="application/x-ndjson")
+        packed = isal_zlib.compress(plain, self._compression, _GZIP)
+        return self._connection.request(
+            "POST", path, packed, content_type="application/x-ndjson", content_encoding="gzip"
+        )
+
+    def _count_failure_store(self, count: int) -> None:
+        if self._metrics:
+            self._metrics.failure_store.labels(self.name).inc(count)
+        log.warning(
+            "documents went into the failure store",
+            sink=self.name,
+            documents=count,
+            hint="they are stored but failed a pipeline or mapping: look into the data stream's ::failures",
+        )
+
+
+class ElasticsearchDelivery:
+    """A split's delivery. An answered batch is durable (fsynced translog), so there is nothing to finish."""
+
+    def __init__(self, sink: ElasticsearchSink) -> None:
+        self._sink = sink
+
+    def send(self, documents: Sequence[Document]) -> SendResult:
+        """Send one batch, once.
+
+        Raises:
+            RetryableError: nothing is known of the batch, or the whole of it was refused for now.
+        """
+        return self._sink.send(documents)
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+    def abandon(self) -> None:
+        """Nothing is held back."""
+
+
+def _hint(error: RetryableError) -> str:
+    words = str(error)
+    if "TLS" in words:
+        return "give the cluster's CA as ca_certs, or its fingerprint as ssl_assert_fingerprint"
+    if "HTTP 401" in words:
+        return "check api_key_file, or user and password"
+    if "HTTP 403" in words:
+        return "the credentials are known but may not do this: see docs for the privileges"
+    return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"

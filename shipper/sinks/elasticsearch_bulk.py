@@ -1,0 +1,176 @@
+"""The `_bulk` request and its answer: documents in, what became of each of them out."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from shipper.errors import RetryableError
+from shipper.model import Document, Rejection, SendResult
+from shipper.sinks.elasticsearch_connection import Answer
+
+# The statuses are asked for so that the items can be counted; all else is left out unless something went wrong.
+FILTER = "filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
+_ANSWER_BYTES = 1000
+_STORED = b'{"create":{"status":201}}'
+_HEAD, _TAIL = b'{"errors":false,"items":[', b"]}"
+
+
+class Verdict(enum.Enum):
+    """What an answer means for what was sent."""
+
+    STORED = "newly stored"
+    PRESENT = "there already, under our own id"
+    RETRY = "not now"
+    PAUSE = "not before a person acts"
+    TOO_LARGE = "not in one piece"
+    REJECT = "never"
+
+
+class BulkResult(NamedTuple):
+    """One attempt's result, and how many documents went into a failure store instead of their data stream."""
+
+    result: SendResult
+    failure_store: int = 0
+
+
+def bulk_body(documents: Sequence[Document]) -> bytes:
+    """Return the request's body: an action line and a source line for each document (`create`, never `index`)."""
+    heads: dict[str, bytes] = {}
+    parts: list[bytes] = []
+    for document in documents:
+        head = heads.get(document.index)
+        if head is None:
+            head = heads[document.index] = b'{"create":{"_index":%s,"_id":' % orjson.dumps(document.index)
+        parts += (head, orjson.dumps(document.id), b"}}\n", document.body, b"\n")
+    return b"".join(parts)
+
+
+def read_answer(answer: Answer, documents: Sequence[Document], sent_bytes: int) -> BulkResult:
+    """Return what became of each document, told by position.
+
+    Args:
+        sent_bytes: the request's size, uncompressed.
+
+    Raises:
+        RetryableError: the whole request was refused for now, or the answer does not account for every document.
+    """
+    if answer.status != 200:
+        return BulkResult(_refused(answer, documents, sent_bytes))
+    count = len(documents)
+    if _all_stored(answer.body, count):
+        return BulkResult(SendResult(delivered=count))
+    try:
+        items = orjson.loads(answer.body)["items"]
+        outcomes = [next(iter(item.values())) for item in items]
+        return _by_position(outcomes, count)
+    except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise RetryableError(f"no answer to a bulk request: {answer.body[:200]!r}") from error
+
+
+def classify(status: int, error_type: str) -> Verdict:
+    """Say what a status and an error type mean, for one item of a bulk answer.
+
+    Sources: Elastic's bulk API reference; the statuses were seen on 8.19 and 9.5. A block for a full disk comes as 429,
+    one set by a person as 403; a missing index means that no template matches or that creating it is not allowed.
+    """
+    if status in (200, 201):
+        return Verdict.STORED
+    if status == 409:
+        return Verdict.PRESENT
+    if status in (401, 403) or error_type in (
+        "cluster_block_exception",
+        "index_closed_exception",
+        "index_not_found_exception",
+        "security_exception",
+    ):
+        return Verdict.PAUSE
+    if status in (408, 425, 429) or status >= 500:
+        return Verdict.RETRY
+    return Verdict.TOO_LARGE if status == 413 else Verdict.REJECT
+
+
+def _all_stored(body: bytes, count: int) -> bool:
+    """The usual answer, compared byte by byte instead of parsed: exactly `count` items, each of them stored."""
+    length = len(_HEAD) + count * (len(_STORED) + 1) - 1 + len(_TAIL)
+    return len(body) == length and body == _HEAD + b",".join([_STORED] * count) + _TAIL
+
+
+def _by_position(outcomes: Sequence[dict[str, Any]], count: int) -> BulkResult:
+    if len(outcomes) != count:
+        raise RetryableError(f"the answer has {len(outcomes)} items for {count} documents")
+    stored = present = failure_store = 0
+    rejected: list[Rejection] = []
+    retry: list[int] = []
+    reasons: list[str] = []
+    paused = False
+    for position, outcome in enumerate(outcomes):
+        error = outcome.get("error") or {}
+        verdict = classify(outcome["status"], error.get("type", ""))
+        if verdict is Verdict.STORED:
+            stored += 1
+            failure_store += outcome.get("failure_store") == "used"
+        elif verdict is Verdict.PRESENT:
+            present += 1
+        elif verdict in (Verdict.RETRY, Verdict.PAUSE):
+            retry.append(position)
+            reasons.append(_words(error) or f"status {outcome['status']}")
+            paused = paused or verdict is Verdict.PAUSE
+        else:
+            kind = error.get("type") or f"status_{outcome['status']}"
+            rejected.append(Rejection(position, kind, _words(error)))
+    result = SendResult(
+        delivered=stored,
+        present=present,
+        rejected=tuple(rejected),
+        retry=tuple(retry),
+        retry_reason=_most_frequent(reasons),
+        paused=paused,
+    )
+    return BulkResult(result, failure_store)
+
+
+def _most_frequent(reasons: Sequence[str]) -> str:
+    return Counter(reasons).most_common(1)[0][0] if reasons else ""
+
+
+def _refused(answer: Answer, documents: Sequence[Document], sent_bytes: int) -> SendResult:
+    kind, words = answer.error()
+    said = f"HTTP {answer.status} {kind} {words}"[:_ANSWER_BYTES]
+    verdict = classify(answer.status, kind)
+    if verdict is Verdict.TOO_LARGE or _over_node_limit(words, len(documents), sent_bytes):
+        if len(documents) == 1:
+            return SendResult(delivered=0, rejected=(Rejection(0, kind or "too_large", said),))
+        return SendResult(delivered=0, retry=tuple(range(len(documents))), retry_reason=said, too_large=True)
+    # A refusal of the whole request (a bad path, a proxy's page) is no fault of the documents: never a dead letter.
+    raise RetryableError(said, answer.retry_after, paused=verdict is not Verdict.RETRY)
+
+
+def _over_node_limit(words: str, count: int, sent_bytes: int) -> bool:
+    """Whether a node's indexing pressure limit is too small for this batch, however idle the node is.
+
+    8.x names the operation's bytes; 9.x takes the request in pieces and names the last one only, so that several
+    documents are halved when they alone would fill half of the limit.
+    """
+    limit = re.search(r"max_coordinating(?:_and_primary)?_bytes=(\d+)", words)
+    if limit is None:
+        return False
+    operation = re.search(r"coordinating_operation_bytes=(\d+)", words)
+    if operation and int(operation[1]) > int(limit[1]):
+        return True
+    return count > 1 and 2 * sent_bytes > int(limit[1])
+
+
+def _words(error: dict[str, Any]) -> str:
+    """The server's own words and their causes, cut to a bound."""
+    said: list[str] = []
+    cause: Any = error
+    while isinstance(cause, dict) and len(said) < 4:
+        said.append(f"{cause.get('type', '')}: {cause.get('reason', '')}")
+        cause = cause.get("caused_by")
+    return "; caused by ".join(said)[:_ANSWER_BYTES] if error else ""

@@ -1,0 +1,198 @@
+"""Looks at a cluster and sets it up: its version, what the credentials may do, which templates it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shipper.errors import ConfigError, RetryableError
+from shipper.model import Problem
+from shipper.sinks.elasticsearch_connection import Answer, Connection
+from shipper.sinks.elasticsearch_templates import MANAGED_BY, POLICY, VERSION, Template, degraded, policy, templates
+
+HINT = "run `shipper setup elasticsearch` with credentials that have the cluster privilege manage_index_templates"
+_DOCUMENT_PRIVILEGES = ["create_doc", "auto_configure"]
+_MOST_CONCESSIONS = 12
+
+
+class NotAllowedError(ConfigError):
+    """The credentials may not look at templates, or may not put them. Delivering may work all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Of the server.
+
+    Attributes:
+        number: such as 9.5.3; "" where the server does not say.
+        distribution: "opensearch", or "" for Elasticsearch.
+    """
+
+    number: str
+    distribution: str = ""
+
+    @property
+    def supported(self) -> bool:
+        """Elasticsearch 8 and later, OpenSearch 2 and later; unknown ones get a chance."""
+        major = self.number.split(".")[0]
+        return not major.isdecimal() or int(major) >= (2 if self.distribution else 8)
+
+
+class Setup:
+    """Templates and privileges of one cluster."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._connection = connection
+        self._namespace = namespace
+
+    def install(self) -> list[str]:
+        """Put what is missing or older than this program; return a line for each thing done.
+
+        Raises:
+            RetryableError: the cluster is not reachable or is busy.
+            NotAllowedError: the credentials do not allow it.
+            ConfigError: the cluster refuses a template for good.
+        """
+        ilm = self._has_ilm()
+        done = self._install_policy() if ilm else []
+        for template in templates(ilm=ilm):
+            found = self._found(template)
+            if found is not None and not _is_ours(found):
+                template = _renamed(template)  # noqa: PLW2901 - the name is an integration's: leave that one alone
+                found = self._found(template)
+            if found is None or _version(found) < VERSION:
+                done += self._put(template)
+        return done
+
+    def problems(self, where: str) -> Iterator[Problem]:
+        """Yield all that is wrong, changing nothing.
+
+        Raises:
+            RetryableError: the cluster is not reachable, or refuses the credentials.
+            ConfigError: it cannot be reached as configured.
+        """
+        version = self._version()
+        if not version.supported:
+            what = f"version {version.distribution} {version.number} is not supported"
+            yield Problem(where, what, "use Elasticsearch 8 or later, or OpenSearch 2 or later")
+        missing, may_install = self._privileges()
+        if missing:
+            names = f"logs-aws.*-{self._namespace}"
+            what = f"the credentials lack {', '.join(missing)} on {names}"
+            yield Problem(where, what, f"give the API key's role these index privileges on {names}")
+        yield from self._template_problems(where, may_install=may_install)
+
+    def _template_problems(self, where: str, *, may_install: bool) -> Iterator[Problem]:
+        missing, old = [], []
+        try:
+            for template in templates(ilm=False):
+                found = self._found(template)
+                if found is not None and not _is_ours(found):
+                    found = self._found(_renamed(template))
+                if found is None:
+                    missing.append(template.name)
+                elif _version(found) < VERSION:
+                    old.append(template.name)
+        except NotAllowedError as error:
+            yield Problem(where, f"templates cannot be looked at: {error}", HINT, serious=False)
+        hint = "the first run installs them, or `shipper setup elasticsearch` now" if may_install else HINT
+        for words, names in (("missing", missing), ("older than this program", old)):
+            if names:
+                yield Problem(where, f"templates {words}: {', '.join(names)}", hint, serious=not may_install)
+
+    def _version(self) -> Version:
+        answer = self._get("/")
+        if answer.status == 200 and (said := answer.json().get("version")):
+            return Version(str(said.get("number", "")), str(said.get("distribution", "")))
+        nodes = self._get("/_nodes/_local?filter_path=nodes.*.version").json().get("nodes") or {}
+        return Version(next((str(node["version"]) for node in nodes.values()), ""))
+
+    def _privileges(self) -> tuple[list[str], bool]:
+        """Index privileges that are lacking, and whether templates may be put. Without security: none, and true."""
+        wanted = {
+            "cluster": ["manage_index_templates"],
+            "index": [{"names": [f"logs-aws.cloudtrail-{self._namespace}"], "privileges": _DOCUMENT_PRIVILEGES}],
+        }
+        answer = self._ask("POST", "/_security/user/_has_privileges", wanted)
+        said = answer.json()
+        if answer.status != 200 or "index" not in said:
+            return [], True
+        has: dict[str, bool] = next(iter(said["index"].values()), {})
+        missing = [name for name in _DOCUMENT_PRIVILEGES if not has.get(name)]
+        return missing, bool(said.get("cluster", {}).get("manage_index_templates"))
+
+    def _has_ilm(self) -> bool:
+        return self._get("/_ilm/status").status == 200
+
+    def _install_policy(self) -> list[str]:
+        path = f"/_ilm/policy/{POLICY}"
+        if self._get(path).status == 200:
+            return []  # an operator may have changed it
+        self._expect_ok(self._ask("PUT", path, policy()), f"ILM policy {POLICY}")
+        return [f"ILM policy {POLICY} installed"]
+
+    def _found(self, template: Template) -> dict[str, Any] | None:
+        answer = self._get(template.path)
+        if answer.status == 404:
+            return None
+        self._expect_ok(answer, f"{template.kind} template {template.name}")
+        entry = answer.json()[f"{template.kind}_templates"][0]
+        found: dict[str, Any] = entry[f"{template.kind}_template"]
+        return found
+
+    def _put(self, template: Template) -> list[str]:
+        body, lines = template.body, []
+        for _ in range(_MOST_CONCESSIONS):
+            answer = self._ask("PUT", template.path, body)
+            less = degraded(body, _all_words(answer)) if answer.status == 400 else None
+            if less is None:
+                break
+            body, line = less
+            lines.append(f"{template.kind} template {template.name}: {line} on this server")
+        self._expect_ok(answer, f"{template.kind} template {template.name}")
+        return [*lines, f"{template.kind} template {template.name} installed, version {VERSION}"]
+
+    def _expect_ok(self, answer: Answer, what: str) -> None:
+        if answer.status == 200:
+            return
+        said = f"{what}: HTTP {answer.status} {' '.join(answer.error())}"
+        if answer.status == 403:
+            raise NotAllowedError(said, HINT)
+        if answer.status in (408, 429) or answer.status >= 500:
+            raise RetryableError(said, answer.retry_after)
+        raise ConfigError(said, "the cluster refuses this template; the message is its own")
+
+    def _get(self, path: str) -> Answer:
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        answer = self._connection.request(method, path, orjson.dumps(body) if body else None)
+        if answer.status == 401:
+            raise RetryableError(f"HTTP 401 {' '.join(answer.error())}", paused=True)
+        return answer
+
+
+def _all_words(answer: Answer) -> str:
+    """An error's reason with those of its causes: the unknown thing is often named in the innermost one."""
+    said, cause = [], answer.json().get("error")
+    while isinstance(cause, dict):
+        said.append(str(cause.get("reason", "")))
+        cause = cause.get("caused_by")
+    return "; ".join(said)
+
+
+def _is_ours(found: dict[str, Any]) -> bool:
+    return (found.get("_meta") or {}).get("managed_by") == MANAGED_BY
+
+
+def _version(found: dict[str, Any]) -> int:
+    version = (found.get("_meta") or {}).get("version")
+    return version if isinstance(version, int) else 0
+
+
+def _renamed(template: Template) -> Template:
+    """The same under a name of our own; its higher priority makes it the one that counts."""
+    return Template(template.kind, f"shipper-{template.name}", template.body)

@@ -1,0 +1,177 @@
+"""What the data streams' templates say, as values: mappings from the field lists beside this file, settings, names."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import orjson
+
+VERSION = 1
+"""Raise it with every change of the files in `templates/`: what is older in a cluster is replaced."""
+
+MANAGED_BY = "aws-log-shipper"
+POLICY = "shipper-logs"
+DATASETS = ("aws.cloudtrail", "aws.vpcflow", "aws.cloudwatch_logs")
+
+# Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.
+_PRIORITY_DATASET, _PRIORITY_OTHER = 250, 240
+_SUBSTITUTES = {
+    "match_only_text": "text",
+    "wildcard": "keyword",
+    "constant_keyword": "keyword",
+    "flattened": "flat_object",
+}
+_PARAMETERS_OF = {"text": ("fields", "analyzer"), "flat_object": ()}
+
+_UNKNOWN_TYPE = re.compile(r"type \[(\w+)\] declared on field")
+_UNKNOWN_SETTING = re.compile(r"unknown setting \[index\.([\w.]+)\]")
+_UNKNOWN_FIELD = re.compile(r"unknown field \[(\w+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One template, to be put at `/_<kind>_template/<name>`.
+
+    Attributes:
+        kind: "component" or "index".
+    """
+
+    kind: str
+    name: str
+    body: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """Where it lives."""
+        return f"/_{self.kind}_template/{self.name}"
+
+
+def templates(*, ilm: bool) -> list[Template]:
+    """Return all templates, in the order in which they must be put.
+
+    Args:
+        ilm: roll over by the ILM policy `POLICY`; else by the data stream's own lifecycle.
+    """
+    return [*_components(ilm=ilm), *(_index_template(dataset) for dataset in DATASETS), _index_template(None)]
+
+
+def policy() -> dict[str, Any]:
+    """The ILM policy: rolls over, and deletes nothing."""
+    value: dict[str, Any] = _data("ilm")
+    return value
+
+
+def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | None:
+    """Return a template without the thing that a server does not know, and what was done, for the operator.
+
+    Args:
+        body: the template that was refused.
+        words: the server's reason. Elasticsearch and OpenSearch word the three cases alike.
+
+    Returns:
+        None where the refusal has another reason.
+    """
+    changed = copy.deepcopy(body)
+    if (found := _UNKNOWN_TYPE.search(words)) and (instead := _SUBSTITUTES.get(found[1])):
+        for field in _fields_of(changed, found[1]):
+            kept = {k: v for k, v in field.items() if k in _PARAMETERS_OF.get(instead, tuple(field))}
+            field.clear()
+            field.update(kept, type=instead)
+        return changed, f"field type {found[1]} is not available, {instead} is used"
+    if found := _UNKNOWN_SETTING.search(words):
+        index = changed["template"].get("settings", {}).get("index", {})
+        return (changed, f"setting {found[1]} is not available") if index.pop(found[1], None) is not None else None
+    if found := _UNKNOWN_FIELD.search(words):
+        for place in (changed, changed["template"]):
+            missing = place.pop(found[1], None)
+            if missing is not None:
+                changed["composed_of"] = [n for n in changed.get("composed_of", ()) if n not in _as_list(missing)]
+                return changed, f"{found[1]} is not available"
+    return None
+
+
+def _components(*, ilm: bool) -> Iterator[Template]:
+    settings = _data("settings")
+    shared: dict[str, Any] = {"settings": settings}
+    if ilm:
+        settings["index"]["lifecycle.name"] = POLICY
+    else:
+        shared["lifecycle"] = {"enabled": True}
+    yield _template("component", "shipper-logs@settings", {"template": shared})
+    ecs = {"date_detection": False, "dynamic_templates": _dynamic_templates(), "properties": _properties("ecs", "aws")}
+    yield _template("component", "shipper-ecs@mappings", {"template": {"mappings": ecs}})
+    for dataset in DATASETS:
+        mappings = {"properties": _properties(dataset)}
+        yield _template("component", f"shipper-{dataset}@mappings", {"template": {"mappings": mappings}})
+
+
+def _index_template(dataset: str | None) -> Template:
+    name = f"logs-{dataset}" if dataset else "logs-aws"
+    custom = f"{name}@custom"  # an operator's own component, as Elastic's integrations have it
+    own = [f"shipper-{dataset}@mappings"] if dataset else []
+    body = {
+        "index_patterns": [f"{name}-*"] if dataset else ["logs-aws.*-*"],
+        "priority": _PRIORITY_DATASET if dataset else _PRIORITY_OTHER,
+        "data_stream": {},
+        "composed_of": ["shipper-logs@settings", "shipper-ecs@mappings", *own, custom],
+        "ignore_missing_component_templates": [custom],
+        "template": {},
+    }
+    return _template("index", name, body)
+
+
+def _template(kind: str, name: str, body: dict[str, Any]) -> Template:
+    return Template(kind, name, body | {"version": VERSION, "_meta": {"managed_by": MANAGED_BY, "version": VERSION}})
+
+
+def _dynamic_templates() -> list[dict[str, Any]]:
+    """How fields that no list names are mapped: a string never becomes text, a date or a failure."""
+    types = _data("types")
+    return [
+        {"addresses": {"path_match": "*.ip", "match_mapping_type": "string", "mapping": types["ip"]}},
+        {"strings": {"match_mapping_type": "string", "mapping": types["keyword"]}},
+    ]
+
+
+def _properties(*names: str) -> dict[str, Any]:
+    """Nest the dotted fields of some lists: `{"a.b": …}` is `{"a": {"properties": {"b": …}}}`."""
+    types = _data("types")
+    properties: dict[str, Any] = {}
+    for name in names:
+        for kind, fields in _data(name).items():
+            for field in fields:
+                *parents, leaf = field.split(".")
+                place = properties
+                for parent in parents:
+                    place = place.setdefault(parent, {"properties": {}})["properties"]
+                place[leaf] = dict(types[kind])
+    return properties
+
+
+def _fields_of(value: Any, kind: str) -> list[dict[str, Any]]:
+    """All mappings of one type, at any depth."""
+    if isinstance(value, list):
+        return [found for item in value for found in _fields_of(item, kind)]
+    if not isinstance(value, dict):
+        return []
+    own = [value] if value.get("type") == kind else []
+    return own + [found for item in value.values() for found in _fields_of(item, kind)]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+@functools.cache
+def _text(name: str) -> bytes:
+    return (resources.files("shipper.sinks") / "templates" / f"{name}.json").read_bytes()
+
+
+def _data(name: str) -> Any:
+    return orjson.loads(_text(name))
