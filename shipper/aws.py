@@ -1,0 +1,271 @@
+"""How AWS is reached: sessions, clients, roles that renew for ever, and what each of its errors means for us."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.config
+import botocore.credentials
+import botocore.exceptions
+import botocore.session
+import botocore.utils
+
+from shipper import __version__
+from shipper.errors import ConfigError, RetryableError, UnreadableError, UnreadableKind
+
+ROLE_SESSION_NAME = "shipper"
+_CONNECT_SECONDS = 10
+_READ_SECONDS = 60
+_ATTEMPTS = 4
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and the common errors of the query services.
+_THROTTLING = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_CREDENTIALS = frozenset(
+    {
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "RequestExpired",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+        "UnrecognizedClientException",
+    }
+)
+_DENIED = frozenset(
+    {
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "Forbidden",
+        "UnauthorizedOperation",
+    }
+)
+_UNREADABLE: Mapping[str, UnreadableKind] = {
+    "404": "missing",
+    "NoSuchKey": "missing",
+    "NoSuchVersion": "missing",
+    "InvalidObjectState": "archived",
+    **dict.fromkeys(_DENIED, "forbidden"),
+}
+_CREDENTIAL_ERRORS = (
+    botocore.exceptions.CredentialRetrievalError,
+    botocore.exceptions.NoCredentialsError,
+    botocore.exceptions.PartialCredentialsError,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.TokenRetrievalError,
+)
+# Where the API's name and the permission's name differ:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+_PERMISSIONS = {
+    "ListObjectsV2": "s3:ListBucket",
+    "HeadBucket": "s3:ListBucket",
+    "GetObject": "s3:GetObject",
+    "AssumeRole": "sts:AssumeRole",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSettings:
+    """How one source reaches AWS; what is None comes from the usual AWS environment and files.
+
+    Attributes:
+        external_id: sent with `role_arn` only; kept out of representations.
+        endpoint_url: another server that speaks AWS's API; buckets are then addressed by path.
+        allow_insecure_http: allow a plain-http endpoint beyond this machine.
+    """
+
+    region: str | None = None
+    profile: str | None = None
+    role_arn: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    endpoint_url: str | None = None
+    allow_insecure_http: bool = False
+
+
+class AwsSessions:
+    """Makes clients that share one set of credentials. Safe to use from many threads.
+
+    Args:
+        threads: how many threads use a client at once; its connection pool is larger.
+
+    Raises:
+        ConfigError: the profile does not exist, or the endpoint is plain http beyond this machine.
+    """
+
+    def __init__(self, settings: AwsSettings, *, threads: int = 8) -> None:
+        _check_endpoint(settings)
+        self._settings = settings
+        self._config = botocore.config.Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+            max_pool_connections=2 * threads + 4,
+            user_agent_extra=f"shipper/{__version__}",
+            tcp_keepalive=True,
+            s3={"addressing_style": "path"} if settings.endpoint_url else None,
+            # Other servers of S3's API lack newer checksums; ours is the length, and gzip's own.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        self._mutex = threading.Lock()
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        base = _session(settings)
+        self._session = base if settings.role_arn is None else self._assumed(base, settings.role_arn)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """Return the boto client of a service, the same for every call; contacts nothing.
+
+        Raises:
+            ConfigError: no region is known.
+        """
+        with self._mutex:
+            known = self._clients.get((service, region))
+            if known is None:
+                known = self._clients[service, region] = self._create(self._session, service, region)
+            return known
+
+    def _create(self, session: botocore.session.Session, service: str, region: str | None = None, **keys: Any) -> Any:
+        try:
+            return session.create_client(
+                service,
+                region_name=region or self._settings.region,
+                endpoint_url=self._settings.endpoint_url,
+                config=self._config,
+                **keys,
+            )
+        except botocore.exceptions.NoRegionError as error:
+            raise ConfigError("no AWS region is known", "set aws.region, or AWS_REGION") from error
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise ConfigError(f"cannot use AWS as configured: {error}", "look at the aws section") from error
+
+    def _assumed(self, base: botocore.session.Session, role_arn: str) -> botocore.session.Session:
+        """A session whose credentials are the role's, renewed by botocore before they expire, for ever."""
+        extra = {"RoleSessionName": ROLE_SESSION_NAME}
+        if self._settings.external_id is not None:
+            extra["ExternalId"] = self._settings.external_id
+
+        def fetch() -> dict[str, Any]:
+            # Looked up when first needed: it may ask the instance's metadata service.
+            own = base.get_credentials()
+            if own is None:
+                raise botocore.exceptions.NoCredentialsError
+            fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+                client_creator=lambda service, **keys: self._create(base, service, **keys),
+                source_credentials=own,
+                role_arn=role_arn,
+                extra_args=extra,
+            )
+            return fetcher.fetch_credentials()
+
+        session = _session(self._settings)
+        # botocore has no public way to hand over credentials that renew themselves.
+        session._credentials = botocore.credentials.DeferredRefreshableCredentials(  # type: ignore[attr-defined]  # noqa: SLF001
+            method="assume-role", refresh_using=fetch
+        )
+        return session
+
+
+def _session(settings: AwsSettings) -> botocore.session.Session:
+    session = botocore.session.Session(profile=settings.profile)
+    try:
+        session.get_scoped_config()
+    except botocore.exceptions.ProfileNotFound as error:
+        raise ConfigError(str(error), "set aws.profile to a profile of ~/.aws/config") from error
+    return session
+
+
+def _check_endpoint(settings: AwsSettings) -> None:
+    if settings.endpoint_url is None:
+        return
+    url = urlsplit(settings.endpoint_url)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ConfigError(f"aws.endpoint_url {settings.endpoint_url!r} is no http(s) address")
+    if url.scheme == "http" and not settings.allow_insecure_http and not _is_loopback(url.hostname):
+        raise ConfigError(
+            f"aws.endpoint_url goes to {url.hostname} without encryption",
+            "use https, or set aws.allow_insecure_http: true",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def classify(error: Exception) -> RetryableError | UnreadableError:
+    """Say what an error of botocore means; the message keeps the server's own words and names what is missing.
+
+    Args:
+        error: a botocore exception, or any exception of a connection that breaks while a body is read.
+
+    Returns:
+        UnreadableError where one object of GetObject is missing, forbidden or archived, and otherwise RetryableError:
+        `paused` where a person has to act.
+    """
+    if isinstance(error, botocore.exceptions.ClientError):
+        return _classify_answer(error)
+    if isinstance(error, _CREDENTIAL_ERRORS):
+        return RetryableError(f"no usable AWS credentials: {error}", paused=True)
+    if isinstance(error, botocore.exceptions.SSLError):
+        return RetryableError(f"AWS cannot be reached safely: {error}", paused=True)
+    return RetryableError(f"AWS cannot be reached: {error or type(error).__name__}")
+
+
+def _classify_answer(error: botocore.exceptions.ClientError) -> RetryableError | UnreadableError:
+    answer: Mapping[str, Any] = error.response
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    message = _words(error, code)
+    if code in _THROTTLING or status in (429, 503):
+        return RetryableError(message, _retry_after(answer))
+    if code in _CREDENTIALS:
+        return RetryableError(message, paused=True)
+    if error.operation_name in ("GetObject", "HeadObject"):
+        kind = "forbidden" if code.startswith("KMS.") else _UNREADABLE.get(code)
+        if kind is not None:
+            return UnreadableError(message, kind)
+    return RetryableError(message, _retry_after(answer), paused=400 <= status < 500)
+
+
+def _words(error: botocore.exceptions.ClientError, code: str) -> str:
+    operation = error.operation_name
+    if code not in _DENIED:
+        return str(error)
+    permission = _PERMISSIONS.get(operation, operation)
+    if operation == "GetObject" and "kms" in str(error).lower():
+        permission = "kms:Decrypt"
+    return f"{error} (needs {permission})"
+
+
+def _retry_after(answer: Mapping[str, Any]) -> float | None:
+    text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return float(text) if text.isdigit() else None
