@@ -14,6 +14,7 @@ LineIds = Callable[[int, int], str]
 """(time in milliseconds, line number) → document id."""
 
 _BLOCK = 1 << 24
+_MOST_STAMPS = 10_000
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _MAX_STAMP = (1 << 48) - 1
@@ -35,15 +36,21 @@ def line_ids(*parts: str) -> LineIds:
     first = prefix_of(0)
     pairs = _PAIRS
 
+    stamps: dict[int, str] = {}
+
+    def stamp_of(time_ms: int) -> str:
+        stamp = min(max(time_ms, 0), _MAX_STAMP)
+        if len(stamps) >= _MOST_STAMPS:
+            stamps.clear()
+        text = f"{pairs[stamp >> 36]}{pairs[stamp >> 24 & 4095]}{pairs[stamp >> 12 & 4095]}{pairs[stamp & 4095]}"
+        return stamps.setdefault(time_ms, text)
+
     def of(time_ms: int, position: int) -> str:
-        stamp = time_ms if 0 <= time_ms <= _MAX_STAMP else (0 if time_ms < 0 else _MAX_STAMP)
         prefix = first
         if position >= _BLOCK:
             block, position = divmod(position, _BLOCK)
             prefix = prefixes.get(block) or prefix_of(block)
-        return (
-            f"{pairs[stamp >> 36]}{pairs[stamp >> 24 & 4095]}{pairs[stamp >> 12 & 4095]}{pairs[stamp & 4095]}"
-            f"{prefix}{pairs[position >> 12]}{pairs[position & 4095]}"
-        )
+        stamp = stamps.get(time_ms) or stamp_of(time_ms)
+        return f"{stamp}{prefix}{pairs[position >> 12]}{pairs[position & 4095]}"
 
     return of

@@ -11,9 +11,9 @@ import orjson
 
 from shipper.model import Document, Origin, Record
 from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
-from shipper.schemas.ecs.vpc_flow_compiler import Compiled, compile_layout
+from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
-from shipper.schemas.ecs.vpc_flow_values import Endpoints, Times
+from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
 from shipper.schemas.line_ids import line_ids
 
 ECS_VERSION = "8.11.0"
@@ -45,8 +45,8 @@ class VpcFlowEcs:
         self._geo = geo
         self._geo_seconds = geo_seconds
         self._clock = clock
-        self._times = Times()
-        self._workshop = _Workshop(Endpoints(geo), self._times)
+        self._times, self._ports = Times(), Ports()
+        self._workshop = _Workshop(geo, self._times, self._ports)
         self._opened = time.monotonic()
 
     def encoder(self, origin: Origin) -> Encoder:
@@ -55,12 +55,14 @@ class VpcFlowEcs:
         fallback_ms = _label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
         identity = line_ids(origin.uri)
         index = self._index
-        encoders: dict[tuple[str, ...], LineEncoder] = {}
+        layout: tuple[str, ...] = ()
+        line_encoder = self.line_encoder(layout, context)
 
         def encode(record: Record) -> Document:
-            line_encoder = encoders.get(record.layout)
-            if line_encoder is None:
-                line_encoder = encoders[record.layout] = self.line_encoder(record.layout, context)
+            nonlocal layout, line_encoder
+            if record.layout is not layout:  # nearly always one layout for a whole object
+                layout = record.layout
+                line_encoder = self.line_encoder(layout, context)
             time_ms, body = line_encoder(record.raw, fallback_ms)
             return Document(identity(time_ms, record.position), index, time_ms, body, record, origin)
 
@@ -84,17 +86,12 @@ class VpcFlowEcs:
             context: what the lines share; `Context(top=schema.top() | {"log": …}, aws={"cloudwatch": …})`.
         """
         workshop = self._current()
-        compiled = workshop.compiled(tuple(layout))
+        compiled = workshop.compiled(tuple(layout), context.account, context.region)
         mapping = workshop.mapping
         top, aws = _members(context.top), _members(context.aws)
-        account, region = _escaped(context.account), _escaped(context.region)
 
         def encode(line: bytes, fallback_ms: int) -> tuple[int, bytes]:
-            try:
-                found = compiled(line, fallback_ms, top, aws, account, region)
-            except ValueError:  # another number of fields: the mapping says so
-                found = None
-            if found is not None:
+            if compiled is not None and (found := compiled(line, top, aws)) is not None:
                 return found[0], found[1].encode()
             time_ms, document = mapping.document(layout, line.decode("utf-8", "replace"), context, fallback_ms)
             return time_ms, orjson.dumps(document)
@@ -105,36 +102,33 @@ class VpcFlowEcs:
         now = time.monotonic()
         if now - self._opened > self._geo_seconds:
             self._opened = now
-            self._workshop = _Workshop(Endpoints(self._geo), self._times)
+            self._workshop = _Workshop(self._geo, self._times, self._ports)
         return self._workshop
 
 
 class _Workshop:
     """The caches and compiled layouts that belong together, for as long as the geography is believed."""
 
-    def __init__(self, endpoints: Endpoints, times: Times) -> None:
-        self._endpoints = endpoints
-        self._times = times
-        self._layouts: dict[tuple[str, ...], Compiled] = {}
+    def __init__(self, geo: GeoLookup | None, times: Times, ports: Ports) -> None:
+        endpoints = Endpoints(geo)
+        self._caches = Caches(endpoints, times, ports)
+        self._layouts: dict[tuple[object, ...], tuple[Compiled | None]] = {}
         self.mapping = LineMapping(endpoints, times)
 
-    def compiled(self, layout: tuple[str, ...]) -> Compiled:
+    def compiled(self, layout: tuple[str, ...], account: str, region: str) -> Compiled | None:
         """The function for one layout. Two threads may both compile it once: either result will do."""
-        known = self._layouts.get(layout)
-        if known is None:
+        key = (layout, account, region)
+        found = self._layouts.get(key)
+        if found is None:
             if len(self._layouts) >= _MOST_LAYOUTS:
                 self._layouts.clear()
-            known = self._layouts[layout] = compile_layout(layout, self._endpoints, self._times)
-        return known
+            found = self._layouts[key] = (compile_layout(layout, account, region, self._caches),)
+        return found[0]
 
 
 def _members(fields: object) -> str:
     text = orjson.dumps(fields).decode()[1:-1]
     return text + "," if text else ""
-
-
-def _escaped(text: str) -> str:
-    return orjson.dumps(text).decode()[1:-1]
 
 
 def _label_ms(key: str) -> int | None:

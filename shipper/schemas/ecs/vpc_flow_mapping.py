@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shipper.errors import BadInputError
-from shipper.schemas.community_id import community_id
+from shipper.schemas.community_id import community_id, packed_port
 from shipper.schemas.ecs.vpc_flow_values import (
     Endpoint,
     Endpoints,
@@ -24,6 +24,9 @@ from shipper.schemas.ecs.vpc_flow_values import (
     whole_number,
 )
 
+TRAFFIC: Final = ("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end")
+"""What differs from line to line."""
+
 LOST: Final = (
     "packets-lost-no-route",
     "packets-lost-blackhole",
@@ -32,11 +35,11 @@ LOST: Final = (
 )
 """Counters that go into `aws.vpcflow` as numbers."""
 
-ELSEWHERE: Final = frozenset(
+_ELSEWHERE = frozenset(
     (
-        *("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end", "tcp-flags"),
-        *("region", "az-id", "flow-direction", "reject-reason", "sublocation-type", "sublocation-id", *LOST),
+        *("region", "az-id", "flow-direction", "reject-reason", "tcp-flags", "sublocation-type", "sublocation-id"),
         *("ecs-cluster-name", "ecs-container-instance-arn", "ecs-container-instance-id", "ecs-service-name"),
+        *(*TRAFFIC, *LOST),
     )
 )
 """Fields that do not go into `aws.vpcflow` as the text they are."""
@@ -47,16 +50,15 @@ _CLEAN = re.compile(r"[a-z][a-z0-9-]{0,63}")
 MOST_FIELDS = 128
 
 
-def own_fields(layout: Sequence[str]) -> dict[str, str]:
-    """Which fields of a layout go into `aws.vpcflow` as they are: AWS's name → the name there.
+def own_fields(names: Sequence[str]) -> dict[str, str]:
+    """Which fields go into `aws.vpcflow` as they are: AWS's name → the name there.
 
     Fields unknown to this program too, if their names are clean; `event.original` has them in any case.
     """
-    names = [name for name in layout[:MOST_FIELDS] if _CLEAN.fullmatch(name)]
     return {
         name: _RENAMED.get(name, name.replace("-", "_"))
-        for name in names
-        if name not in ELSEWHERE and name not in _TAKEN
+        for name in names[:MOST_FIELDS]
+        if _CLEAN.fullmatch(name) and name not in _ELSEWHERE and name not in _TAKEN
     }
 
 
@@ -74,6 +76,22 @@ class Context:
     aws: Mapping[str, Any] = field(default_factory=dict)
     account: str = ""
     region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedParts:
+    """What the fields that many lines have in common are in a document; shared, never change it.
+
+    Attributes:
+        event, network: members of these objects.
+        objects: whole top-level objects.
+        own: members of `aws.vpcflow`.
+    """
+
+    event: Mapping[str, Any]
+    network: Mapping[str, Any]
+    objects: Mapping[str, Any]
+    own: Mapping[str, Any]
 
 
 class LineMapping:
@@ -104,20 +122,14 @@ class LineMapping:
         values: dict[str, str] = {}
         for name, value in zip(layout, parts, strict=True):
             values.setdefault(name, value)
-        values = {name: value for name, value in values.items() if value != "-" or name in _DASH_KEPT}
-        times = {name: self._time(name, values) for name in ("start", "end") if name in values}
+        fixed = fixed_parts(values, context.account, context.region)
+        times = {name: self._time(name, values) for name in ("start", "end") if values.get(name, "-") != "-"}
         time_ms = (times.get("end") or times.get("start") or (fallback_ms, ""))[0]
-        event = {"kind": "event", "category": ["network"], "module": "aws", "dataset": "aws.vpcflow"}
-        event |= action_fields(values.get("action", "-")) | {name: iso for name, (_, iso) in times.items()}
-        if "reject-reason" in values:
-            event["reason"] = values["reject-reason"]
-        document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top)
-        document["event"] = event | {"original": line}
-        document["cloud"] = _cloud(values, context)
-        document |= self._traffic(values) | _orchestration(values)
-        own = _own(layout, values)
-        if own or context.aws:
-            document["aws"] = {**context.aws} | ({"vpcflow": own} if own else {})
+        document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
+        document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
+        document |= self._traffic({name: value for name, value in values.items() if value != "-"}, fixed.network)
+        if fixed.own or context.aws:
+            document["aws"] = {**context.aws} | ({"vpcflow": fixed.own} if fixed.own else {})
         return time_ms, document
 
     def _time(self, name: str, values: Mapping[str, str]) -> tuple[int, str]:
@@ -126,7 +138,7 @@ class LineMapping:
             raise BadInputError(f"{name} is no time")
         return found
 
-    def _traffic(self, values: Mapping[str, str]) -> dict[str, Any]:
+    def _traffic(self, values: Mapping[str, str], network: Mapping[str, Any]) -> dict[str, Any]:
         numbers = {name: _number(name, values) for name in ("srcport", "dstport", "protocol", "packets", "bytes")}
         ends = {name: self._endpoint(name, values) for name in ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")}
         source, destination = ends["srcaddr"], ends["dstaddr"]
@@ -134,7 +146,7 @@ class LineMapping:
         parts: dict[str, Any] = {
             "source": _side(source, numbers["srcport"]) | counts,
             "destination": _side(destination, numbers["dstport"]),
-            "network": _network(values, source, destination, numbers) | counts,
+            "network": _network(source, destination, numbers) | counts | dict(network),
             "related": {},
         }
         if addresses := list(dict.fromkeys(end.fields["ip"] for end in ends.values() if end is not None)):
@@ -150,7 +162,6 @@ class LineMapping:
         return found
 
 
-_DASH_KEPT = frozenset(("region", "az-id", "flow-direction"))
 _MOST = {"srcport": 65_535, "dstport": 65_535, "protocol": 255}
 
 
@@ -168,46 +179,53 @@ def _side(endpoint: Endpoint | None, port: int | None) -> dict[str, Any]:
 
 
 def _network(
-    values: Mapping[str, str], source: Endpoint | None, destination: Endpoint | None, numbers: Mapping[str, int | None]
+    source: Endpoint | None, destination: Endpoint | None, numbers: Mapping[str, int | None]
 ) -> dict[str, Any]:
     network: dict[str, Any] = {"type": source.type} if source else {}
     protocol, source_port, destination_port = numbers["protocol"], numbers["srcport"], numbers["dstport"]
     if protocol is not None:
         network |= transport_fields(protocol)
         if source and destination and source_port is not None and destination_port is not None:
-            flow = (source.packed, destination.packed, source_port, destination_port)
-            network["community_id"] = community_id(protocol, *flow)
-    if "flow-direction" in values:
-        network["direction"] = values["flow-direction"]
+            ports = (packed_port(source_port), packed_port(destination_port))
+            network["community_id"] = community_id(protocol, source.packed, destination.packed, *ports)
     return network
 
 
-def _cloud(values: Mapping[str, str], context: Context) -> dict[str, Any]:
+def fixed_parts(values: Mapping[str, str], account: str, region: str) -> FixedParts:
+    """Map the fields that many lines of an object have in common.
+
+    Args:
+        values: by AWS's name, in the layout's order; `-` where AWS did not know.
+        account, region: where the line does not say; "" for unknown.
+    """
+    known = {name: value for name, value in values.items() if value != "-"}
+    event = {"kind": "event", "category": ["network"], "module": "aws", "dataset": "aws.vpcflow"}
+    event |= action_fields(known.get("action", "-"))
+    if "reject-reason" in known:
+        event["reason"] = known["reject-reason"]
+    network = {"direction": values["flow-direction"]} if "flow-direction" in values else {}
     cloud: dict[str, Any] = {"provider": "aws"}
-    if account := values.get("account-id", context.account):
+    if account := known.get("account-id", account):
         cloud["account"] = {"id": account}
-    region = values.get("region", "")
-    if region := (context.region or region) if region in {"", "-"} else region:
+    if region := known.get("region") or region or values.get("region", ""):
         cloud["region"] = region
     if "az-id" in values:
         cloud["availability_zone"] = values["az-id"]
-    if "instance-id" in values:
-        cloud["instance"] = {"id": values["instance-id"]}
-    return cloud
+    if "instance-id" in known:
+        cloud["instance"] = {"id": known["instance-id"]}
+    return FixedParts(event, network, {"cloud": cloud} | _orchestration(known), _own(known))
 
 
-def _own(layout: Sequence[str], values: Mapping[str, str]) -> dict[str, Any]:
-    own: dict[str, Any] = {to: values[name] for name, to in own_fields(layout).items() if name in values}
-    if "tcp-flags" in values:
-        own["tcp_flags"] = values["tcp-flags"]
-        if names := tcp_flag_names(values["tcp-flags"]):
+def _own(known: Mapping[str, str]) -> dict[str, Any]:
+    own: dict[str, Any] = {to: known[name] for name, to in own_fields(tuple(known)).items()}
+    if "tcp-flags" in known:
+        own["tcp_flags"] = known["tcp-flags"]
+        if names := tcp_flag_names(known["tcp-flags"]):
             own["tcp_flags_array"] = names
     for name in LOST:
-        if (count := whole_number(values.get(name, ""))) is not None:
+        if (count := whole_number(known.get(name, ""))) is not None:
             own[name.replace("-", "_")] = count
-    place = {
-        to: values[name] for name, to in (("sublocation-type", "type"), ("sublocation-id", "id")) if name in values
-    }
+    place = {to: known[name] for name, to in (("sublocation-type", "type"), ("sublocation-id", "id")) if name in known}
     return own | ({"sublocation": place} if place else {})
 
 

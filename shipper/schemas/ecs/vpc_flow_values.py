@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -9,7 +10,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from shipper.ports import GeoLookup
-from shipper.schemas.community_id import packed_address
+from shipper.schemas.community_id import packed_address, packed_port
 
 _MOST_ADDRESSES = 50_000
 _MOST_TIMES = 10_000
@@ -86,6 +87,21 @@ class Endpoints(dict[str, Endpoint]):
         return endpoint
 
 
+class Ports(dict[str, bytes]):
+    """The ports met so far, packed; at most 65,536. Safe to use from many threads."""
+
+    def find(self, text: str) -> bytes | None:
+        """The port in network order, None where the text is none."""
+        known = self.get(text)
+        if known is not None:
+            return known
+        value = whole_number(text)
+        if value is None or value > 65_535 or str(value) != text:
+            return None
+        self[text] = packed = packed_port(value)
+        return packed
+
+
 class Times(dict[str, tuple[int, str]]):
     """The times met so far: a flow log repeats the same few seconds. Bounded, safe to use from many threads."""
 
@@ -145,21 +161,10 @@ def action_fields(action: str) -> dict[str, Any]:
     return fields
 
 
-def json_members(fields: dict[str, Any]) -> str:
+def json_members(fields: Mapping[str, Any]) -> str:
     """A dict as JSON members, each with a comma before it, without braces."""
     return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
 
 
 PROTOCOLS: Final = {str(number): (number, json_members(transport_fields(number))) for number in range(256)}
 """By text: the number, and its JSON members for `network`."""
-
-TCP_FLAGS: Final = {"-": ""} | {
-    str(mask): json_members(
-        {"tcp_flags": str(mask)} | ({"tcp_flags_array": tcp_flag_names(str(mask))} if tcp_flag_names(str(mask)) else {})
-    )
-    for mask in range(256)
-}
-"""By text: JSON members for `aws.vpcflow`."""
-
-ACTIONS: Final = {action: json_members(action_fields(action)) for action in ("ACCEPT", "REJECT", "-")}
-"""By text: JSON members for `event`."""
