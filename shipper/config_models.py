@@ -22,8 +22,10 @@ from shipper.config_values import (
     Start,
     Text,
     Url,
+    loopback,
     start_seconds,
 )
+from shipper.model import Problem
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -227,6 +229,26 @@ class Settings(Part):
         """The source's AWS settings, laid over the top-level ones."""
         own = self.sources[source].aws
         return self.aws.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def secret_values(self) -> list[str]:
+        """All secrets, for the log to hide."""
+        values = (value for sink in self.sinks.values() for _, value in sink)
+        return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+    def remarks(self) -> list[Problem]:
+        """What works, but should not stay so."""
+        found = []
+        for name, sink in self.sinks.items():
+            if isinstance(sink, _Tls) and not sink.verify_certs:
+                what = "any server that answers is trusted, and gets the credentials"
+                found.append(Problem(f"sinks.{name}.verify_certs", what, "set ca_certs instead", serious=False))
+            if isinstance(sink, _Tls) and sink.allow_insecure_http:
+                what = "events and credentials may travel unencrypted"
+                found.append(Problem(f"sinks.{name}.allow_insecure_http", what, "use https", serious=False))
+        if self.address is not None and not loopback(self.address[0]):
+            what = "metrics and health can be read from other machines"
+            found.append(Problem("listen", what, "keep the port behind a firewall", serious=False))
+        return found
 
 
 def _plain(secret: SecretStr | None) -> str | None:

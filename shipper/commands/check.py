@@ -1,0 +1,153 @@
+"""`shipper check`: validates the configuration, then tries both ends, and tells of every problem at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shipper.commands import DONE, FAILED, config_option, quiet_log
+from shipper.errors import ConfigError
+from shipper.escaping import printable
+from shipper.model import Problem
+
+if TYPE_CHECKING:
+    from shipper.config import Settings
+
+Probe = tuple[str, Callable[[], Iterable[Problem]]]
+
+
+@click.command()
+@config_option()
+@click.option("--offline", is_flag=True, help="Contact nothing: configuration, secrets, files and folders only.")
+@click.option("--json", "as_json", is_flag=True, help="Problems as JSON.")
+def check(file: Path, *, offline: bool, as_json: bool) -> int:
+    """Say what is wrong with a configuration, and what to do about it.
+
+    Tries credentials, permissions, bucket, sinks and templates with harmless calls, every problem at once. A running
+    daemon is not disturbed. The exit code is 0 without serious problems, 1 with some, 78 for mistakes in the file.
+    """
+    from shipper import config
+
+    quiet_log()
+    try:
+        settings = config.load(file)
+    except ConfigError as error:
+        if as_json:
+            _write_json([Problem(str(file), line, error.hint) for line in str(error).splitlines()])
+        raise
+    results = _try_all(settings, offline=offline)
+    problems = [problem for _, found in results for problem in found]
+    if as_json:
+        _write_json(problems)
+    else:
+        for where, found in results:
+            _write_text(where, found)
+        _write_verdict(problems)
+    return FAILED if any(problem.serious for problem in problems) else DONE
+
+
+def _try_all(settings: Settings, *, offline: bool) -> list[tuple[str, list[Problem]]]:
+    """Try each part, at the same time: a server that does not answer takes its whole timeout."""
+    with tempfile.TemporaryDirectory(prefix="shipper-check-") as folder:
+        probes = _local_probes(settings)
+        closers: list[Callable[[], None]] = []
+        try:
+            if not offline:
+                probes += _remote_probes(settings, Path(folder), closers)
+            with ThreadPoolExecutor(len(probes)) as executor:
+                found = executor.map(lambda probe: list(probe[1]()), probes)
+                return [(probe[0], problems) for probe, problems in zip(probes, found, strict=True)]
+        finally:
+            for close in reversed(closers):
+                close()
+
+
+def _local_probes(settings: Settings) -> list[Probe]:
+    folders = {"state": settings.state.path}
+    folders |= {f"sinks.{name}": sink.path for name, sink in settings.sinks.items() if sink.type == "archive"}
+    probes: list[Probe] = [("configuration", settings.remarks)]
+    probes += [(where, lambda where=where, path=path: _folder(where, path)) for where, path in folders.items()]  # type: ignore[misc]
+    probes += [("files", lambda: _files(settings)), ("enrich.geoip", lambda: _geoip(settings))]
+    return probes
+
+
+def _remote_probes(settings: Settings, folder: Path, closers: list[Callable[[], None]]) -> list[Probe]:
+    from shipper import build
+    from shipper.config_models import State
+    from shipper.metrics import Metrics
+
+    # a state of its own, so that a running daemon keeps its lock
+    apart = settings.model_copy(update={"state": State(path=folder)})
+    metrics = Metrics()
+    store = build.store(apart)
+    closers.append(store.close)
+    letters = build.dead_letters(apart)
+    closers.append(letters.close)
+    sources = build.sources(apart, store, metrics, letters)
+    probes: list[Probe] = [(f"sources.{source.name}", source.problems) for source in sources]
+    for name, sink in build.sinks(apart, metrics).items():
+        closers.append(sink.close)
+        probes.append((f"sinks.{name}", sink.problems))
+    return probes
+
+
+def _folder(where: str, path: Path) -> Iterator[Problem]:
+    """Whether a folder can be written, or made where it is missing."""
+    nearest = path
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        yield Problem(f"{where}.path", f"{nearest} is not a folder", "choose another path")
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        user = os.geteuid()
+        yield Problem(
+            f"{where}.path", f"user {user} cannot write in {nearest}", f"chown {user} {nearest}, or choose another path"
+        )
+    elif where == "state" and nearest == path and path.stat().st_mode & 0o077:
+        yield Problem(f"{where}.path", f"{path} is open to other users", f"chmod 0700 {path}", serious=False)
+
+
+def _files(settings: Settings) -> Iterator[Problem]:
+    """Whether the certificates that sinks name can be read."""
+    for name, sink in settings.sinks.items():
+        for key in ("ca_certs", "client_cert", "client_key"):
+            path = getattr(sink, key, None)
+            if path is not None and not (path.is_file() and os.access(path, os.R_OK)):
+                yield Problem(f"sinks.{name}.{key}", f"cannot read {path}", "name a PEM file that this user may read")
+
+
+def _geoip(settings: Settings) -> Iterator[Problem]:
+    from shipper import build
+
+    try:
+        build.geo(settings)
+    except ConfigError as error:
+        yield Problem("enrich.geoip", str(error), error.hint)
+
+
+def _write_json(problems: list[Problem]) -> None:
+    shown = [{"where": p.where, "what": p.what, "hint": p.hint, "serious": p.serious} for p in problems]
+    ok = not any(problem.serious for problem in problems)
+    click.echo(json.dumps({"ok": ok, "problems": shown}, indent=2))
+
+
+def _write_text(where: str, problems: list[Problem]) -> None:
+    if not problems:
+        click.echo(f"{click.style('ok', fg='green')}       {where}")
+    for problem in problems:
+        head = click.style("problem", fg="red") if problem.serious else click.style("remark ", fg="yellow")
+        click.echo(f"{head}  {printable(problem.where)}: {printable(problem.what)}")
+        if problem.hint:
+            click.echo(f"         {printable(problem.hint)}")
+
+
+def _write_verdict(problems: list[Problem]) -> None:
+    serious = sum(problem.serious for problem in problems)
+    click.echo("all is well" if not problems else f"{serious} problems, {len(problems) - serious} remarks")

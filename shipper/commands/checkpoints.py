@@ -1,0 +1,164 @@
+"""`shipper checkpoints`: shows what is done, and forgets it on request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipper.commands import DONE, FAILED, config_option, quiet_log
+from shipper.escaping import printable
+
+if TYPE_CHECKING:
+    from shipper.checkpoints.sqlite import SqliteCheckpoints
+    from shipper.config import Settings
+
+_ALL_TIME = (-(2**62), 2**62)
+
+
+@click.group()
+def checkpoints() -> None:
+    """Show or forget what has been shipped."""
+
+
+@checkpoints.command()
+@config_option()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def show(file: Path, *, as_json: bool) -> int:
+    """Show each source's cursors, open days, pinned splits, retries and receipts.
+
+    A running daemon is not disturbed.
+    """
+    from shipper import build
+
+    settings = _settings(file)
+    store = build.store(settings, read_only=True)
+    try:
+        state = {name: _source(store, name) for name in settings.sources}
+    finally:
+        store.close()
+    click.echo(json.dumps(state, indent=2) if as_json else "\n".join(_lines(state)))
+    return DONE
+
+
+@checkpoints.command()
+@config_option()
+@click.option("--source", required=True, help="Name of a source in the configuration.")
+@click.option("--scope", help="One scope of it, as `show` names it; all when not given.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(file: Path, source: str, scope: str | None, *, yes: bool) -> int:
+    """Forget what is done, so that it is shipped again from `start` on.
+
+    Elasticsearch and the archive keep one copy of each event all the same; Splunk gets them twice. Receipts stay. The
+    daemon must be stopped.
+    """
+    from shipper import build
+
+    settings = _settings(file)
+    if source not in settings.sources:
+        known = ", ".join(settings.sources)
+        raise click.UsageError(f"{file} has no source '{source}'; it has: {known}")
+    if not yes:
+        what = f"scope '{scope}' of source '{source}'" if scope else f"source '{source}'"
+        click.confirm(f"Forget what is done of {what}?", abort=True, err=True)
+    store = build.store(settings)
+    try:
+        if scope is not None and scope not in store.cursors(source):
+            click.echo(f"source '{source}' has no scope '{printable(scope)}'; see: shipper checkpoints show", err=True)
+            return FAILED
+        forgotten = store.reset(source, scope)
+    finally:
+        store.close()
+    click.echo(f"forgotten: {forgotten} scopes of source '{source}'")
+    return DONE
+
+
+def _settings(file: Path) -> Settings:
+    from shipper import config
+
+    quiet_log()
+    return config.load(file, secrets=False)
+
+
+def _source(store: SqliteCheckpoints, source: str) -> dict[str, Any]:
+    pinned, retries = store.pinned(source), store.retries(source)
+    scopes = {}
+    for scope, cursor in sorted(store.cursors(source).items()):
+        done = store.done(source, scope, *_ALL_TIME)
+        closed = store.closed(source, scope)
+        scopes[scope] = {
+            "cursor": cursor,
+            "open_days": {_day(day): len(hashes) for day, hashes in sorted(done.items())},
+            "closed_days": {_day(day): count for day, (count, _) in sorted(closed.items())},
+        }
+    return {
+        "scopes": scopes,
+        "pinned": {"splits": len(pinned), "objects": sum(len(split.objects) for split in pinned)},
+        "retries": [
+            {
+                "object": r.object.uri,
+                "kind": r.kind,
+                "reason": r.reason,
+                "attempts": r.attempts,
+                "next": _time(r.next_at),
+            }
+            for r in retries
+        ],
+        "receipts": {total.sink: _total(asdict(total)) for total in store.totals(source)},
+    }
+
+
+def _total(total: dict[str, Any]) -> dict[str, Any]:
+    newest = total.pop("newest_ms")
+    settled = total.pop("settled_at")
+    counts = {key: value for key, value in total.items() if key not in {"source", "sink"}}
+    return counts | {"newest_event": newest and _time(newest / 1000), "last_settled": _time(settled)}
+
+
+def _lines(state: dict[str, Any]) -> list[str]:
+    lines = []
+    for source, found in state.items():
+        lines.append(click.style(f"source {source}", bold=True))
+        if not found["scopes"]:
+            lines.append("  nothing yet")
+        for scope, part in found["scopes"].items():
+            lines.append(f"  scope {printable(scope)}")
+            lines += [f"    {name}: {_cursor_value(value)}" for name, value in sorted(part["cursor"].items())]
+            lines += [f"    {day}: {count:,} done" for day, count in part["open_days"].items()]
+            if part["closed_days"]:
+                total = sum(part["closed_days"].values())
+                lines.append(f"    {len(part['closed_days'])} closed days: {total:,} done")
+        lines.append(f"  pinned: {found['pinned']['splits']:,} splits of {found['pinned']['objects']:,} objects")
+        lines.append(f"  waiting for another attempt: {len(found['retries']):,} objects")
+        lines += [
+            f"    {printable(r['object'])}: {r['kind']}, {r['attempts']} attempts, next {r['next']}"
+            for r in found["retries"][:20]
+        ]
+        lines += [_receipt_line(sink, total) for sink, total in found["receipts"].items()]
+    return lines
+
+
+def _receipt_line(sink: str, total: dict[str, Any]) -> str:
+    names = ("delivered", "present", "filtered", "dead_lettered")
+    account = " + ".join(f"{total[name]:,} {name.replace('_', '-')}" for name in names)
+    return f"  → {sink}: {total['read']:,} read = {account}, newest event {total['newest_event'] or 'none'}"
+
+
+def _cursor_value(value: float) -> str:
+    """A cursor's number as a time where it can only be one."""
+    return _time(value) if value > 1e8 else f"{value:g}"
+
+
+def _time(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return f"{seconds:g}"
+
+
+def _day(day: int) -> str:
+    return _time(day * 86_400.0)[:10]

@@ -1,0 +1,169 @@
+"""`shipper decode`: what would be shipped, one JSON document a line, without shipping."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+import click
+
+from shipper.commands import DONE, FAILED, config_option, quiet_log
+from shipper.errors import BadInputError
+from shipper.escaping import printable
+from shipper.model import Origin, Payload, ReadLimits, Rejected
+
+if TYPE_CHECKING:
+    from shipper.config import Settings
+    from shipper.ports import Format, Schema
+
+_CHUNK_BYTES = 262_144
+_DATABASE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _known_type(_ctx: click.Context, param: click.Parameter, value: str) -> str:
+    from shipper.build import LOG_TYPES
+
+    if value not in LOG_TYPES:
+        raise click.BadParameter(f"'{value}' is not one of {', '.join(sorted(LOG_TYPES))}", param=param)
+    return value
+
+
+@click.command()
+@click.option("--type", "log_type", callback=_known_type, required=True, help="Log type, such as cloudtrail.")
+@click.option(
+    "--for", "target", type=click.Choice(["ecs", "splunk"]), default="ecs", show_default=True, help="Kind of document."
+)
+@config_option(required=False)
+@click.option("--geoip-city", type=_DATABASE, metavar="FILE", help="City database (.mmdb).")
+@click.option("--geoip-asn", type=_DATABASE, metavar="FILE", help="ASN database (.mmdb).")
+@click.argument("paths", nargs=-1, metavar="[PATH…|-]", type=click.Path(path_type=Path, allow_dash=True))
+def decode(  # noqa: PLR0917 - click passes them by name
+    log_type: str,
+    target: str,
+    file: Path | None,
+    geoip_city: Path | None,
+    geoip_asn: Path | None,
+    paths: tuple[Path, ...],
+) -> int:
+    """Write what would be shipped, without shipping it.
+
+    Reads files as AWS writes them, compressed or not, every file of a folder, or standard input, and writes one JSON
+    document a line, in input order: ECS documents, or complete HEC envelopes. A bad record goes to standard error
+    with its position, and the exit code is 1; the good ones still come out.
+    """
+    from shipper import build, config
+
+    quiet_log()
+    settings = config.load(file, secrets=False) if file else None
+    place = build.geo(_with_databases(settings, geoip_city, geoip_asn))
+    chosen = build.LOG_TYPES[log_type]
+    if target == "splunk":
+        index, host = _splunk(settings)
+        schema = chosen.splunk(index, host, place)
+    else:
+        schema = chosen.ecs(_namespace(settings), place)
+    limits = settings.limits if settings else config.Limits()
+    format_ = chosen.format(ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes))
+    try:
+        with _output() as out:
+            return _decode_all(paths or (Path("-"),), format_, schema, out)
+    except BrokenPipeError:
+        _discard_output()
+        return DONE  # who reads it has seen enough
+
+
+def _decode_all(paths: Iterable[Path], format_: Format, schema: Schema, out: BinaryIO) -> int:
+    code = DONE
+    for path in _files(paths):
+        try:
+            file: IO[bytes] = sys.stdin.buffer if str(path) == "-" else path.open("rb", buffering=0)
+        except OSError as error:
+            click.echo(f"{printable(str(path))}: {error.strerror}", err=True)
+            code = FAILED
+            continue
+        with file:
+            for complaint in _decode_one(path, file, format_, schema, out):
+                out.flush()  # so that a terminal shows it after the records before it
+                click.echo(printable(complaint), err=True)
+                code = FAILED
+    return code
+
+
+def _decode_one(path: Path, file: IO[bytes], format_: Format, schema: Schema, out: BinaryIO) -> Iterator[str]:
+    """Write one file's documents, and yield a line for each record that is none."""
+    name = "standard input" if str(path) == "-" else str(path)
+    origin = Origin(uri="stdin" if str(path) == "-" else os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
+    encode = schema.encoder(origin)
+    write = out.write
+    try:
+        for record in format_.records(Payload(origin, _chunks(file))):
+            if isinstance(record, Rejected):
+                yield f"{name}: record {record.position}: {record.reason}"
+                continue
+            try:
+                document = encode(record)
+            except BadInputError as error:
+                yield f"{name}: record {record.position}: {error}"
+                continue
+            if document is not None:
+                write(document.body + b"\n")
+    except BadInputError as error:
+        yield f"{name}: {error}"
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while True:
+        try:
+            chunk = file.read(_CHUNK_BYTES)
+        except OSError as error:
+            raise BadInputError(error.strerror or str(error)) from error
+        if not chunk:
+            return
+        yield chunk
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(inner for inner in path.rglob("*") if inner.is_file())
+        else:
+            yield path
+
+
+def _with_databases(settings: Settings | None, city: Path | None, asn: Path | None) -> Settings:
+    """The settings with the databases that were named, or settings made of them alone."""
+    from shipper.config import Enrich, Geoip, Settings
+
+    configured = settings.enrich.geoip if settings else Geoip()
+    enrich = Enrich(geoip=Geoip(city=city or configured.city, asn=asn or configured.asn))
+    return (
+        settings.model_copy(update={"enrich": enrich})
+        if settings
+        else Settings.model_construct(sources={}, sinks={}, enrich=enrich)
+    )
+
+
+def _namespace(settings: Settings | None) -> str:
+    sinks = settings.sinks.values() if settings else ()
+    return next((sink.data_stream_namespace for sink in sinks if sink.type == "elasticsearch"), "default")
+
+
+def _splunk(settings: Settings | None) -> tuple[str, str]:
+    sinks = settings.sinks.values() if settings else ()
+    return next(((sink.index, sink.host or "") for sink in sinks if sink.type == "splunk_hec"), ("", ""))
+
+
+def _output() -> BinaryIO:
+    """Standard output as bytes: in large pieces, but at once where a person is looking."""
+    size = 0 if sys.stdout.isatty() else _CHUNK_BYTES
+    return os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=size)
+
+
+def _discard_output() -> None:
+    """Let nothing that is left to write at exit complain about the closed pipe again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

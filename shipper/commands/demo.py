@@ -1,0 +1,32 @@
+"""`shipper demo`: the whole road on embedded parts, with made-up logs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from shipper.commands import FAILED, quiet_log
+
+_NEEDED = {"flask", "flask_cors", "moto", "mmdb_writer", "netaddr"}
+
+
+@click.command()
+@click.option("--elasticsearch", metavar="URL", help="Ship to this Elasticsearch too.")
+@click.option("--splunk", metavar="URL", help="Ship to this Splunk HEC too.")
+@click.option("--token", metavar="T", envvar="SHIPPER_DEMO_TOKEN", help="Splunk HEC token.")
+@click.option("--keep", is_flag=True, help="Keep the files that were made.")
+def demo(elasticsearch: str | None, splunk: str | None, token: str | None, *, keep: bool) -> int:
+    """Show the main road at work: a small organisation's CloudTrail, an incident in it, and what arrives."""
+    if splunk and not token:
+        raise click.UsageError("--splunk needs --token")
+    quiet_log()
+    try:
+        parts: Any = importlib.import_module("shipper.demo")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _NEEDED:
+            raise
+        click.echo(f"the demo needs {error.name}: pip install 'aws-log-shipper[demo]'", err=True)
+        return FAILED
+    return int(parts.run(elasticsearch=elasticsearch, splunk=splunk, token=token, keep=keep))

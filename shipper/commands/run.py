@@ -1,0 +1,41 @@
+"""`shipper run`: the daemon, or one pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from shipper.commands import DONE, FAILED, config_option, private_files, start
+
+
+@click.command()
+@config_option()
+@click.option("--once", is_flag=True, help="Ship all that is there now, then end with a summary.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: the summary as JSON.")
+def run(file: Path, *, once: bool, as_json: bool) -> int:
+    """Ship logs until stopped.
+
+    The first SIGTERM or SIGINT stops reading and lets what is on its way finish; a second one kills. Nothing is lost
+    either way. With --once, the exit code is 0 when all that was found is delivered or dead-lettered, 1 otherwise.
+    """
+    settings = start(file)
+    private_files()
+    import structlog
+
+    from shipper import build, service
+
+    log = structlog.get_logger("shipper")
+    for remark in settings.remarks():
+        log.warning(remark.what, where=remark.where, hint=remark.hint)
+    pipeline = build.pipeline(settings, once=once)
+    try:
+        summary = service.run(pipeline, once=once)
+    finally:
+        pipeline.close()
+    if not once:
+        log.info("stopped", **{key: value for key, value in summary.as_json().items() if key != "sources"})
+        return DONE
+    click.echo(json.dumps(summary.as_json(), indent=2) if as_json else "\n".join(summary.lines()))
+    return DONE if summary.ok else FAILED

@@ -1,0 +1,58 @@
+"""`shipper setup`: prepares the servers that logs go to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, cast
+
+import click
+
+from shipper.commands import DONE, FAILED, config_option, quiet_log
+from shipper.errors import RetryableError
+from shipper.escaping import printable
+
+
+class _Installs(Protocol):
+    def install_templates(self) -> list[str]: ...
+
+    def close(self) -> None: ...
+
+
+@click.group()
+def setup() -> None:
+    """Prepare the servers that logs go to."""
+
+
+@setup.command()
+@config_option()
+@click.option("--sink", "only", help="Name of one Elasticsearch sink; all of them when not given.")
+def elasticsearch(file: Path, only: str | None) -> int:
+    """Install index templates, component templates and lifecycle policies for the data streams."""
+    from shipper import build, config
+    from shipper.metrics import Metrics
+
+    quiet_log()
+    settings = config.load(file)
+    chosen = {
+        name: sink for name, sink in settings.sinks.items() if sink.type == "elasticsearch" and only in (None, name)
+    }
+    if not chosen:
+        raise click.UsageError(f"{file} has no Elasticsearch sink" + (f" called '{only}'" if only else ""))
+    code = DONE
+    for name, sink in build.sinks(settings.model_copy(update={"sinks": chosen}), Metrics()).items():
+        if not _install(name, cast("_Installs", sink)):
+            code = FAILED
+    return code
+
+
+def _install(name: str, sink: _Installs) -> bool:
+    try:
+        lines = sink.install_templates()
+    except (RetryableError, PermissionError) as error:
+        click.echo(f"{name}: {printable(str(error))}", err=True)
+        return False
+    finally:
+        sink.close()
+    for line in lines or ["everything is there already"]:
+        click.echo(f"{name}: {printable(line)}")
+    return True

@@ -1,0 +1,248 @@
+"""The command line: exit codes, messages, and what each command writes where."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from shipper import __version__, build, cli, config
+from shipper.checkpoints.sqlite import SqliteCheckpoints
+from shipper.config import schema_text
+from shipper.model import Receipt, Retry, S3Object, S3Split, Tally
+
+GOOD = """
+state: {path: state}
+listen: "off"
+sources: {trail: {type: s3, bucket: my-trail}}
+sinks: {out: {type: archive, path: archive}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give the process's log and umask back, and keep the environment out."""
+    monkeypatch.delenv("SHIPPER_CONFIG", raising=False)
+    umask = os.umask(0o077)
+    yield
+    os.umask(umask)
+    structlog.reset_defaults()
+
+
+def config_file(folder: Path, text: str = GOOD) -> Path:
+    path = folder / "shipper.yaml"
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_version_prints_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """`shipper version` and `--version` name the program and its version."""
+    assert cli.run(["version"]) == 0
+    assert cli.run(["--version"]) == 0
+    assert [line.split(" (")[0] for line in capfd.readouterr().out.splitlines()] == [
+        f"shipper {__version__}",
+        f"shipper, version {__version__}",
+    ]
+
+
+def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
+    """Help lists the commands of the contract; the schema's is for machines and hidden."""
+    assert cli.run(["--help"]) == 0
+    out = capfd.readouterr().out
+    for command in ("run", "check", "decode", "checkpoints", "setup", "demo", "version", "completion"):
+        assert f"  {command} " in out
+    assert "config-schema" not in out
+
+
+@pytest.mark.parametrize(
+    "args", [["rnu"], ["run", "--twice"], ["decode"], ["demo", "--splunk", "http://x"], ["completion", "csh"]]
+)
+def test_wrong_usage_exits_with_2(args: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    """A mistyped command or option is told on standard error."""
+    assert cli.run(args) == 2
+    captured = capfd.readouterr()
+    assert "Error: " in captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize("command", [["run"], ["check"], ["checkpoints", "show"], ["setup", "elasticsearch"]])
+def test_mistakes_in_the_configuration_exit_with_78(
+    command: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every command that reads the configuration tells all mistakes on standard error, with a hint."""
+    path = config_file(tmp_path, GOOD.replace("bucket:", "bukcet:").replace("path: archive", "pth: archive"))
+    assert cli.run([*command, "-c", str(path)]) == 78
+    captured = capfd.readouterr()
+    assert captured.err.splitlines() == [
+        f"{path}:4: sources.trail.bukcet: unknown key; did you mean 'bucket'?",
+        f"{path}:5: sinks.out.pth: unknown key; did you mean 'path'?",
+        "hint: docs/configuration.md describes every key; docs/config.schema.json lets an editor check the file.",
+    ]
+    assert not captured.out
+
+
+def test_the_environment_may_name_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """$SHIPPER_CONFIG stands in for -c."""
+    monkeypatch.setenv("SHIPPER_CONFIG", str(config_file(tmp_path)))
+    assert cli.run(["check", "--offline"]) == 0
+    assert "all is well" in capfd.readouterr().out
+
+
+def test_check_offline_tells_of_every_problem_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Folders, certificates and remarks are all checked without any network, and each problem has a hint."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o755)
+    (tmp_path / "archive").write_text("not a folder")
+    siem = "siem: {type: elasticsearch, hosts: ['https://es'], ca_certs: none.pem, verify_certs: false}"
+    path = config_file(tmp_path, GOOD.replace("sinks: {", f"sinks: {{{siem}, "))
+    assert cli.run(["check", "--offline", "-c", str(path)]) == 1
+    out = capfd.readouterr().out
+    assert f"problem  sinks.out.path: {tmp_path}/archive is not a folder" in out
+    assert f"problem  sinks.siem.ca_certs: cannot read {tmp_path}/none.pem" in out
+    assert "remark   sinks.siem.verify_certs: " in out
+    assert f"remark   state.path: {tmp_path}/state is open to other users" in out
+    assert out.endswith("2 problems, 2 remarks\n")
+    assert not (tmp_path / "state" / "checkpoints.sqlite").exists()
+
+
+def test_check_speaks_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Machines get the verdict and the problems, also of a configuration with mistakes."""
+    assert cli.run(["check", "--offline", "--json", "-c", str(config_file(tmp_path))]) == 0
+    assert json.loads(capfd.readouterr().out) == {"ok": True, "problems": []}
+    assert cli.run(["check", "--json", "-c", str(config_file(tmp_path, "listen: off"))]) == 78
+    told = json.loads(capfd.readouterr().out)
+    assert told["ok"] is False
+    assert [p["what"].partition(": ")[2] for p in told["problems"]] == ["sinks: is required", "sources: is required"]
+
+
+def state(folder: Path) -> SqliteCheckpoints:
+    return build.store(config.load(folder / "shipper.yaml"))
+
+
+def filled_store(folder: Path) -> None:
+    store = state(folder)
+    item = S3Object("b", "AWSLogs/1/x.json.gz", 10, "e", 1_767_225_600.0)
+    late = S3Object("b", "AWSLogs/1/\x1b.json.gz", 10, "e", 1_767_225_600.0)
+    split = S3Split("s1", "trail", "AWSLogs/1/", "cloudtrail", (item, late))
+    store.set_cursors("trail", {"AWSLogs/1/": {"hot": 1_767_225_600.0, "level": 2.0}})
+    store.pin([split])
+    receipt = Receipt("s1", "trail", 5, 10, {"out": Tally(3, 1, 1, 0, 99)}, 1_767_225_600_000)
+    store.settle(
+        split,
+        receipt,
+        [(20_454, 1), (20_454, 2)],
+        [Retry(late, "AWSLogs/1/", "cloudtrail", "missing", "404", 1, time.time())],
+    )
+    store.pin([split])
+    store.close()
+
+
+def test_checkpoints_show_says_what_is_done(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Cursors, days, pinned splits, retries and receipts are shown, safely, while a daemon holds the lock."""
+    path = config_file(tmp_path)
+    filled_store(tmp_path)
+    daemon = state(tmp_path)
+    try:
+        assert cli.run(["checkpoints", "show", "-c", str(path)]) == 0
+        out = capfd.readouterr().out
+        assert cli.run(["checkpoints", "show", "--json", "-c", str(path)]) == 0
+    finally:
+        daemon.close()
+    assert "    hot: 2026-01-01T00:00:00Z\n    level: 2\n    2026-01-01: 2 done\n" in out
+    assert "pinned: 1 splits of 2 objects" in out
+    assert (
+        "→ out: 5 read = 3 delivered + 1 present + 1 filtered + 0 dead-lettered, newest event 2026-01-01T00:00:00Z"
+        in out
+    )
+    assert "\x1b" not in out
+    told = json.loads(capfd.readouterr().out)["trail"]
+    assert told["scopes"]["AWSLogs/1/"]["open_days"] == {"2026-01-01": 2}
+    assert told["receipts"]["out"]["read"] == 5
+    assert len(told["retries"]) == 1
+
+
+def test_checkpoints_reset_forgets_what_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Only a known source and scope can be forgotten, and receipts stay."""
+    path = config_file(tmp_path)
+    filled_store(tmp_path)
+    reset = ["checkpoints", "reset", "-c", str(path), "--source"]
+    assert cli.run([*reset, "tral", "--yes"]) == 2
+    assert "has no source 'tral'; it has: trail" in capfd.readouterr().err
+    assert cli.run([*reset, "trail", "--scope", "none", "--yes"]) == 1
+    assert "has no scope 'none'" in capfd.readouterr().err
+    assert cli.run([*reset, "trail", "--scope", "AWSLogs/1/", "--yes"]) == 0
+    assert capfd.readouterr().out == "forgotten: 1 scopes of source 'trail'\n"
+    store = state(tmp_path)
+    assert store.cursors("trail") == {}
+    assert store.pinned("trail") == []
+    assert len(store.totals("trail")) == 1
+    store.close()
+
+
+def test_checkpoints_reset_asks_and_respects_a_running_daemon(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --yes and without a yes nothing is forgotten; while a daemon runs, neither."""
+    path = config_file(tmp_path)
+    filled_store(tmp_path)
+    reset = ["checkpoints", "reset", "-c", str(path), "--source", "trail"]
+    with (tmp_path / "no").open("w+") as answer:
+        answer.write("n\n")
+        answer.seek(0)
+        monkeypatch.setattr(sys, "stdin", answer)
+        assert cli.run(reset) == 130
+    daemon = state(tmp_path)
+    try:
+        assert cli.run([*reset, "--yes"]) == 78
+        assert "uses the state" in capfd.readouterr().err
+        assert daemon.cursors("trail")
+    finally:
+        daemon.close()
+
+
+def test_setup_needs_an_elasticsearch_sink(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A configuration without one, or without the named one, is told so."""
+    path = config_file(tmp_path)
+    assert cli.run(["setup", "elasticsearch", "-c", str(path), "--sink", "siem"]) == 2
+    assert "has no Elasticsearch sink called 'siem'" in capfd.readouterr().err
+
+
+def test_the_schema_command_prints_the_schema(capfd: pytest.CaptureFixture[str]) -> None:
+    """`shipper config-schema` is what docs/config.schema.json is made with."""
+    assert cli.run(["config-schema"]) == 0
+    assert capfd.readouterr().out == schema_text()
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_prints_a_script(shell: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Shells can complete commands and options."""
+    assert cli.run(["completion", shell]) == 0
+    assert "_SHIPPER_COMPLETE" in capfd.readouterr().out
+
+
+def test_light_commands_import_nothing_heavy() -> None:
+    """`shipper version`, help and the decoder's imports leave the AWS and HTTP libraries alone."""
+    program = (
+        "import sys; from shipper import cli; cli.run(['version']); cli.run(['decode', '--help']);"
+        "import shipper.commands.decode, shipper.build;"
+        "print(sorted({'boto3', 'botocore', 'elasticsearch', 'elastic_transport', 'requests'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_it_runs_as_a_module() -> None:
+    """`python -m shipper` is the same program, and exits with the command's code."""
+    done = subprocess.run([sys.executable, "-m", "shipper", "rnu"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "No such command 'rnu'" in done.stderr
