@@ -185,6 +185,10 @@ class Connection:
 
     def _tls(self) -> dict[str, Any]:
         access = self._access
+        # Opened here once, because the transport would do it at the first request: a bad file is told at start.
+        trial = ssl.create_default_context(cafile=access.ca_certs)
+        if access.client_cert:
+            trial.load_cert_chain(access.client_cert, access.client_key)
         return {
             "ca_certs": access.ca_certs,
             "client_cert": access.client_cert,

@@ -61,6 +61,7 @@ class FakeElasticsearch:
 
     Attributes:
         script: steps for the next bulk requests; when it is empty, documents are stored.
+        arrived: set once a bulk request has come.
         down: every connection is reset.
         stored: sources by (index, id).
         templates: bodies by path, as put.
@@ -78,6 +79,7 @@ class FakeElasticsearch:
         self.writes: Counter[str] = Counter()
         self.documents = 0
         self.stopping = threading.Event()
+        self.arrived = threading.Event()
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -100,6 +102,7 @@ class FakeElasticsearch:
         """Answer as the script says, else store."""
         with self.lock:
             self.requests.append(request)
+            self.arrived.set()
             step = self.script.pop(0) if self.script else None
         if self.down:
             return Reply(reset=True)

@@ -1,0 +1,261 @@
+"""The Elasticsearch sink against a server that misbehaves, over HTTP: nothing lost, nothing stored twice."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import generate_latest
+
+from shipper.errors import ConfigError, RetryableError
+from shipper.metrics import Metrics
+from shipper.model import Document
+from shipper.sinks.elasticsearch import ElasticsearchDelivery, ElasticsearchSink
+from tests.contract.sinks import split
+from tests.contract.sinks.elasticsearch import document
+from tests.fakes.elasticsearch import (
+    Bulk,
+    FakeElasticsearch,
+    Reply,
+    Step,
+    answering,
+    bulk_reply,
+    failure,
+    items_changed,
+    refusing,
+)
+
+DOCUMENTS = [document(n) for n in range(6)]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeElasticsearch]:
+    """A fake of its own for each test."""
+    with FakeElasticsearch() as fake:
+        yield fake
+
+
+@contextlib.contextmanager
+def delivering(server: FakeElasticsearch, **options: object) -> Iterator[ElasticsearchDelivery]:
+    sink = ElasticsearchSink("siem", [server.url], **{"request_timeout_seconds": 0.5, **options})  # type: ignore[arg-type] # options of tests
+    try:
+        yield sink.open(split())
+    finally:
+        sink.close()
+
+
+def assert_stored_once(server: FakeElasticsearch, documents: list[Document]) -> None:
+    assert server.writes == {d.id: 1 for d in documents}
+    assert {id_: body for (_, id_), body in server.stored.items()} == {d.id: d.body for d in documents}
+
+
+HALF = b'{"errors":false,"items":[{"create":{"status":201}},'
+AMBIGUOUS: dict[str, Step] = {
+    "reset before storing": answering(Reply(reset=True)),
+    "reset after storing": answering(Reply(reset=True), store=True),
+    "no answer in time": answering(Reply(stall_seconds=5), store=True),
+    "half of the answer": answering(Reply(body=HALF), store=True),
+    "connection closed in mid-answer": answering(Reply(body=HALF, headers={"content-length": "1000"}), store=True),
+    "empty answer": answering(Reply(body=b""), store=True),
+    "a page with status 200": answering(Reply(body=b"<html>sign in</html>", content_type="text/html")),
+    "one item missing": items_changed(lambda items: items[:-1]),
+    "all items missing": items_changed(lambda items: []),
+    "one item too many": items_changed(lambda items: [*items, items[-1]]),
+    "bad gateway": answering(Reply(502, b"<html>", "text/html"), store=True),
+    "service unavailable": answering(Reply(503, b"")),
+    "gateway timeout": answering(Reply(504, b"gateway timeout", "text/plain"), store=True),
+}
+
+
+@pytest.mark.parametrize("fault", AMBIGUOUS)
+def test_an_ambiguous_answer_is_an_error_and_sending_again_makes_it_whole(server, fault):
+    """Whether the server stored the batch or not, afterwards each document is stored exactly once."""
+    server.script = [AMBIGUOUS[fault]]
+    with delivering(server) as delivery:
+        with pytest.raises(RetryableError) as caught:
+            delivery.send(DOCUMENTS)
+        assert not caught.value.paused
+        result = delivery.send(DOCUMENTS)
+    assert result.delivered + result.present == len(DOCUMENTS)
+    assert_stored_once(server, DOCUMENTS)
+
+
+def test_answers_are_told_by_position_even_where_ids_contradict(server):
+    """An answer's order is the request's order; ids in it are not believed."""
+    server.script = [refusing(4, 400, "document_parsing_exception")]
+    with delivering(server) as delivery:
+        result = delivery.send(DOCUMENTS)
+    assert [r.position for r in result.rejected] == [4]
+    assert_stored_once(server, DOCUMENTS[:4] + DOCUMENTS[5:])
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, "es_rejected_execution_exception"), (503, "unavailable_shards")])
+def test_single_documents_are_sent_again_and_their_neighbours_are_not(server, status, kind):
+    """Item-level refusals name the positions that are left."""
+    server.script = [refusing(2, status, kind)]
+    with delivering(server) as delivery:
+        first = delivery.send(DOCUMENTS)
+        second = delivery.send([DOCUMENTS[i] for i in first.retry])
+    assert (first.delivered, first.retry, second.delivered) == (5, (2,), 1)
+    assert_stored_once(server, DOCUMENTS)
+
+
+def test_a_request_with_too_many_bytes_says_so(server):
+    """413, as a proxy with its own page sends it, is for delivery to halve."""
+    server.script = [answering(Reply(413, b"<html>Request Entity Too Large</html>", "text/html"))]
+    with delivering(server) as delivery:
+        result = delivery.send(DOCUMENTS)
+    assert result.too_large
+    assert result.retry == tuple(range(6))
+
+
+def test_the_wait_that_the_server_asks_for_is_passed_on(server):
+    """Retry-After reaches the retry loop."""
+    server.script = [answering(Reply(429, b"{}", headers={"retry-after": "7"}))]
+    with delivering(server) as delivery, pytest.raises(RetryableError) as caught:
+        delivery.send(DOCUMENTS)
+    assert caught.value.retry_after == 7
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_credentials_wait_for_a_person_and_give_no_document_up(server, status):
+    """They are an alarm, and the documents stay to be sent."""
+    server.script = [answering(Reply(status, b'{"error":{"type":"security_exception","reason":"no"}}'))]
+    with delivering(server) as delivery, pytest.raises(RetryableError) as caught:
+        delivery.send(DOCUMENTS)
+    assert caught.value.paused
+
+
+def test_servers_that_do_not_know_how_to_require_a_data_stream_are_served(server):
+    """Elasticsearch before 8.13 and OpenSearch refuse the parameter; it is left out from then on."""
+    reason = "request [/_bulk] contains unrecognized parameter: [require_data_stream]"
+    refusal = Reply(400, b'{"error":{"type":"illegal_argument_exception","reason":"%s"}}' % reason.encode())
+    server.script = [answering(refusal)]
+    with delivering(server) as delivery:
+        assert delivery.send(DOCUMENTS[:3]).delivered == 3
+        assert delivery.send(DOCUMENTS[3:]).delivered == 3
+    asked = ["require_data_stream" in request.path for request in server.requests]
+    assert asked == [True, False, False]
+
+
+@pytest.mark.parametrize("compression", [None, 0, 1])
+def test_bodies_arrive_whole_however_they_are_compressed(server, compression):
+    """Plain, stored or deflated: the server sees the same bytes."""
+    with delivering(server, compression=compression) as delivery:
+        delivery.send(DOCUMENTS)
+    assert_stored_once(server, DOCUMENTS)
+    assert ("content-encoding" in server.requests[0].headers) is (compression is not None)
+
+
+def test_credentials_travel_in_the_header(server):
+    """An API key, a token, or a user with a password."""
+    for options in ({"api_key": "a2V5"}, {"bearer_auth": "tok"}, {"basic_auth": ("u", "p")}):
+        with delivering(server, **options) as delivery:
+            delivery.send(DOCUMENTS[:1])
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["ApiKey a2V5", "Bearer tok", "Basic dTpw"]
+
+
+def test_what_went_into_a_failure_store_is_counted(server):
+    """The documents are delivered; the metric tells that they failed."""
+
+    def step(fake: FakeElasticsearch, request: Bulk) -> Reply:
+        return bulk_reply([item | {"failure_store": "used"} for item in fake.create(request)])
+
+    server.script = [step]
+    metrics = Metrics()
+    with delivering(server, metrics=metrics) as delivery:
+        assert delivery.send(DOCUMENTS).delivered == 6
+    assert b'shipper_failure_store_documents_total{sink="siem"} 6.0' in generate_latest(metrics.registry)
+
+
+def test_another_node_is_asked_when_one_is_down(server):
+    """Of two hosts one is gone: at most one attempt fails, then all go to the other."""
+    with socket.socket() as gone:
+        gone.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
+        sink = ElasticsearchSink("siem", [f"http://127.0.0.1:{gone.getsockname()[1]}", server.url])
+        failures = 0
+        for wanted in DOCUMENTS:
+            try:
+                sink.open(split()).send([wanted])
+            except RetryableError:
+                failures += 1
+                sink.open(split()).send([wanted])
+        sink.close()
+    assert failures <= 1
+    assert_stored_once(server, DOCUMENTS)
+
+
+def test_slow_answers_of_one_thread_do_not_hold_up_another(server):
+    """Deliveries have connections of their own."""
+    server.script = [answering(Reply(stall_seconds=5))]
+    with delivering(server, request_timeout_seconds=10) as delivery:
+        sender = threading.Thread(target=_send_quietly, args=(delivery, DOCUMENTS[:1]))
+        sender.start()
+        assert server.arrived.wait(5)
+        assert delivery.send(DOCUMENTS[1:]).delivered == 5
+        server.stopping.set()
+        sender.join()
+
+
+def _send_quietly(delivery: ElasticsearchDelivery, documents: list[Document]) -> None:
+    with contextlib.suppress(RetryableError):
+        delivery.send(documents)
+
+
+@pytest.mark.parametrize("hosts", [[], ["nonsense"], ["ftp://x"]])
+def test_hosts_that_cannot_be_used_are_a_mistake_of_the_configuration(hosts):
+    """Said by prepare and by check, with a hint."""
+    sink = ElasticsearchSink("siem", hosts)
+    with pytest.raises(ConfigError):
+        sink.prepare()
+    assert [p.where for p in sink.problems()] == ["sinks.siem"]
+
+
+def test_certificates_that_cannot_be_read_are_a_mistake_of_the_configuration(tmp_path):
+    """A missing CA file is told at start, not at the first batch."""
+    sink = ElasticsearchSink("siem", ["https://127.0.0.1:1"], ca_certs=str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError):
+        sink.prepare()
+
+
+def test_templates_of_an_integration_are_left_alone(server):
+    """Where a template of our name is someone else's, ours is put under another name, with its higher priority."""
+    server.templates["/_index_template/logs-aws.cloudtrail"] = {"_meta": {"managed_by": "fleet"}, "priority": 200}
+    sink = ElasticsearchSink("siem", [server.url])
+    sink.install_templates()
+    assert server.templates["/_index_template/logs-aws.cloudtrail"]["priority"] == 200
+    assert server.templates["/_index_template/shipper-logs-aws.cloudtrail"]["priority"] == 250
+    assert sink.install_templates() == []
+    assert list(sink.problems()) == []
+    sink.close()
+
+
+def test_old_templates_are_replaced_and_newer_ones_kept(server):
+    """`check` tells of old ones; a newer program's templates are not undone."""
+    sink = ElasticsearchSink("siem", [server.url])
+    sink.install_templates()
+    server.templates["/_index_template/logs-aws"]["_meta"]["version"] = 0
+    server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] = 999
+    assert [p.what for p in sink.problems()] == ["templates older than this program: logs-aws"]
+    assert sink.install_templates() == ["index template logs-aws installed, version 1"]
+    assert server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] == 999
+    sink.close()
+
+
+def test_rejections_are_not_confused_with_retries(server):
+    """A batch with every kind of end is accounted for in full."""
+
+    def step(fake: FakeElasticsearch, request: Bulk) -> Reply:
+        kept = Bulk(request.path, request.headers, request.lines[:2])
+        rest = [failure(400, "mapper_parsing_exception", "no"), failure(429, "es_rejected_execution_exception")]
+        return bulk_reply([*fake.create(kept), *rest, failure(409, "version_conflict_engine_exception"), rest[0]])
+
+    server.script = [step]
+    with delivering(server) as delivery:
+        result = delivery.send(DOCUMENTS)
+    assert (result.delivered, result.present, result.retry) == (2, 1, (3,))
+    assert [r.position for r in result.rejected] == [2, 5]
