@@ -1,0 +1,72 @@
+"""VPC and Transit Gateway flow logs as text: objects of lines, with or without a header.
+
+Source: "Publish flow logs to Amazon S3" (Amazon VPC User Guide): one gzip file with a header line and a record a line,
+fields separated by single spaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from shipper.formats.lines import LongLine, lines
+from shipper.formats.stored_bytes import decompressed
+from shipper.formats.vpc_flow_layouts import Layout, layout_from_count, layout_from_header, may_be_header
+from shipper.model import Payload, ReadLimits, Record, Rejected
+
+_WRAPPED = (b'{"message":"', b'"}')
+
+
+class VpcFlowFormat:
+    """Takes flow log objects apart. `Record.layout` is the tuple of field names, shared by all lines.
+
+    Args:
+        limits: of objects and lines.
+        fields: the layout of objects that have no header; None to tell it from each line's number of fields. A header
+            line always counts for more.
+        on_gap: called with a number of SKIPDATA records: flows that AWS itself failed to capture.
+    """
+
+    def __init__(
+        self, limits: ReadLimits, fields: Sequence[str] | None = None, *, on_gap: Callable[[int], None] | None = None
+    ) -> None:
+        self._limits = limits
+        self._fields = tuple(fields) if fields else None
+        self._on_gap = on_gap
+
+    def records(self, payload: Payload) -> Iterator[Record | Rejected]:
+        """Yield the payload's records in order, header lines left out.
+
+        Raises:
+            BadInputError: the rest is unreadable: truncated, damaged, over a limit.
+            RetryableError: from the payload's own chunks.
+        """
+        layout, spaces, position = self._fields, len(self._fields or ()) - 1, 0
+        for batch in lines(decompressed(payload, self._limits), self._limits.record_bytes):
+            if self._on_gap is not None and (gaps := sum(line.count(b"SKIPDATA") for line in batch)):
+                self._on_gap(gaps)
+            for line in batch:
+                position += 1
+                # Nearly all lines: data of the layout at hand. Names of fields begin with a small letter.
+                if layout is not None and line.count(b" ") == spaces and b"" < line < b"a" and line.__class__ is bytes:
+                    yield Record(line, position, layout)
+                elif line:
+                    if position == 1 or may_be_header(line):
+                        header = layout_from_header(line)
+                        if header is not None:
+                            layout, spaces = header, len(header) - 1
+                            continue
+                    yield _record(line, position, layout)
+
+
+def _record(line: bytes, position: int, layout: Layout | None) -> Record | Rejected:
+    if isinstance(line, LongLine):
+        return Rejected(bytes(line), position, "the line is longer than allowed")
+    if line.startswith(_WRAPPED[0]) and line.endswith(_WRAPPED[1]):  # as some collectors write them
+        line = line[len(_WRAPPED[0]) : -len(_WRAPPED[1])]
+    count = line.count(b" ") + 1
+    known = layout or layout_from_count(count)
+    if known is None:
+        return Rejected(line, position, f"{count} fields: not a documented layout, and there is no header")
+    if len(known) != count:
+        return Rejected(line, position, f"{count} fields instead of {len(known)}")
+    return Record(line, position, known)
