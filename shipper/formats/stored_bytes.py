@@ -42,7 +42,7 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
         while pending:
             try:
                 piece = member.decompress(pending, _PIECE)
-            except igzip_lib.IsalError as error:
+            except igzip_lib.IsalError as error:  # type: ignore[misc]  # the stubs declare an instance
                 raise BadInputError(f"not readable as gzip: {error}") from error
             if piece:
                 yield piece
