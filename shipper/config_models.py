@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -233,7 +234,9 @@ class Settings(Part):
     def secret_values(self) -> list[str]:
         """All secrets, for the log to hide."""
         values = (value for sink in self.sinks.values() for _, value in sink)
-        return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        plain = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        pairs = [sink.basic_auth for sink in self.sinks.values() if isinstance(sink, ElasticsearchSink)]
+        return plain + [b64encode(f"{pair[0]}:{pair[1]}".encode()).decode() for pair in pairs if pair]
 
     def remarks(self) -> list[Problem]:
         """What works, but should not stay so."""

@@ -48,10 +48,10 @@ def start(file: Path, *, secrets: bool = True) -> Settings:
 
 
 def quiet_log() -> None:
-    """For commands whose output is for people: only warnings reach standard error."""
+    """For commands that tell people themselves what went wrong: libraries' warnings would only say it twice."""
     from shipper import log
 
-    log.setup("warning", "text")
+    log.setup("error", "text")
 
 
 def private_files() -> None:

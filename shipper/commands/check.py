@@ -150,4 +150,9 @@ def _write_text(where: str, problems: list[Problem]) -> None:
 
 def _write_verdict(problems: list[Problem]) -> None:
     serious = sum(problem.serious for problem in problems)
-    click.echo("all is well" if not problems else f"{serious} problems, {len(problems) - serious} remarks")
+    counted = f"{_count(serious, 'problem')}, {_count(len(problems) - serious, 'remark')}"
+    click.echo(counted if problems else "all is well")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

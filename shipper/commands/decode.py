@@ -73,6 +73,9 @@ def decode(  # noqa: PLR0917 - click passes them by name
     except BrokenPipeError:
         _discard_output()
         return DONE  # who reads it has seen enough
+    except OSError as error:
+        click.echo(f"standard output: {error.strerror}", err=True)
+        return FAILED
 
 
 def _decode_all(paths: Iterable[Path], format_: Format, schema: Schema, out: BinaryIO) -> int:

@@ -115,6 +115,17 @@ def test_check_offline_tells_of_every_problem_at_once(tmp_path: Path, capfd: pyt
     assert not (tmp_path / "state" / "checkpoints.sqlite").exists()
 
 
+def test_setup_tells_of_a_server_that_is_away(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """An Elasticsearch that cannot be reached is a failure with its name, and no secret in it."""
+    siem = "{type: elasticsearch, hosts: ['http://127.0.0.1:9'], api_key: canary-17}"  # the discard port: refused
+    path = config_file(tmp_path, GOOD.replace("sinks: {", f"sinks: {{siem: {siem}, "))
+    assert cli.run(["setup", "elasticsearch", "-c", str(path)]) == 1
+    captured = capfd.readouterr()
+    assert captured.err.startswith("siem: http://127.0.0.1:9 cannot be reached")
+    assert "canary" not in captured.err
+    assert not captured.out
+
+
 def test_check_speaks_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Machines get the verdict and the problems, also of a configuration with mistakes."""
     assert cli.run(["check", "--offline", "--json", "-c", str(config_file(tmp_path))]) == 0

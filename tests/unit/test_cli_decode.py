@@ -119,6 +119,23 @@ def test_an_unknown_type_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> No
     assert "'cloudtrial' is not one of cloudtrail, lines, named" in capfd.readouterr().err
 
 
+class _Broken:
+    """A format with a bug."""
+
+    def records(self, _payload: Payload) -> Iterator[Record | Rejected]:
+        raise LookupError("unforeseen\nnonsense")
+
+
+def test_a_bug_is_told_with_its_place(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw goes through the log, with its traceback, and exits with 1."""
+    broken = LogType("broken", "x", lambda _: _Broken(), lambda *_: LinesSchema(), lambda *_: LinesSchema())
+    monkeypatch.setitem(LOG_TYPES, "broken", broken)
+    assert cli.run(["decode", "--type", "broken", "/dev/null"]) == 1
+    told = capfd.readouterr().err
+    assert "this is a bug" in told
+    assert "LookupError: unforeseen" in told
+
+
 class _Zeros:
     """A format that yields a record for every chunk, and keeps none."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shipper.config import Settings, load, parse, schema_text
+from shipper.build import LOG_TYPES
+from shipper.config import S3Source, Settings, load, parse, schema_text
 from shipper.config_values import Surroundings
 from shipper.errors import ConfigError
 
@@ -266,6 +267,27 @@ def test_values_of_secrets_and_of_the_environment_are_never_shown() -> None:
     assert CANARY not in "\n".join(mistakes(text, S=CANARY))
     settings = read(with_sink("type: splunk_hec, urls: ['https://s'], token: '${S}'"), S=CANARY)
     assert CANARY not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_all_secrets_are_known_to_the_log() -> None:
+    """What the log hides includes every sink's secrets, and the header that basic authentication sends."""
+    text = "sources: {t: {type: s3, bucket: abc}}\nsinks: {a: {type: splunk_hec, urls: ['https://s'], token: tok},"
+    settings = read(text + " b: {type: elasticsearch, hosts: ['https://e'], username: u, password: pass}}")
+    assert settings.secret_values() == ["tok", "pass", "dTpwYXNz"]
+
+
+def test_remarks_name_what_should_not_stay_so() -> None:
+    """Unverified servers, plain http and a listener for other machines are remarked on, not refused."""
+    text = with_sink("type: splunk_hec, urls: ['http://s'], token: t, allow_insecure_http: true, verify_certs: false")
+    remarks = read(text + "listen: 0.0.0.0:9464").remarks()
+    assert [r.where for r in remarks] == ["sinks.out.verify_certs", "sinks.out.allow_insecure_http", "listen"]
+    assert not any(r.serious for r in remarks)
+    assert read(SMALL).remarks() == []
+
+
+def test_every_log_type_can_be_configured() -> None:
+    """What `logs` accepts and what build can read are the same."""
+    assert list(get_args(S3Source.model_fields["logs"].annotation)) == list(LOG_TYPES)
 
 
 def test_secret_files_are_checked(tmp_path: Path) -> None:
