@@ -46,15 +46,14 @@ def geography(address: str) -> Mapping[str, Any] | None:
     """Look an address up in the databases that the expected documents were made with."""
     folder = ORACLES / "geoip" / "elastic-head"
     with maxminddb.open_database(folder / "GeoLite2-City.mmdb") as cities:
-        place = cities.get(address)
+        place: Any = cities.get(address)
     with maxminddb.open_database(folder / "GeoLite2-ASN.mmdb") as networks:
-        network = networks.get(address)
+        network: Any = networks.get(address)
     found: dict[str, Any] = {"geo": _place(place)} if place else {}
     if network:
-        owner = network.get("autonomous_system_organization")
-        found["as"] = {"number": network["autonomous_system_number"]} | (
-            {"organization": {"name": owner}} if owner else {}
-        )
+        found["as"] = {"number": network["autonomous_system_number"]}
+        if owner := network.get("autonomous_system_organization"):
+            found["as"]["organization"] = {"name": owner}
     return found
 
 
