@@ -16,6 +16,7 @@ from shipper.formats.vpc_flow_layouts import V2, V5, Layout
 from shipper.model import Origin, Record
 from shipper.ports import Encoder
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
+from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
 
 LINES = 10_000
 _GEO = {
@@ -83,10 +84,14 @@ def main() -> None:
     origin = Origin("s3://bucket/AWSLogs/1/vpcflowlogs/us-east-1/x.log.gz", "bucket", "AWSLogs/1/x.log.gz")
     for name, layout in (("version 2, 14 fields", V2), ("version 5, 29 fields", V5)):
         records = [Record(line, n, layout) for n, line in enumerate(lines(layout, random.Random(7)), 2)]
-        encode = VpcFlowEcs("default", geography).encoder(origin)
-        size = sum(len(document.body) for document in map(encode, records) if document) / LINES
-        spent = best_of(5, partial(drain, encode, records))
-        print(f"ECS    {name}: {spent:5.2f} us a line, {size:.0f} bytes a document")
+        for sink, schema in (
+            ("ECS   ", VpcFlowEcs("default", geography)),
+            ("Splunk", VpcFlowSplunk("flows", "host", geography)),
+        ):
+            encode = schema.encoder(origin)
+            size = sum(len(document.body) for document in map(encode, records) if document) / LINES
+            spent = best_of(5, partial(drain, encode, records))
+            print(f"{sink} {name}: {spent:5.2f} us a line, {size:.0f} bytes a document")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
-import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,11 +12,11 @@ from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
+from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 
 ECS_VERSION = "8.11.0"
 _MOST_LAYOUTS = 200
-_LABEL = re.compile(r"_(\d{8}T\d{4})Z_[^/]*$")
 
 LineEncoder = Callable[[bytes, int], "tuple[int, bytes]"]
 """(line, fallback_ms) → (time in milliseconds since the epoch, the document's JSON).
@@ -52,7 +50,7 @@ class VpcFlowEcs:
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one S3 object or file."""
         context = self.context(origin)
-        fallback_ms = _label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
         identity = line_ids(origin.uri)
         index = self._index
         layout: tuple[str, ...] = ()
@@ -129,12 +127,3 @@ class _Workshop:
 def _members(fields: object) -> str:
     text = orjson.dumps(fields).decode()[1:-1]
     return text + "," if text else ""
-
-
-def _label_ms(key: str) -> int | None:
-    """The time in a flow log file's name: the start of its window (AWS: "Publish flow logs to Amazon S3")."""
-    label = _LABEL.search(key)
-    try:
-        return calendar.timegm(time.strptime(label[1], "%Y%m%dT%H%M")) * 1000 if label else None
-    except ValueError:
-        return None

@@ -1,0 +1,175 @@
+"""VPC and Transit Gateway flow log lines as HEC envelopes, for the Splunk Add-on for AWS.
+
+The event is AWS's own line; the add-on takes it apart at search time under `aws:cloudwatchlogs:vpcflow` and
+`aws:transitgateway:flowlogs`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from shipper.model import Document, Origin, Record
+from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
+from shipper.schemas.flow_log_names import label_ms
+from shipper.schemas.line_ids import line_ids
+
+SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
+TRANSIT_GATEWAY_SOURCETYPE = "aws:transitgateway:flowlogs"
+
+LineEncoder = Callable[[bytes, Callable[[int], str], int], "tuple[str, int, bytes]"]
+"""(line, identity, fallback_ms) → (document id, time in milliseconds since the epoch, envelope).
+
+`identity` makes the id of a time in milliseconds; `fallback_ms` is the time where the line has none. Every line is an
+envelope: nothing is raised.
+"""
+
+_MOST_ADDRESSES = 50_000
+_MILLISECONDS_FROM = 100_000_000_000
+_LAST_MS = 253_402_300_799_999
+
+
+class VpcFlowSplunk:
+    """Makes HEC envelopes of flow log lines. Safe to use from many threads.
+
+    Args:
+        index: "" for the token's own.
+        host: "" for none.
+        geo: None to leave out geography and network owner.
+        geo_seconds: how long what was found for an address is kept.
+        clock: the time of lines that have none, in files whose names have none either.
+    """
+
+    def __init__(
+        self,
+        index: str,
+        host: str,
+        geo: GeoLookup | None,
+        *,
+        geo_seconds: float = 600.0,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self._index = index
+        self._host = host
+        self._geo = geo
+        self._geo_seconds = geo_seconds
+        self._clock = clock
+        self._places = _Places(geo)
+        self._opened = time.monotonic()
+
+    def encoder(self, origin: Origin) -> Encoder:
+        """Return a function for the records of one S3 object or file."""
+        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        identity = line_ids(origin.uri)
+        index = self._index
+        layout: tuple[str, ...] = ()
+        line_encoder = self.line_encoder(layout, origin.uri)
+
+        def encode(record: Record) -> Document:
+            nonlocal layout, line_encoder
+            if record.layout is not layout:
+                layout = record.layout
+                line_encoder = self.line_encoder(layout, origin.uri)
+            position = record.position
+            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), fallback_ms)
+            return Document(key, index, time_ms, body, record, origin)
+
+        return encode
+
+    def line_encoder(self, layout: Sequence[str], source: str) -> LineEncoder:
+        """Return a function for single lines of one layout, for sources that know their own identity.
+
+        Args:
+            layout: AWS's field names in order.
+            source: HEC's `source`.
+        """
+        if time.monotonic() - self._opened > self._geo_seconds:
+            self._opened = time.monotonic()
+            self._places = _Places(self._geo)
+        columns = {name: index for index, name in reversed(list(enumerate(layout)))}
+        head = self._head(columns, source)
+        ends = [(columns[name], side) for name, side in (("srcaddr", "src"), ("dstaddr", "dest")) if name in columns]
+        start, end = columns.get("start", -1), columns.get("end", -1)
+        find = self._places.find if self._geo is not None else _nothing
+
+        def encode(line: bytes, identity: Callable[[int], str], fallback_ms: int) -> tuple[str, int, bytes]:
+            text = line.decode("utf-8", "replace")
+            parts = text.split(" ")
+            start_ms, end_ms = _time_ms(parts, start), _time_ms(parts, end)
+            time_ms = start_ms or end_ms or fallback_ms
+            key = identity(end_ms or time_ms)
+            more = "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
+            event = orjson.dumps(text).decode()
+            envelope = (
+                f'{{"time":{time_ms // 1000}.{time_ms % 1000:03d},{head}"event":{event},'
+                f'"fields":{{"event_uid":"{key}"{more}}}}}'
+            )
+            return key, time_ms, envelope.encode()
+
+        return encode
+
+    def _head(self, columns: Mapping[str, int], source: str) -> str:
+        transit = "tgw-id" in columns or "tgw-attachment-id" in columns or "resource-type" in columns
+        named = {
+            "host": self._host,
+            "source": source,
+            "sourcetype": TRANSIT_GATEWAY_SOURCETYPE if transit else SOURCETYPE,
+            "index": self._index,
+        }
+        return orjson.dumps({name: value for name, value in named.items() if value}).decode()[1:-1] + ","
+
+
+class _Places(dict[tuple[str, str], str]):
+    """The indexed fields of an address and side, as JSON members with a comma before each. Bounded."""
+
+    def __init__(self, geo: GeoLookup | None) -> None:
+        super().__init__()
+        self._geo = geo
+
+    def find(self, end: tuple[str, str]) -> str:
+        known = self.get(end)
+        if known is not None:
+            return known
+        address, side = end
+        found = self._geo(address) if self._geo is not None else None
+        fields = flat_geography(found, side) if found else {}
+        if len(self) >= _MOST_ADDRESSES:
+            self.clear()
+        text = self[end] = "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
+        return text
+
+
+def _nothing(_: tuple[str, str]) -> str:
+    return ""
+
+
+def flat_geography(found: Mapping[str, Any], side: str) -> dict[str, Any]:
+    """ECS's `geo` and `as` as flat fields: `src_country`, `src_city`, `src_asn` …; HEC takes no nested ones."""
+    geo, network = found.get("geo", {}), found.get("as", {})
+    location = geo.get("location", {})
+    fields = {
+        "country": geo.get("country_name"),
+        "country_code": geo.get("country_iso_code"),
+        "region": geo.get("region_name"),
+        "city": geo.get("city_name"),
+        "lat": location.get("lat"),
+        "lon": location.get("lon"),
+        "asn": network.get("number"),
+        "as_org": network.get("organization", {}).get("name"),
+    }
+    return {f"{side}_{name}": value for name, value in fields.items() if value is not None}
+
+
+def _time_ms(parts: Sequence[str], column: int) -> int:
+    """A column's time in milliseconds since the epoch, 0 where it has none."""
+    if not 0 <= column < len(parts):
+        return 0
+    text = parts[column]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        return 0
+    value = int(text)
+    time_ms = value if value >= _MILLISECONDS_FROM else value * 1000
+    return time_ms if time_ms <= _LAST_MS else 0
