@@ -39,6 +39,9 @@ class Metrics:
             "shipper_objects_filtered", "Objects left out for what they are.", ["source", "reason"]
         )
         self.objects_unread = counter("shipper_objects_unread", "Objects that could not be opened.", ["source", "kind"])
+        self.objects_waiting = gauge(
+            "shipper_objects_waiting", "Objects that could not be opened and are tried again.", ["source", "kind"]
+        )
         self.splits_settled = counter("shipper_splits_settled", "Splits delivered and committed.", by_source)
         self.splits_released = counter("shipper_splits_released", "Splits to be shipped again.", by_source)
         self.source_errors = counter("shipper_source_errors", "Failed looks for new data.", by_source)

@@ -1,0 +1,153 @@
+"""How AWS services name their log objects in S3: which folders to list, and what a key says of its data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from shipper.model import S3Object
+
+DAY_SECONDS = 86400
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service's folder below `AWSLogs/ACCOUNT/`.
+
+    Attributes:
+        folder: the folder's name.
+        logs: the log type of its objects.
+        labelled: file names begin with `ACCOUNT_FOLDER_REGION_YYYYMMDDTHHmm`, so that a listing can begin at a minute
+            and not only at a day.
+        shipped: false for what is no log: recognised, counted as filtered, never read.
+    """
+
+    folder: str
+    logs: str
+    labelled: bool = False
+    shipped: bool = True
+
+
+# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
+# https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html: a flow log's id comes before the time.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html: likewise.
+SERVICES = (
+    Service("CloudTrail", "cloudtrail", labelled=True),
+    Service("CloudTrail-Insight", "cloudtrail", labelled=True),
+    Service("CloudTrail-Digest", "cloudtrail", shipped=False),
+    Service("vpcflowlogs", "vpcflow"),
+    Service("elasticloadbalancing", "elb"),
+)
+_BY_FOLDER = {service.folder: service for service in SERVICES}
+
+_ROOT = r"(?P<prefix>(?:.*?/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?"
+_PLAIN = re.compile(_ROOT + r"(?P<account>\d{12})/(?P<service>[A-Za-z0-9-]+)/(?P<region>[a-z0-9-]+)/)")
+_HIVE = re.compile(
+    _ROOT
+    + r"aws-account-id=(?P<account>\d{12})/aws-service=(?P<service>[A-Za-z0-9-]+)/aws-region=(?P<region>[a-z0-9-]+)/)"
+)
+_PLAIN_DAY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/")
+_HIVE_DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
+_LABEL = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?Z[_.]")
+_FILE_NAME = re.compile(r"(?:.*/)?(?P<account>\d{12})_[A-Za-z-]+_(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d)_")
+_ORGANISATION = re.compile(r"o-[a-z0-9]{10,32}")
+_ACCOUNT = re.compile(r"(?:aws-account-id=)?\d{12}")
+_DEEPEST_ROOT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Objects that share one cursor: those of one account, service and region, or all of a prefix without a layout.
+
+    Attributes:
+        prefix: what all keys of the scope begin with, up to the date.
+        service: None where keys say nothing of time; the object's LastModified then stands for it.
+    """
+
+    prefix: str
+    service: Service | None = None
+    account: str = ""
+    region: str = ""
+    hive: bool = False
+
+    def key_of_day(self, day: int) -> str:
+        """Return the key after which a day's objects (days since the epoch) are listed."""
+        return self.prefix + date.fromordinal(day + _EPOCH_ORDINAL).strftime(
+            "year=%Y/month=%m/day=%d/" if self.hive else "%Y/%m/%d/"
+        )
+
+    def key_at(self, moment: float) -> str:
+        """Return the key after which the objects labelled at or after a moment (seconds) are listed."""
+        folder = self.key_of_day(int(moment // DAY_SECONDS))
+        if self.service is None or not self.service.labelled:
+            return folder
+        label = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%MZ")
+        return f"{folder}{self.account}_{self.service.folder}_{self.region}_{label}"
+
+    def day(self, item: S3Object) -> int | None:
+        """Return the day (since the epoch) whose done-set remembers the object; None where its key has no date."""
+        if self.service is None:
+            return int(item.last_modified // DAY_SECONDS)
+        found = (_HIVE_DAY if self.hive else _PLAIN_DAY).match(item.key, len(self.prefix))
+        if found is None:
+            return None
+        try:
+            return date(*map(int, found.groups())).toordinal() - _EPOCH_ORDINAL
+        except ValueError:
+            return None
+
+    def moment(self, item: S3Object) -> float:
+        """Return when the object's data is from, in seconds: its label, or LastModified where there is none."""
+        found = _LABEL.search(item.key, len(self.prefix)) if self.service else None
+        if found is None:
+            return item.last_modified
+        try:
+            return datetime(*(int(part or 0) for part in found.groups()), tzinfo=UTC).timestamp()  # type: ignore[misc,arg-type]  # six numbers
+        except ValueError:
+            return item.last_modified
+
+
+def services_of(logs: str) -> tuple[Service, ...]:
+    """Return the services whose objects hold a log type, those that are only recognised included."""
+    return tuple(service for service in SERVICES if service.logs == logs)
+
+
+def scope_of(key: str, services: Iterable[Service] = SERVICES) -> Scope | None:
+    """Return the scope that a key or folder belongs to; None outside the layouts of the given services."""
+    found = _PLAIN.match(key) or _HIVE.match(key)
+    if found is None:
+        return None
+    service = _BY_FOLDER.get(found["service"])
+    if service is None or service not in services:
+        return None
+    return Scope(found["prefix"], service, found["account"], found["region"], hive=found.re is _HIVE)
+
+
+def follows_layout(key: str) -> bool:
+    """Return whether a key lies in a folder of any AWS service, known here or not."""
+    return bool(_PLAIN.match(key) or _HIVE.match(key))
+
+
+def leads_to_scopes(folder: str, services: Iterable[Service]) -> bool:
+    """Return whether scopes of the given services may lie below a folder (its name ends in `/`)."""
+    parts = folder.rstrip("/").split("/")
+    if "AWSLogs" not in parts:
+        return len(parts) <= _DEEPEST_ROOT
+    below = parts[parts.index("AWSLogs") + 1 :]
+    if below and _ORGANISATION.fullmatch(below[0]):
+        below = below[1:]
+    if not below:
+        return True
+    if not _ACCOUNT.fullmatch(below[0]):
+        return False
+    names = {service.folder for service in services}
+    return len(below) == 1 or (len(below) == 2 and below[1].removeprefix("aws-service=") in names)
+
+
+def account_and_region(key: str) -> tuple[str, str]:
+    """Return what a key says of its data's account and region; "" where it does not say."""
+    found = _PLAIN.match(key) or _HIVE.match(key) or _FILE_NAME.match(key)
+    return (found["account"], found["region"]) if found else ("", "")

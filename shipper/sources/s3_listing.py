@@ -1,0 +1,314 @@
+"""Finds S3 objects by listing, without losing late or smaller keys. Read `S3ListingSource.splits` first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import structlog
+
+from shipper.errors import RetryableError
+from shipper.metrics import Metrics
+from shipper.model import DeadLetter, Origin, Problem, Receipt, Retry, Split, Unread
+from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
+from shipper.sources.s3_bucket import Bucket, S3Bucket
+from shipper.sources.s3_check import check_bucket
+from shipper.sources.s3_keys import Scope, account_and_region, scope_of, services_of
+from shipper.sources.s3_pending import Pending
+from shipper.sources.s3_retries import Waiting
+from shipper.sources.s3_schedule import Schedule
+from shipper.sources.s3_scope import HOUR, TIERS, Listing, ScopeState
+from shipper.sources.s3_sift import sift
+from shipper.sources.s3_walk import Walk
+
+_WALK_SECONDS = HOUR
+_DENIED_SECONDS = 60.0
+_DENIED_LIMIT = 3
+
+log = structlog.get_logger(__name__)
+
+
+class S3ListingSource:
+    """Implements `ports.Source` for a bucket, by listing.
+
+    Keys come neither in order of time nor in order of delivery: a file may appear with a smaller name than one that
+    was there before. So nothing is concluded from the last key seen. Each scope (account, service and region) is
+    listed from an hour ago every few minutes, from six hours ago every hour, from two days ago every six hours, and
+    each day once more when it is three days old; what is done is known by hashes of key, etag and size, kept by day
+    until the day is closed. Downtime makes each look reach back by as much. Days that were never listed, such as
+    those of a backfill, are listed one after the other, oldest first, whenever nothing more urgent is due.
+
+    Args:
+        name: the source's name in the configuration.
+        prefix: only keys that begin so.
+        logs: the log type of the objects; its services' folders become scopes. A prefix without such folders is
+            listed in full, apart from folders of other AWS services.
+        start: objects labelled earlier (LastModified where keys have no label) are not shipped: seconds since the
+            epoch, 0 for all. The first run's start is kept: an age such as "-24h" does not move with each restart.
+        client: boto3's S3 client.
+        dead_letters: told of objects that were listed, but deleted before they could be read.
+        interval_seconds: between two listings of the newest keys.
+        expected_bucket_owner: account id; S3 refuses the bucket where another account owns it.
+        lister: another way to list the bucket, for tests.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        bucket: str,
+        prefix: str,
+        logs: str,
+        start: float,
+        store: CheckpointStore,
+        client: Any,
+        metrics: Metrics,
+        dead_letters: DeadLetters,
+        interval_seconds: float = 300.0,
+        expected_bucket_owner: str | None = None,
+        clock: Clock = wall_clock,
+        lister: Bucket | None = None,
+    ) -> None:
+        self.name = name
+        self._bucket = lister or S3Bucket(client, bucket, expected_bucket_owner)
+        self._client = client
+        self._owner = expected_bucket_owner
+        self._prefix = prefix
+        self._logs = logs
+        self._services = services_of(logs)
+        self._start = start
+        self._store = store
+        self._metrics = metrics
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._schedule = Schedule(interval_seconds)
+        self._pending = Pending(name, store)
+        self._waiting = Waiting(())
+        self._states: dict[str, ScopeState] = {}
+        self._listed: set[str] = set()
+        self._cursors: dict[str, dict[str, float]] = {}
+        self._unsaved: set[str] = set()
+        self._walk: Walk | None = None
+        self._walk_at = 0.0
+        self._loaded = False
+        self._caught_up = False
+
+    def splits(self) -> Iterator[Split]:
+        """See ports.Source.
+
+        Each step is one request to S3, the most urgent first, so that new keys do not wait for a long backfill; what
+        it finds is pinned, and yielded before the next step.
+        """
+        self._load()
+        self._caught_up = False
+        trouble: list[RetryableError] = []
+        try:
+            while True:
+                self._pin_retries()
+                yield from self._pending.take(self._clock())
+                try:
+                    if not self._step(self._clock()):
+                        break
+                except RetryableError as error:
+                    trouble.append(error)
+                    # One folder may be refused while others are not; an outage is the same for all of them.
+                    if not error.paused or len(trouble) >= _DENIED_LIMIT:
+                        break
+        finally:
+            self._save()
+        if trouble:
+            raise trouble[0]
+        self._caught_up = True
+
+    def settle(self, split: Split, receipt: Receipt) -> None:
+        """See ports.Source."""
+        now = self._clock()
+        state = self._state(split.scope)
+        retries = [r for left in receipt.unread if (r := self._again(left, split, now)) is not None]
+        waiting = {retry.object.hash for retry in retries}
+        done = state.open_pairs(item for item in split.objects if item.hash not in waiting)
+        self._store.settle(split, receipt, done, retries)
+        state.add_done(done)
+        state.gave_back(split.objects)
+        self._pending.settled(split)
+        self._waiting.settled(split.objects, retries)
+        state.close_days()
+        self._show_waiting()
+
+    def release(self, split: Split, error: RetryableError) -> None:
+        """See ports.Source."""
+        self._pending.release(split, error, self._clock())
+
+    def idle_seconds(self) -> float:
+        """See ports.Source."""
+        moments = (self._walk_at, self._schedule.next_at, self._waiting.next_at, self._pending.next_at)
+        nearest = min(moment for moment in moments if moment is not None)
+        return min(max(nearest - self._clock(), 0.0), 60.0)
+
+    def complete(self) -> bool:
+        """See ports.Source. True only after a look that listed all that was due."""
+        return self._caught_up and not len(self._pending) and not len(self._waiting)
+
+    def problems(self) -> Iterable[Problem]:
+        """See ports.Source."""
+        return check_bucket(
+            self._client,
+            self._bucket.name,
+            self._prefix,
+            services=self._services,
+            where=f"sources.{self.name}",
+            expected_owner=self._owner,
+        )
+
+    def _load(self) -> None:
+        """Once: take up what the store kept of an earlier run."""
+        if self._loaded:
+            return
+        self._cursors = self._store.cursors(self.name)
+        self._keep_start()
+        self._waiting = Waiting(self._store.retries(self.name))
+        for split in self._pending.restore():
+            self._state(split.scope).took(split.objects)
+            for item in split.objects:
+                self._waiting.take(item)
+        for name in self._cursors:
+            scope = self._scope_named(name)
+            if scope is not None and scope.service is not None:
+                self._list(scope, self._clock())
+        self._show_waiting()
+        self._loaded = True
+
+    def _keep_start(self) -> None:
+        kept = self._cursors.get("", {}).get("start")
+        if kept is None:
+            self._store.set_cursors(self.name, {"": {"start": self._start}})
+            return
+        if self._start < kept:
+            log.warning(
+                "an earlier start has no effect on a source that has begun; see `shipper checkpoints reset`",
+                source=self.name,
+            )
+        self._start = kept
+
+    def _step(self, now: float) -> bool:
+        """Do the most urgent piece of work, one request to S3; return false where nothing is due."""
+        for tier in TIERS:
+            if tier != "hot" and (self._walk is not None or now >= self._walk_at):
+                self._walk_on(now)
+                return True
+            listing = self._schedule.current(tier, now)
+            if listing is not None:
+                self._list_on(listing, now)
+                return True
+        return False
+
+    def _list_on(self, listing: Listing, now: float) -> None:
+        """Take the next page of a listing: pin what is new, then move its cursor."""
+        state = listing.state
+        if self._waiting.blocks(state.name):
+            self._schedule.postpone(listing, now + _DENIED_SECONDS)
+            return
+        try:
+            page = self._bucket.page(max(state.scope.prefix, self._prefix, key=len), listing.after)
+        except RetryableError as error:
+            if error.paused:
+                self._schedule.postpone(listing, now + _DENIED_SECONDS)
+            raise
+        sifted = sift(listing, page, lambda value: value in self._pending or value in self._waiting)
+        if sifted.left_out:
+            pairs = [(day, value) for day, value, _ in sifted.left_out]
+            self._store.mark_done(self.name, state.name, pairs)
+            state.add_done(pairs)
+            for _, _, reason in sifted.left_out:
+                self._metrics.objects_filtered.labels(self.name, reason).inc()
+        self._pending.pin(state.name, self._logs, sifted.fresh)
+        state.took(sifted.fresh)
+        if sifted.at_end:
+            state.finish(listing)
+            self._unsaved.add(state.name)
+            self._schedule.finish(listing, self._clock())
+        else:
+            state.advance(listing, sifted.day)
+        state.close_days()
+
+    def _walk_on(self, now: float) -> None:
+        """Look into one more folder for scopes."""
+        self._walk = self._walk or Walk(self._bucket, self._prefix, self._services)
+        try:
+            for scope in self._walk.step():
+                self._list(scope, now)
+        except RetryableError as error:
+            if error.paused:
+                self._walk, self._walk_at = None, now + _DENIED_SECONDS
+            raise
+        if self._walk.done:
+            self._walk, self._walk_at = None, now + _WALK_SECONDS
+            self._choose_layout(now)
+
+    def _choose_layout(self, now: float) -> None:
+        """A prefix without any known folder is listed in full, for as long as it has none."""
+        whole = Scope(self._prefix)
+        name = self._name_of(whole)
+        if self._listed - {name}:
+            self._schedule.drop(name)
+            self._listed.discard(name)
+        else:
+            self._list(whole, now)
+
+    def _list(self, scope: Scope, now: float) -> None:
+        name = self._name_of(scope)
+        if name not in self._listed:
+            self._listed.add(name)
+            self._schedule.add(self._state(name), now)
+
+    def _name_of(self, scope: Scope) -> str:
+        return f"{self._bucket.name}/{scope.prefix}"
+
+    def _scope_named(self, name: str) -> Scope | None:
+        """The scope of a name in the store; None where this configuration does not list it."""
+        prefix = name.removeprefix(f"{self._bucket.name}/")
+        if prefix == name or not (prefix.startswith(self._prefix) or self._prefix.startswith(prefix)):
+            return None
+        return scope_of(prefix, self._services) or Scope(prefix)
+
+    def _state(self, name: str) -> ScopeState:
+        state = self._states.get(name)
+        if state is None:
+            prefix = name.partition("/")[2]
+            scope = scope_of(prefix, self._services) or Scope(prefix)
+            cursor = self._cursors.get(name, {})
+            state = ScopeState(name, scope, source=self.name, store=self._store, start=self._start, cursor=cursor)
+            self._states[name] = state
+        return state
+
+    def _save(self) -> None:
+        """Store how far the listings came. What a crash leaves out is only listed again."""
+        if self._unsaved:
+            self._store.set_cursors(self.name, {name: self._states[name].listed for name in self._unsaved})
+            self._unsaved.clear()
+
+    def _pin_retries(self) -> None:
+        for scope, logs, objects in self._waiting.take_due(self._clock()):
+            self._pending.pin(scope, logs, objects)
+            self._state(scope).took(objects)
+
+    def _again(self, left: Unread, split: Split, now: float) -> Retry | None:
+        """Schedule an unread object; None where it is given up, with a dead letter to show for it."""
+        retry = self._waiting.again(left, split.scope, split.logs, now)
+        if retry is not None:
+            return retry
+        item = left.object
+        origin = Origin(item.uri, item.bucket, item.key, *account_and_region(item.key))
+        letter = DeadLetter(self.name, "", split.id, split.logs, origin, None, "object_deleted", left.reason, time=now)
+        try:
+            self._dead_letters.put([letter])
+        except RetryableError as error:
+            return Retry(item, split.scope, split.logs, left.kind, str(error), 2, now + _DENIED_SECONDS)
+        self._metrics.objects_filtered.labels(self.name, "deleted").inc()
+        log.warning("object was deleted before it could be read", source=self.name, object=item.uri)
+        return None
+
+    def _show_waiting(self) -> None:
+        kinds = self._waiting.by_kind()
+        for kind in ("missing", "forbidden", "archived"):
+            self._metrics.objects_waiting.labels(self.name, kind).set(kinds[kind])

@@ -1,0 +1,178 @@
+"""Reads a split's S3 objects: small ones whole and ahead of time, large ones as a stream that outlives connections."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import urllib3.exceptions
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shipper.aws import classify
+from shipper.errors import RetryableError, UnreadableError
+from shipper.model import Origin, Payload, S3Object, S3Split
+from shipper.sources.s3_keys import account_and_region
+
+_WHOLE_BYTES = 8_388_608
+_CHUNK_BYTES = 1_048_576
+_ATTEMPTS = 3
+_FAILURES = (BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError)
+
+
+class S3Reader:
+    """Implements `ports.Reader` over boto3's GetObject; safe to use from many threads.
+
+    A body that breaks off or has the wrong length is asked for again, three times without any progress at most. The
+    stored bytes are handed on as they are: a Content-Encoding is not undone.
+
+    Args:
+        client: boto3's S3 client, whose connection pool is larger than `threads` and the workers together.
+        threads: how many small objects are fetched at once, over all splits.
+        ahead: how many objects of one split are fetched before they are asked for.
+        expected_bucket_owner: account id; S3 refuses the bucket where another account owns it.
+    """
+
+    def __init__(
+        self, client: Any, *, threads: int = 8, ahead: int = 4, expected_bucket_owner: str | None = None
+    ) -> None:
+        self._client = client
+        self._ahead = ahead
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="s3-get")
+        self._extra = {"ExpectedBucketOwner": expected_bucket_owner} if expected_bucket_owner else {}
+
+    def open(self, split: S3Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
+        """See ports.Reader."""
+        coming: deque[tuple[S3Object, Future[bytes] | None]] = deque()
+        left = iter(split.objects)
+        try:
+            while True:
+                while len(coming) <= self._ahead and (item := next(left, None)) is not None:
+                    small = item.size <= _WHOLE_BYTES
+                    coming.append((item, self._pool.submit(self._fetch, item) if small else None))
+                if not coming:
+                    return
+                item, future = coming.popleft()
+                yield from self._stream(item) if future is None else _whole(item, future)
+        finally:
+            for _, future in coming:
+                if future is not None:
+                    future.cancel()
+
+    def close(self) -> None:
+        """Give back the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fetch(self, item: S3Object) -> bytes:
+        """Return a whole object.
+
+        Raises:
+            UnreadableError, RetryableError: as `shipper.aws.classify` says.
+        """
+        failures = 0
+        while True:
+            answer = self._get(item)
+            try:
+                data: bytes = answer["Body"].read()
+                if len(data) != answer["ContentLength"]:
+                    raise RetryableError(f"{item.uri}: {len(data)} of {answer['ContentLength']} bytes came")
+            except Exception as error:
+                failures += 1
+                if failures == _ATTEMPTS:
+                    raise _broken(item, error) from error
+            else:
+                return data
+
+    def _stream(self, item: S3Object) -> Iterator[Payload | tuple[S3Object, Exception]]:
+        try:
+            answer = self._get(item)
+        except UnreadableError as error:
+            yield item, error
+            return
+        stream = _Stream(self, item, answer)
+        try:
+            yield Payload(_origin(item), stream.chunks(), answer["ContentLength"])
+        finally:
+            stream.close()
+
+    def _get(self, item: S3Object, **conditions: str) -> dict[str, Any]:
+        version = {"VersionId": item.version_id} if item.version_id else {}
+        try:
+            answer: dict[str, Any] = self._client.get_object(
+                Bucket=item.bucket, Key=item.key, **version, **self._extra, **conditions
+            )
+        except _FAILURES as error:
+            raise classify(error) from error
+        return answer
+
+
+class _Stream:
+    """One large object's bytes, over as many connections as it takes."""
+
+    def __init__(self, reader: S3Reader, item: S3Object, answer: dict[str, Any]) -> None:
+        self._reader = reader
+        self._item = item
+        self._body = answer["Body"]
+        self._size = int(answer["ContentLength"])
+        # A later piece must be of the same object, should it be overwritten meanwhile.
+        self._etag = answer["ETag"]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the object's bytes in order.
+
+        Raises:
+            RetryableError: the connection broke three times without a byte, or the object was overwritten.
+        """
+        place = failures = 0
+        while place < self._size:
+            try:
+                chunk = self._body.read(_CHUNK_BYTES)
+                _check_length(self._item, place, self._size if not chunk else place)
+            except (RetryableError, *_FAILURES) as error:
+                failures += 1
+                if failures == _ATTEMPTS:
+                    raise _broken(self._item, error) from error
+                self._resume(place)
+                continue
+            failures = 0
+            place += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        """Give up the connection; what was not read is not wanted."""
+        self._body.close()
+
+    def _resume(self, place: int) -> None:
+        self._body.close()
+        try:
+            answer = self._reader._get(self._item, Range=f"bytes={place}-", IfMatch=self._etag)  # noqa: SLF001 - its own part
+        except UnreadableError as error:
+            raise RetryableError(str(error)) from error
+        self._body = answer["Body"]
+
+
+def _whole(item: S3Object, future: Future[bytes]) -> Iterator[Payload | tuple[S3Object, Exception]]:
+    try:
+        data = future.result()
+    except UnreadableError as error:
+        yield item, error
+    else:
+        yield Payload(_origin(item), iter((data,)), len(data))
+
+
+def _check_length(item: S3Object, came: int, expected: int) -> None:
+    if came != expected:
+        raise RetryableError(f"{item.uri}: {came} of {expected} bytes came")
+
+
+def _broken(item: S3Object, error: Exception) -> RetryableError:
+    if isinstance(error, RetryableError):
+        return error
+    meaning = classify(error)
+    paused = isinstance(meaning, RetryableError) and meaning.paused
+    return RetryableError(f"{item.uri}: {meaning}", paused=paused)
+
+
+def _origin(item: S3Object) -> Origin:
+    return Origin(item.uri, item.bucket, item.key, *account_and_region(item.key))

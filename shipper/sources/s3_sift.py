@@ -1,0 +1,68 @@
+"""Sorts a page of a listing into what is new, what is left out for what it is, and what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from shipper.model import S3Object
+from shipper.sources.s3_bucket import Page
+from shipper.sources.s3_keys import DAY_SECONDS, Scope, follows_layout
+from shipper.sources.s3_scope import Listing
+
+
+@dataclass(slots=True)
+class Sifted:
+    """What one page held.
+
+    Attributes:
+        fresh: objects to be shipped, in the order of their keys.
+        left_out: (day, hash, reason) of new objects that are no logs.
+        day: the day of the last key, None where the page has none.
+        at_end: whether the listing is at its end.
+    """
+
+    fresh: list[S3Object] = field(default_factory=list)
+    left_out: list[tuple[int, int, str]] = field(default_factory=list)
+    day: int | None = None
+    at_end: bool = False
+
+
+def sift(listing: Listing, page: Page, is_held: Callable[[int], bool]) -> Sifted:
+    """Sort a page and move the listing past it.
+
+    Args:
+        is_held: whether an object, by its hash, is on its way or waits in the retry table.
+    """
+    state, sifted = listing.state, Sifted(at_end=not page.more)
+    for item in page.objects:
+        if listing.until is not None and item.key >= listing.until:
+            sifted.at_end = True
+            break
+        listing.after = item.key
+        day = state.scope.day(item)
+        sifted.day = sifted.day if day is None else day
+        if _is_no_object(state.scope, item):
+            continue
+        # An object in a dated folder without a date: remembered by when it was written.
+        kept_in = int(item.last_modified // DAY_SECONDS) if day is None else day
+        value = item.hash
+        if is_held(value) or not state.is_new(item, kept_in, value):
+            continue
+        reason = _left_out(state.scope, day)
+        if reason is None:
+            sifted.fresh.append(item)
+        else:
+            sifted.left_out.append((kept_in, value, reason))
+    return sifted
+
+
+def _is_no_object(scope: Scope, item: S3Object) -> bool:
+    """Folder markers; and in a full listing what belongs to the folders of AWS's services, ours or not."""
+    return (item.size == 0 and item.key.endswith("/")) or (scope.service is None and follows_layout(item.key))
+
+
+def _left_out(scope: Scope, day: int | None) -> str | None:
+    if scope.service is not None and not scope.service.shipped:
+        return "digest"
+    return "unrecognised" if day is None else None
