@@ -17,6 +17,7 @@ from shipper.sinks.elasticsearch_connection import Answer
 # The statuses are asked for so that the items can be counted; all else is left out unless something went wrong.
 FILTER = "filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
 _ANSWER_BYTES = 1000
+_OPERATION_AND_LIMIT = re.compile(r"operation_bytes=(\d+), max_\w*bytes=(\d+)")
 _STORED = b'{"create":{"status":201}}'
 _HEAD, _TAIL = b'{"errors":false,"items":[', b"]}"
 
@@ -124,12 +125,16 @@ def _by_position(outcomes: Sequence[dict[str, Any]], count: int) -> BulkResult:
         else:
             kind = error.get("type") or f"status_{outcome['status']}"
             rejected.append(Rejection(position, kind, _words(error)))
+    too_large = len(retry) == count and all(map(_never_fits, reasons))
+    if too_large and count == 1:
+        rejected, retry = [Rejection(0, "too_large", reasons[0])], []
     result = SendResult(
         delivered=stored,
         present=present,
         rejected=tuple(rejected),
         retry=tuple(retry),
         retry_reason=_most_frequent(reasons),
+        too_large=too_large and count > 1,
         paused=paused,
     )
     return BulkResult(result, failure_store)
@@ -154,16 +159,17 @@ def _refused(answer: Answer, documents: Sequence[Document], sent_bytes: int) -> 
 def _over_node_limit(words: str, count: int, sent_bytes: int) -> bool:
     """Whether a node's indexing pressure limit is too small for this batch, however idle the node is.
 
-    8.x names the operation's bytes; 9.x takes the request in pieces and names the last one only, so that several
+    8.x names the whole operation's bytes; 9.x takes the request in pieces and names the last one only, so that several
     documents are halved when they alone would fill half of the limit.
     """
-    limit = re.search(r"max_coordinating(?:_and_primary)?_bytes=(\d+)", words)
-    if limit is None:
-        return False
-    operation = re.search(r"coordinating_operation_bytes=(\d+)", words)
-    if operation and int(operation[1]) > int(limit[1]):
-        return True
-    return count > 1 and 2 * sent_bytes > int(limit[1])
+    limit = _OPERATION_AND_LIMIT.search(words)
+    return limit is not None and (_never_fits(words) or (count > 1 and 2 * sent_bytes > int(limit[2])))
+
+
+def _never_fits(words: str) -> bool:
+    """Whether one operation is over a node's limit, which counts about four bytes for each that was sent."""
+    found = _OPERATION_AND_LIMIT.search(words)
+    return found is not None and int(found[1]) > int(found[2])
 
 
 def _words(error: dict[str, Any]) -> str:

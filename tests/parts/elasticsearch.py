@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -40,7 +41,7 @@ class _Release(NamedTuple):
 _RELEASES: dict[Major, _Release] = {"8": _Release("8.19.21", 17), "9": _Release("9.5.3", 21)}
 _NOBODY = 65534
 _START_SECONDS = 120
-USER = "shipper"
+USER, READER = "shipper", "reader"
 PASSWORD = "correct-horse-battery"
 
 
@@ -57,7 +58,7 @@ class ElasticsearchServer:
     Args:
         major: the release line.
         settings: more lines for elasticsearch.yml.
-        secure: TLS with a certificate of its own (`ca_certs`) and the users `USER` (superuser) and `reader` (may
+        secure: TLS with a certificate of its own (`ca_certs`) and the users `USER` (superuser) and `READER` (may
             write nothing), both with `PASSWORD`.
         heap: Java's heap.
     """
@@ -88,6 +89,11 @@ class ElasticsearchServer:
     def ca_certs(self) -> Path:
         """The certificate to trust (secure servers only)."""
         return self.folder / "config" / "http.crt"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate (secure servers only)."""
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(self.ca_certs.read_text())).hexdigest()
 
     def start(self) -> None:
         """Start it and wait until it answers; after `kill` it comes up with the same data on the same port."""
@@ -159,7 +165,7 @@ class ElasticsearchServer:
         _give_to_nobody(self.folder)
         if self.secure:
             self._add_user(USER, "superuser")
-            self._add_user("reader", "monitoring_user")
+            self._add_user(READER, "monitoring_user")
 
     def _tls(self) -> dict[str, Any]:
         config = self.folder / "config"

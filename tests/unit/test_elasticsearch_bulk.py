@@ -193,6 +193,19 @@ def test_a_batch_over_a_nodes_memory_limit_is_halved_and_a_busy_node_waited_for(
     assert (caught.value.retry_after, caught.value.paused) == (3.0, False)
 
 
+def test_documents_that_only_together_are_over_a_nodes_memory_limit_are_halved():
+    """A shard's node refuses its items one by one, in the same words; alone, a document that never fits is rejected."""
+    reason = "rejected execution of primary operation [primary_operation_bytes=1600276, max_primary_bytes=614400]"
+    refused = failure(429, "es_rejected_execution_exception", reason)
+    result = read_answer(answer(refused, refused), documents(2), 0).result
+    assert (result.too_large, result.retry) == (True, (0, 1))
+    mixed = read_answer(answer(STORED, refused), documents(2), 0).result
+    assert (mixed.too_large, mixed.retry, mixed.delivered) == (False, (1,), 1)
+    alone = read_answer(answer(refused), documents(1), 0).result
+    assert [r.position for r in alone.rejected] == [0]
+    assert (alone.retry, alone.too_large) == ((), False)
+
+
 @pytest.mark.parametrize(
     ("status", "paused"),
     [

@@ -1,0 +1,288 @@
+"""The Elasticsearch sink against Elastic's own servers of both release lines."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from shipper.errors import RetryableError
+from shipper.model import Document, SendResult
+from shipper.sinks.elasticsearch import ElasticsearchSink
+from tests.contract.sinks import split
+from tests.contract.sinks.elasticsearch import document
+from tests.parts.elasticsearch import PASSWORD, READER, USER, ElasticsearchServer, elasticsearch
+
+
+@dataclass
+class Stream:
+    """A data stream of its own on a shared server, and a sink for it."""
+
+    server: ElasticsearchServer
+    sink: ElasticsearchSink
+    namespace: str
+
+    @property
+    def name(self) -> str:
+        return f"logs-aws.cloudtrail-{self.namespace}"
+
+    def document(self, number: int, **more: object) -> Document:
+        return document(number, self.namespace, **more)
+
+    def send(self, documents: list[Document]) -> SendResult:
+        return self.sink.open(split()).send(documents)
+
+    def set(self, **settings: object) -> None:
+        answer = self.server.request("PUT", f"{self.name}/_settings", {"index": settings})
+        assert answer.status == 200, answer
+
+
+@pytest.fixture
+def stream(elasticsearch_server: ElasticsearchServer) -> Iterator[Stream]:
+    """A prepared sink and an empty data stream, on each release line."""
+    with opened(elasticsearch_server) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def opened(server: ElasticsearchServer, **options: object) -> Iterator[Stream]:
+    namespace = uuid.uuid4().hex[:8]
+    sink = ElasticsearchSink("siem", [server.url], namespace=namespace, **options)  # type: ignore[arg-type] # options of tests
+    sink.prepare()
+    try:
+        yield Stream(server, sink, namespace)
+    finally:
+        sink.close()
+
+
+def test_the_first_document_makes_a_data_stream_with_our_mappings(stream):
+    """Bulk create makes the data stream, by our template, with the types that SIEM content needs."""
+    result = stream.send([stream.document(1, source={"ip": "203.0.113.7", "geo": {"location": {"lat": 1, "lon": 2}}})])
+    assert result.delivered == 1
+    found = stream.server.request("GET", f"_resolve/index/{stream.name}").body["data_streams"]
+    assert [s["name"] for s in found] == [stream.name]
+    fields = stream.server.request("GET", f"{stream.name}/_field_caps?fields=*").body["fields"]
+    kinds = {
+        "@timestamp": "date",
+        "source.ip": "ip",
+        "source.geo.location": "geo_point",
+        "aws.cloudtrail.flattened.request_parameters": "flattened",
+        "aws.cloudtrail.request_parameters.text": "text",
+        "event.action": "keyword",
+    }
+    assert {name: next(iter(fields[name])) for name in kinds} == kinds
+    settings = stream.server.request("GET", f"{stream.name}/_settings").body
+    assert next(iter(settings.values()))["settings"]["index"]["codec"] == "best_compression"
+
+
+def test_templates_are_installed_once_and_check_is_content(stream):
+    """A second run has nothing to do, and `check` nothing to say."""
+    assert stream.sink.install_templates() == []
+    assert list(stream.sink.problems()) == []
+
+
+def test_missing_templates_are_told_and_installed_again(stream):
+    """`check` names what is missing; setting up says what it did, and what this server lacks."""
+    assert stream.server.request("DELETE", "_index_template/logs-aws.vpcflow").status == 200
+    problems = list(stream.sink.problems())
+    assert [p.what for p in problems] == ["templates missing: logs-aws.vpcflow"]
+    assert "setup elasticsearch" in problems[0].hint
+    assert stream.sink.install_templates() == ["index template logs-aws.vpcflow installed, version 1"]
+
+
+def test_the_same_document_again_is_present(stream):
+    """The id decides: nothing is stored twice and nothing is overwritten."""
+    documents = [stream.document(n) for n in range(3)]
+    stream.send(documents)
+    result = stream.send([*documents, stream.document(3)])
+    assert (result.delivered, result.present) == (1, 3)
+    assert len(stream.server.documents(stream.name)) == 4
+
+
+def test_a_mapping_conflict_is_rejected_by_position(stream):
+    """The server's own words say why; the neighbours are stored."""
+    result = stream.send([stream.document(0), stream.document(1, source="text"), stream.document(2)])
+    assert result.delivered == 2
+    assert [(r.position, r.reason) for r in result.rejected] == [(1, "document_parsing_exception")]
+    assert "source" in result.rejected[0].answer
+
+
+def test_a_document_without_a_time_is_rejected(stream):
+    """A data stream needs @timestamp; the others of the batch are stored."""
+    bad = stream.document(1)
+    bad = Document(bad.id, bad.index, bad.time_ms, b'{"n":1}', bad.record, bad.origin)
+    result = stream.send([stream.document(0), bad])
+    assert result.delivered == 1
+    assert [r.position for r in result.rejected] == [1]
+
+
+def test_malformed_values_do_not_cost_the_document(stream):
+    """An address that is none, or a number that is none, is kept in the source and left out of the index."""
+    result = stream.send([stream.document(1, source={"ip": "not an address", "port": "many"})])
+    assert result.delivered == 1
+    source = next(iter(stream.server.documents(stream.name).values()))["source"]
+    assert source == {"ip": "not an address", "port": "many"}
+
+
+def test_long_and_deep_parameters_are_stored(stream):
+    """Values over Lucene's term limit, deep nesting and thousands of names neither fail nor explode the mapping."""
+    deep: object = "leaf"
+    for level in range(40):
+        deep = {f"k{level}": deep}
+    flattened = {"long": "é" * 40_000, "deep": deep, "wide": {f"name{n}": n for n in range(5000)}}
+    aws = {"cloudtrail": {"request_parameters": "ü" * 60_000, "flattened": {"request_parameters": flattened}}}
+    result = stream.send([stream.document(1, aws=aws, message="w" * 100_000, event={"original": "o" * 200_000})])
+    assert (result.delivered, result.rejected) == (1, ())
+    fields = stream.server.request("GET", f"{stream.name}/_field_caps?fields=*").body["fields"]
+    assert len(fields) < 1000
+
+
+def test_thousands_of_unknown_fields_cannot_explode_the_mapping(stream):
+    """Beyond the limit they are kept in the source, and the document is delivered."""
+    result = stream.send([stream.document(1, surprise={f"field{n}": "x" for n in range(3000)})])
+    assert result.delivered == 1
+    fields = stream.server.request("GET", f"{stream.name}/_field_caps?fields=*").body["fields"]
+    assert len(fields) < 2500
+
+
+@pytest.mark.parametrize("block", ["write", "read_only_allow_delete"])
+def test_a_blocked_index_waits_for_a_person_and_goes_on_afterwards(stream, block):
+    """A read-only or full index rejects nothing: the documents are left to be sent again."""
+    stream.send([stream.document(0)])
+    stream.set(blocks={block: True})
+    result = stream.send([stream.document(1), stream.document(2)])
+    assert (result.retry, result.paused, result.rejected) == ((0, 1), True, ())
+    assert "blocked" in result.retry_reason
+    stream.set(blocks={block: None})
+    assert stream.send([stream.document(1), stream.document(2)]).delivered == 2
+
+
+def test_a_stream_without_template_never_becomes_a_plain_index(stream):
+    """Where no template matches, an index would lose mappings and lifecycle unnoticed: it is an alarm instead."""
+    other = stream.document(1)
+    other = Document(other.id, "other-stream", other.time_ms, other.body, other.record, other.origin)
+    result = stream.send([other])
+    assert (result.retry, result.paused) == ((0,), True)
+    assert stream.server.request("GET", "_resolve/index/other-stream*").body["indices"] == []
+
+
+@pytest.fixture(scope="module")
+def small_server() -> Iterator[ElasticsearchServer]:
+    """Elasticsearch 9 with little room: 1 MB a request, 600 kB of indexing memory."""
+    settings = {"http.max_content_length": "1mb", "indexing_pressure.memory.limit": "600kb"}
+    with elasticsearch("9", settings) as server:
+        yield server
+
+
+def test_a_request_over_the_servers_limit_is_too_large(small_server):
+    """413: all positions are named, to be sent in halves."""
+    with opened(small_server) as stream:
+        result = stream.send([stream.document(n, message="x" * 400_000) for n in range(4)])
+        assert (result.too_large, result.retry) == (True, (0, 1, 2, 3))
+        assert stream.send([stream.document(0, message="x" * 100_000)]).delivered == 1
+
+
+def test_a_single_document_over_the_servers_limit_is_rejected(small_server):
+    """It could never be delivered."""
+    with opened(small_server) as stream:
+        result = stream.send([stream.document(0, message="x" * 1_500_000)])
+        assert [r.position for r in result.rejected] == [0]
+
+
+def test_a_batch_over_a_nodes_indexing_memory_is_delivered_in_parts(small_server):
+    """A node that can never take the batch as a whole is given halves until it does; each is stored once."""
+    with opened(small_server) as stream:
+        documents = [stream.document(n, message="x" * 2500) for n in range(300)]
+        pending, halved = [documents], 0
+        while pending:
+            batch = pending.pop()
+            result = stream.send(batch)
+            halved += result.too_large
+            if result.too_large:
+                pending += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        assert halved
+        assert set(small_server.documents(stream.name)) == {d.id for d in documents}
+
+
+def test_an_acknowledged_document_survives_kill_9(small_server):
+    """What was counted as delivered is there after a crash and restart; what was not is sent again, once."""
+    server = small_server
+    with opened(server, request_timeout_seconds=5) as stream:
+        first = [stream.document(n) for n in range(500)]
+        assert stream.send(first).delivered == 500
+        server.kill()
+        with pytest.raises(RetryableError):
+            stream.send([stream.document(500)])
+        server.start()
+        assert set(server.documents(stream.name)) == {d.id for d in first}
+        again = stream.send([*first, stream.document(500)])
+        assert (again.delivered, again.present) == (1, 500)
+
+
+@pytest.fixture(scope="module")
+def secure_server() -> Iterator[ElasticsearchServer]:
+    """Elasticsearch 9 with TLS and users."""
+    with elasticsearch("9", secure=True) as server:
+        yield server
+
+
+def test_tls_and_basic_auth_deliver(secure_server):
+    """With the cluster's certificate and a user who may."""
+    options = {"ca_certs": str(secure_server.ca_certs), "basic_auth": (USER, PASSWORD)}
+    with opened(secure_server, **options) as stream:
+        assert stream.send([stream.document(1)]).delivered == 1
+        assert list(stream.sink.problems()) == []
+
+
+def test_a_fingerprint_is_enough_to_trust_a_server(secure_server):
+    """As Elasticsearch prints it at its first start."""
+    options = {"ssl_assert_fingerprint": secure_server.fingerprint, "basic_auth": (USER, PASSWORD)}
+    with opened(secure_server, **options) as stream:
+        assert stream.send([stream.document(1)]).delivered == 1
+
+
+def test_an_unknown_certificate_is_told_and_never_trusted(secure_server):
+    """An alarm, with the way out; nothing is sent."""
+    sink = ElasticsearchSink("siem", [secure_server.url], basic_auth=(USER, PASSWORD))
+    with pytest.raises(RetryableError) as caught:
+        sink.prepare()
+    assert caught.value.paused
+    problems = list(sink.problems())
+    assert len(problems) == 1
+    assert "ca_certs" in problems[0].hint
+    sink.close()
+
+
+def test_bad_credentials_are_told(secure_server):
+    """401: an alarm for the daemon, a problem with a hint for check; the password is not in the message."""
+    wrong = (USER, "wrong-password")
+    sink = ElasticsearchSink("siem", [secure_server.url], ca_certs=str(secure_server.ca_certs), basic_auth=wrong)
+    with pytest.raises(RetryableError) as caught:
+        sink.open(split()).send([document(1)])
+    assert caught.value.paused
+    problems = list(sink.problems())
+    assert ["401" in p.what for p in problems] == [True]
+    assert "wrong-password" not in str(problems) + str(caught.value)
+    sink.close()
+
+
+def test_lacking_privileges_are_told_and_no_document_is_given_up(secure_server):
+    """A user who may not write: check says what is lacking, the daemon warns and waits."""
+    options = {"ca_certs": str(secure_server.ca_certs), "basic_auth": (READER, PASSWORD)}
+    with opened(secure_server, **options) as stream:
+        with pytest.raises(RetryableError) as caught:
+            stream.send([stream.document(1)])
+        assert caught.value.paused
+        whats = " ".join(p.what for p in stream.sink.problems())
+        assert "create_doc" in whats
+
+
+def test_an_unreachable_server_is_a_problem_with_a_hint():
+    """Check names the sink and what to look at."""
+    sink = ElasticsearchSink("siem", ["http://127.0.0.1:1"])
+    problems = list(sink.problems())
+    assert [(p.where, p.serious) for p in problems] == [("sinks.siem", True)]
+    assert "hosts" in problems[0].hint
