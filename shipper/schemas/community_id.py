@@ -47,10 +47,21 @@ def community_id(protocol: int, source: bytes, destination: bytes, source_port: 
         source, destination: packed addresses.
         source_port, destination_port: packed; ICMP's type and code; anything for protocols without ports.
     """
-    if protocol in _WITH_PORTS and len(source) == len(destination):
+    parts: tuple[bytes, ...]
+    if protocol in _WITH_PORTS and len(source) == len(destination):  # nearly all flows
         if source + source_port > destination + destination_port:
-            return _hashed((_SEED, destination, source, _HEADS[protocol], destination_port, source_port))
-        return _hashed((_SEED, source, destination, _HEADS[protocol], source_port, destination_port))
+            parts = (_SEED, destination, source, _HEADS[protocol], destination_port, source_port)
+        else:
+            parts = (_SEED, source, destination, _HEADS[protocol], source_port, destination_port)
+    else:
+        parts = _ordered(protocol, source, destination, source_port, destination_port)
+    digest = sha1(b"".join(parts), usedforsecurity=False).digest()
+    return f"1:{b2a_base64(digest, newline=False).decode()}"
+
+
+def _ordered(
+    protocol: int, source: bytes, destination: bytes, source_port: bytes, destination_port: bytes
+) -> tuple[bytes, ...]:
     one_way = False
     if protocol in _ICMP_PAIRS:
         answer = _ICMP_PAIRS[protocol].get(source_port)
@@ -60,12 +71,7 @@ def community_id(protocol: int, source: bytes, destination: bytes, source_port: 
         source_port = destination_port = b""
     if not one_way and _follows(source, source_port, destination, destination_port):
         source, destination, source_port, destination_port = destination, source, destination_port, source_port
-    return _hashed((_SEED, source, destination, _HEADS[protocol], source_port, destination_port))
-
-
-def _hashed(parts: tuple[bytes, ...]) -> str:
-    digest = sha1(b"".join(parts), usedforsecurity=False).digest()
-    return "1:" + b2a_base64(digest, newline=False).decode("ascii")
+    return _SEED, source, destination, _HEADS[protocol], source_port, destination_port
 
 
 def _follows(source: bytes, source_port: bytes, destination: bytes, destination_port: bytes) -> bool:

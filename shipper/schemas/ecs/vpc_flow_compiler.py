@@ -46,9 +46,10 @@ class _Fixed:
     """The parts of a document that many lines share, as JSON members.
 
     Attributes:
-        event, network: each member with a comma before it.
-        objects: whole objects, without a comma before the first.
-        own: of `aws.vpcflow`, each with a comma before it.
+        event: what a line's own members follow.
+        network: what follows a line's own members, each with a comma before it.
+        objects: whole objects.
+        own: of `aws.vpcflow`; "" leaves the line to the mapping.
     """
 
     event: str
@@ -71,7 +72,7 @@ class _Fixtures(dict[tuple[str, ...], _Fixed]):
         members = [json_members(fields) for fields in (parts.event, parts.network, parts.own)]
         if len(self) >= _MOST_FIXED:
             self.clear()
-        self[values] = fixed = _Fixed(members[0][1:], members[1], objects, members[2])
+        self[values] = fixed = _Fixed(members[0][1:], members[1], objects, members[2][1:])
         return fixed
 
 
@@ -130,30 +131,27 @@ def _encoder(
         traffic = traffic_of(parts)
         source, destination, source_port, destination_port, protocol, packets, size, first, last = traffic
         start, end = known_time(first) or find_time(first), known_time(last) or find_time(last)
-        if start is None or end is None:
-            return None
         values = fixed_of(parts)
         fixed = known_fixed(values) or fixtures.find(values)
-        head = (
-            f'{{"@timestamp":"{end[1]}",{top}{fixed.objects},"event":{{{fixed.event},"start":"{start[1]}",'
-            f'"end":"{end[1]}","original":"{text}"}}'
-        )
-        more, related, own = "", "", fixed.own
+        if start is None or end is None or not fixed.own:
+            return None
+        related, own, seen = "", fixed.own, ""
         for index, opening in packet:
             address = parts[index]
             if address != "-":
-                own += f'{opening}{address}"'
-                if address not in (source, destination, more):
+                own = f'{own}{opening}{address}"'
+                if address not in (source, destination, seen):
                     if not (known_end(address) or find_end(address)):
                         return None
-                    related, more = f'{related},"{address}"', address
-        own = f'{aws}"vpcflow":{{{own[1:]}}}' if own else aws[:-1]
-        tail = f',"aws":{{{own}}}}}' if own else "}"
+                    related, seen = f'{related},"{address}"', address
         if source == "-":
             if related or traffic[:7] != _NO_TRAFFIC:
                 return None
             network = f',"network":{{{fixed.network[1:]}}}' if fixed.network else ""
-            return end[0], f"{head}{network}{tail}"
+            return end[0], (
+                f'{{"@timestamp":"{end[1]}",{top}{fixed.objects},"event":{{{fixed.event},"start":"{start[1]}",'
+                f'"end":"{end[1]}","original":"{text}"}}{network},"aws":{{{aws}"vpcflow":{{{own}}}}}}}'
+            )
         one, other = known_end(source) or find_end(source), known_end(destination) or find_end(destination)
         one_port = known_port(source_port) or find_port(source_port)
         other_port = known_port(destination_port) or find_port(destination_port)
@@ -167,10 +165,13 @@ def _encoder(
         if destination != source:
             related = f',"{destination}"{related}'
         return end[0], (
-            f'{head},"source":{{{one.json},"port":{source_port},"packets":{packets},"bytes":{size}}},'
+            f'{{"@timestamp":"{end[1]}",{top}{fixed.objects},"event":{{{fixed.event},"start":"{start[1]}",'
+            f'"end":"{end[1]}","original":"{text}"}},'
+            f'"source":{{{one.json},"port":{source_port},"packets":{packets},"bytes":{size}}},'
             f'"destination":{{{other.json},"port":{destination_port}}},"network":{{"type":"{one.type}"{carrier[1]},'
             f'"community_id":"{community_id(carrier[0], one.packed, other.packed, one_port, other_port)}",'
-            f'"packets":{packets},"bytes":{size}{fixed.network}}},"related":{{"ip":["{source}"{related}]}}{tail}'
+            f'"packets":{packets},"bytes":{size}{fixed.network}}},"related":{{"ip":["{source}"{related}]}},'
+            f'"aws":{{{aws}"vpcflow":{{{own}}}}}}}'
         )
 
     return encode
