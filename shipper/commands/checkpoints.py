@@ -73,7 +73,7 @@ def reset(file: Path, source: str, scope: str | None, *, yes: bool) -> int:
         forgotten = store.reset(source, scope)
     finally:
         store.close()
-    click.echo(f"forgotten: {forgotten} scopes of source '{source}'")
+    click.echo(f"forgotten scopes of source '{source}': {forgotten}")
     return DONE
 
 
@@ -126,8 +126,8 @@ def _lines(state: dict[str, Any]) -> list[str]:
         if not found["scopes"]:
             lines.append("  nothing yet")
         for scope, part in found["scopes"].items():
-            lines.append(f"  scope {printable(scope)}")
-            lines += [f"    {name}: {_cursor_value(value)}" for name, value in sorted(part["cursor"].items())]
+            lines.append(f"  scope {printable(scope)}" if scope else "  as a whole")
+            lines += [f"    {name}: {_cursor_value(name, value)}" for name, value in sorted(part["cursor"].items())]
             lines += [f"    {day}: {count:,} done" for day, count in part["open_days"].items()]
             if part["closed_days"]:
                 total = sum(part["closed_days"].values())
@@ -148,8 +148,10 @@ def _receipt_line(sink: str, total: dict[str, Any]) -> str:
     return f"  → {sink}: {total['read']:,} read = {account}, newest event {total['newest_event'] or 'none'}"
 
 
-def _cursor_value(value: float) -> str:
-    """A cursor's number as a time where it can only be one."""
+def _cursor_value(name: str, value: float) -> str:
+    """A cursor's number as what it can only be: a time, or the day up to which all is closed."""
+    if name == "closed":
+        return f"before {_day(int(value))}"
     return _time(value) if value > 1e8 else f"{value:g}"
 
 

@@ -145,7 +145,7 @@ def filled_store(folder: Path) -> None:
     item = S3Object("b", "AWSLogs/1/x.json.gz", 10, "e", 1_767_225_600.0)
     late = S3Object("b", "AWSLogs/1/\x1b.json.gz", 10, "e", 1_767_225_600.0)
     split = S3Split("s1", "trail", "AWSLogs/1/", "cloudtrail", (item, late))
-    store.set_cursors("trail", {"AWSLogs/1/": {"hot": 1_767_225_600.0, "level": 2.0}})
+    store.set_cursors("trail", {"": {"start": 0.0}, "AWSLogs/1/": {"hot": 1_767_225_600.0, "closed": 20_454.0}})
     store.pin([split])
     receipt = Receipt("s1", "trail", 5, 10, {"out": Tally(3, 1, 1, 0, 99)}, 1_767_225_600_000)
     store.settle(
@@ -169,7 +169,7 @@ def test_checkpoints_show_says_what_is_done(tmp_path: Path, capfd: pytest.Captur
         assert cli.run(["checkpoints", "show", "--json", "-c", str(path)]) == 0
     finally:
         daemon.close()
-    assert "    hot: 2026-01-01T00:00:00Z\n    level: 2\n    2026-01-01: 2 done\n" in out
+    assert "    closed: before 2026-01-01\n    hot: 2026-01-01T00:00:00Z\n    2026-01-01: 2 done\n" in out
     assert "pinned: 1 splits of 2 objects" in out
     assert (
         "→ out: 5 read = 3 delivered + 1 present + 1 filtered + 0 dead-lettered, newest event 2026-01-01T00:00:00Z"
@@ -192,9 +192,9 @@ def test_checkpoints_reset_forgets_what_is_named(tmp_path: Path, capfd: pytest.C
     assert cli.run([*reset, "trail", "--scope", "none", "--yes"]) == 1
     assert "has no scope 'none'" in capfd.readouterr().err
     assert cli.run([*reset, "trail", "--scope", "AWSLogs/1/", "--yes"]) == 0
-    assert capfd.readouterr().out == "forgotten: 1 scopes of source 'trail'\n"
+    assert capfd.readouterr().out == "forgotten scopes of source 'trail': 1\n"
     store = state(tmp_path)
-    assert store.cursors("trail") == {}
+    assert list(store.cursors("trail")) == [""]
     assert store.pinned("trail") == []
     assert len(store.totals("trail")) == 1
     store.close()
