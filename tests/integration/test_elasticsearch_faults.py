@@ -141,13 +141,13 @@ def test_servers_that_do_not_know_how_to_require_a_data_stream_are_served(server
     assert asked == [True, False, False]
 
 
-@pytest.mark.parametrize("compression", [None, 0, 1])
+@pytest.mark.parametrize("compression", [None, 0, 1, 3])
 def test_bodies_arrive_whole_however_they_are_compressed(server, compression):
-    """Plain, stored or deflated: the server sees the same bytes."""
+    """Plain (on this machine, or where asked for) or gzip: the server sees the same bytes."""
     with delivering(server, compression=compression) as delivery:
         delivery.send(DOCUMENTS)
     assert_stored_once(server, DOCUMENTS)
-    assert ("content-encoding" in server.requests[0].headers) is (compression is not None)
+    assert ("content-encoding" in server.requests[0].headers) is bool(compression)
 
 
 def test_credentials_travel_in_the_header(server):
@@ -241,8 +241,68 @@ def test_old_templates_are_replaced_and_newer_ones_kept(server):
     server.templates["/_index_template/logs-aws"]["_meta"]["version"] = 0
     server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] = 999
     assert [p.what for p in sink.problems()] == ["templates older than this program: logs-aws"]
-    assert sink.install_templates() == ["index template logs-aws installed, version 1"]
+    assert sink.install_templates() == [
+        "index template logs-aws installed, version 1, in force from the next rollover on"
+    ]
     assert server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] == 999
+    sink.close()
+
+
+def test_a_server_with_ilm_gets_a_policy_that_is_never_overwritten(server):
+    """The policy rolls over and deletes nothing; what an operator makes of it stays."""
+    server.answers["/_ilm/status"] = Reply(body=b'{"operation_mode":"RUNNING"}')
+    sink = ElasticsearchSink("siem", [server.url])
+    assert sink.install_templates()[0] == "ILM policy shipper-logs installed"
+    assert "delete" not in server.templates["/_ilm/policy/shipper-logs"]["policy"]["phases"]
+    settings = server.templates["/_component_template/shipper-logs@settings"]["template"]["settings"]
+    assert settings["index"]["lifecycle.name"] == "shipper-logs"
+    server.templates["/_ilm/policy/shipper-logs"] = {"mine": True}
+    assert sink.install_templates() == []
+    assert server.templates["/_ilm/policy/shipper-logs"] == {"mine": True}
+    sink.close()
+
+
+def test_templates_that_the_daemon_may_not_install_are_a_serious_problem(server):
+    """With credentials that may install them, the first run will: then it is only a remark."""
+    sink = ElasticsearchSink("siem", [server.url])
+    assert [p.serious for p in sink.problems()] == [False]
+    rights = (
+        b'{"has_all_requested":false,"cluster":{"manage_index_templates":false},'
+        b'"index":{"logs-aws.cloudtrail-default":{"create_doc":true,"auto_configure":false}}}'
+    )
+    server.answers["/_security/user/_has_privileges"] = Reply(body=rights)
+    problems = list(sink.problems())
+    assert [p.serious for p in problems] == [True, True]
+    assert "auto_configure" in problems[0].what
+    assert "manage_index_templates" in problems[1].hint
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "supported"),
+    [
+        (b'{"number":"7.17.0"}', False),
+        (b'{"number":"8.0.0"}', True),
+        (b'{"number":"9.5.3"}', True),
+        (b'{"number":"1.3.0","distribution":"opensearch"}', False),
+        (b'{"number":"2.19.1","distribution":"opensearch"}', True),
+    ],
+)
+def test_versions_that_are_too_old_are_told(server, version, supported):
+    """`check` names the version and what would do."""
+    server.answers["/"] = Reply(body=b'{"version":%s}' % version)
+    sink = ElasticsearchSink("siem", [server.url])
+    sink.install_templates()
+    assert len(list(sink.problems())) == (0 if supported else 1)
+    sink.close()
+
+
+def test_a_busy_server_is_asked_again_for_its_templates(server):
+    """Prepare raises what its caller waits for, not a mistake of the configuration."""
+    server.answers["/_component_template/shipper-logs@settings"] = Reply(503, b"{}")
+    sink = ElasticsearchSink("siem", [server.url])
+    with pytest.raises(RetryableError):
+        sink.prepare()
     sink.close()
 
 

