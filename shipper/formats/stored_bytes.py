@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isal import igzip_lib, isal_zlib
+from isal import igzip_lib
 
 from shipper.errors import BadInputError
 from shipper.model import Payload, ReadLimits
 
-_PIECE = 1 << 18
+PIECE_BYTES = 1 << 18
+
+_GZIP = b"\x1f\x8b"
 
 
 def decompressed(payload: Payload, limits: ReadLimits) -> Iterator[bytes]:
-    """Yield the payload's bytes in pieces of at most 256 kB; gzip is told by its first two bytes.
+    """Yield the payload's bytes; gzip (of any number of members) is told by its first two bytes.
+
+    Pieces of gzip have at most 256 kB, whatever is hidden in the object; pieces of plain bytes come as they are.
 
     Raises:
         BadInputError: damaged, truncated, or larger than allowed; what was yielded before stands.
+        RetryableError: from the payload's own chunks.
     """
     total = 0
     for piece in _pieces(payload.chunks):
@@ -30,38 +35,39 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= 2:
+        if len(head) >= len(_GZIP):
             break
-    if not head.startswith(b"\x1f\x8b"):
+    if head.startswith(_GZIP):
+        yield from _members(head, chunks)
+    else:
         yield head
         yield from chunks
-        return
-    member = isal_zlib.decompressobj(31)
-    pending = head
-    while True:
-        while pending:
+
+
+def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    while data:
+        member = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
+        while not member.eof:
             try:
-                piece = member.decompress(pending, _PIECE)
+                piece = member.decompress(data, PIECE_BYTES)
             except igzip_lib.IsalError as error:  # type: ignore[misc]  # the stubs declare an instance
                 raise BadInputError(f"not readable as gzip: {error}") from error
             if piece:
                 yield piece
-            if member.eof:
-                pending = member.unused_data.lstrip(b"\0")
-                if pending:
-                    member = isal_zlib.decompressobj(31)
-            else:
-                pending = member.unconsumed_tail
-                if not pending and not piece:
-                    break
+            data = b""
+            if member.needs_input and not member.eof:
+                data = next(filter(None, chunks), b"")
+                if not data:
+                    raise BadInputError("the gzip stream is truncated")
+        data = _next_member(member.unused_data, chunks)
+
+
+def _next_member(data: bytes, chunks: Iterator[bytes]) -> bytes:
+    """What follows a member; zeros that fill up a block are nothing."""
+    data = data.lstrip(b"\0")
+    while not data:
         following = next(chunks, None)
         if following is None:
-            break
-        if member.eof:
-            following = following.lstrip(b"\0")
-            if not following:
-                continue
-            member = isal_zlib.decompressobj(31)
-        pending = following
-    if not member.eof:
-        raise BadInputError("the gzip stream is truncated")
+            return b""
+        data = following.lstrip(b"\0")
+    return data
