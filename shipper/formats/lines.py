@@ -25,19 +25,17 @@ def lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]:
     """
     rest = b""
     for chunk in chunks:
-        found = (rest + chunk).split(b"\n")
+        data = rest + chunk
+        found = data.split(b"\n")
         rest = found.pop()
-        if len(rest) > most_bytes:
-            # Its end may be far away: what is kept stays one byte too long, so that it is known then.
+        if len(data) > most_bytes:
+            found = [LongLine(line[:KEPT_BYTES]) if len(line) > most_bytes else line for line in found]
+            # The end of an over-long line may be far away: what is kept stays one byte too long, to be known then.
             rest = rest[: most_bytes + 1]
-        yield _checked(found, most_bytes)
+        yield _stripped(found) if b"\r" in data else found
     if rest:
-        yield _checked([rest], most_bytes)
+        yield _stripped([LongLine(rest[:KEPT_BYTES]) if len(rest) > most_bytes else rest])
 
 
-def _checked(found: list[bytes], most_bytes: int) -> list[bytes]:
-    if found and max(map(len, found)) > most_bytes:
-        found = [LongLine(line[:KEPT_BYTES]) if len(line) > most_bytes else line for line in found]
-    if any(line.endswith(b"\r") for line in found):
-        return [line.removesuffix(b"\r") if not isinstance(line, LongLine) else line for line in found]
-    return found
+def _stripped(found: list[bytes]) -> list[bytes]:
+    return [line if isinstance(line, LongLine) else line.removesuffix(b"\r") for line in found]
