@@ -1,4 +1,4 @@
-"""VPC and Transit Gateway flow logs as text: objects of lines, with or without a header.
+"""VPC and Transit Gateway flow logs: objects of lines, with or without a header, or Parquet.
 
 Source: "Publish flow logs to Amazon S3" (Amazon VPC User Guide): one gzip file with a header line and a record a line,
 fields separated by single spaces.
@@ -6,11 +6,13 @@ fields separated by single spaces.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 from shipper.formats.lines import LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.formats.vpc_flow_layouts import Layout, layout_from_count, layout_from_header, may_be_header
+from shipper.formats.vpc_flow_parquet import MAGIC, parquet_records
 from shipper.model import Payload, ReadLimits, Record, Rejected
 
 _WRAPPED = (b'{"message":"', b'"}')
@@ -40,6 +42,18 @@ class VpcFlowFormat:
             BadInputError: the rest is unreadable: truncated, damaged, over a limit.
             RetryableError: from the payload's own chunks.
         """
+        begin = b""
+        for chunk in payload.chunks:
+            begin += chunk
+            if len(begin) >= len(MAGIC):
+                break
+        whole = Payload(payload.origin, itertools.chain([begin], payload.chunks), payload.size)
+        if begin.startswith(MAGIC):
+            yield from parquet_records(whole, self._limits)
+        else:
+            yield from self._lines(whole)
+
+    def _lines(self, payload: Payload) -> Iterator[Record | Rejected]:
         layout, spaces, position = self._fields, len(self._fields or ()) - 1, 0
         for batch in lines(decompressed(payload, self._limits), self._limits.record_bytes):
             if self._on_gap is not None and (gaps := sum(line.count(b"SKIPDATA") for line in batch)):
