@@ -48,10 +48,13 @@ class VpcFlowFormat:
             if len(begin) >= len(MAGIC):
                 break
         whole = Payload(payload.origin, itertools.chain([begin], payload.chunks), payload.size)
-        if begin.startswith(MAGIC):
-            yield from parquet_records(whole, self._limits)
-        else:
+        if not begin.startswith(MAGIC):
             yield from self._lines(whole)
+            return
+        for record in parquet_records(whole, self._limits):
+            if self._on_gap is not None and b"SKIPDATA" in record.raw:
+                self._on_gap(1)
+            yield record
 
     def _lines(self, payload: Payload) -> Iterator[Record | Rejected]:
         layout, spaces, position = self._fields, len(self._fields or ()) - 1, 0
