@@ -129,10 +129,8 @@ class S3ListingSource:
         done = state.open_pairs(item for item in split.objects if item.hash not in waiting)
         self._store.settle(split, receipt, done, retries)
         state.add_done(done)
-        state.gave_back(split.objects)
         self._pending.settled(split)
         self._waiting.settled(split.objects, retries)
-        state.close_days()
         self._show_waiting()
 
     def release(self, split: Split, error: RetryableError) -> None:
@@ -168,7 +166,6 @@ class S3ListingSource:
         self._keep_start()
         self._waiting = Waiting(self._store.retries(self.name))
         for split in self._pending.restore():
-            self._state(split.scope).took(split.objects)
             for item in split.objects:
                 self._waiting.take(item)
         for name in self._cursors:
@@ -214,7 +211,7 @@ class S3ListingSource:
             if error.paused:
                 self._schedule.postpone(listing, now + _DENIED_SECONDS)
             raise
-        sifted = sift(listing, page, lambda value: value in self._pending or value in self._waiting)
+        sifted = sift(listing, page, self._services, lambda value: value in self._pending or value in self._waiting)
         if sifted.left_out:
             pairs = [(day, value) for day, value, _ in sifted.left_out]
             self._store.mark_done(self.name, state.name, pairs)
@@ -222,7 +219,8 @@ class S3ListingSource:
             for _, _, reason in sifted.left_out:
                 self._metrics.objects_filtered.labels(self.name, reason).inc()
         self._pending.pin(state.name, self._logs, sifted.fresh)
-        state.took(sifted.fresh)
+        for scope in sifted.scopes:
+            self._list(scope, now)
         if sifted.at_end:
             state.finish(listing)
             self._unsaved.add(state.name)
@@ -242,18 +240,18 @@ class S3ListingSource:
                 self._walk, self._walk_at = None, now + _DENIED_SECONDS
             raise
         if self._walk.done:
+            self._choose_layout(now, found=self._walk.found)
             self._walk, self._walk_at = None, now + _WALK_SECONDS
-            self._choose_layout(now)
 
-    def _choose_layout(self, now: float) -> None:
+    def _choose_layout(self, now: float, *, found: int) -> None:
         """A prefix without any known folder is listed in full, for as long as it has none."""
         whole = Scope(self._prefix)
         name = self._name_of(whole)
-        if self._listed - {name}:
+        if not found:
+            self._list(whole, now)
+        elif name in self._listed:
             self._schedule.drop(name)
             self._listed.discard(name)
-        else:
-            self._list(whole, now)
 
     def _list(self, scope: Scope, now: float) -> None:
         name = self._name_of(scope)
@@ -290,7 +288,6 @@ class S3ListingSource:
     def _pin_retries(self) -> None:
         for scope, logs, objects in self._waiting.take_due(self._clock()):
             self._pending.pin(scope, logs, objects)
-            self._state(scope).took(objects)
 
     def _again(self, left: Unread, split: Split, now: float) -> Retry | None:
         """Schedule an unread object; None where it is given up, with a dead letter to show for it."""

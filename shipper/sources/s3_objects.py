@@ -75,9 +75,8 @@ class S3Reader:
             answer = self._get(item)
             try:
                 data: bytes = answer["Body"].read()
-                if len(data) != answer["ContentLength"]:
-                    raise RetryableError(f"{item.uri}: {len(data)} of {answer['ContentLength']} bytes came")
-            except Exception as error:
+                _check_length(item, len(data), answer["ContentLength"])
+            except (RetryableError, *_FAILURES) as error:
                 failures += 1
                 if failures == _ATTEMPTS:
                     raise _broken(item, error) from error

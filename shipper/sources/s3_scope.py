@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -71,8 +70,8 @@ class Listing:
 class ScopeState:
     """What is known of one scope. Used by its source's thread only.
 
-    Days are counted since the epoch. A day before `closed` is done: all of it was listed at least 72 hours after its
-    end, and whatever that found is settled, or waits in the retry table.
+    Days are counted since the epoch. A day before `closed` is never looked at again: all of it was listed at least 72
+    hours after its end, and whatever that found is settled, or pinned, or waits in the retry table.
 
     Args:
         start: objects labelled earlier, in seconds, are not shipped.
@@ -90,7 +89,6 @@ class ScopeState:
         self._store = store
         self._start = start
         self._days: dict[int, Hashes] = {}
-        self._unsettled: Counter[int] = Counter()
         self._swept = self.closed
 
     def begin(self, tier: Tier, now: float) -> Listing | None:
@@ -120,14 +118,6 @@ class ScopeState:
         """Return whether an object of a day, with its hash, has to be shipped, as far as the done-sets know."""
         return day >= self.closed and self.scope.moment(item) >= self._start and value not in self._done(day)
 
-    def took(self, objects: Iterable[S3Object]) -> None:
-        """These objects were pinned."""
-        self._unsettled.update(day for item in objects if (day := self.scope.day(item)) is not None)
-
-    def gave_back(self, objects: Iterable[S3Object]) -> None:
-        """These objects are settled, or wait in the retry table."""
-        self._unsettled.subtract(day for item in objects if (day := self.scope.day(item)) is not None)
-
     def add_done(self, done: Iterable[tuple[int, int]]) -> None:
         """Remember (day, hash) pairs that the store has."""
         for day, value in done:
@@ -150,16 +140,12 @@ class ScopeState:
             self._swept = max(self._swept, closable_before(listing.started))
 
     def close_days(self) -> None:
-        """Close, in order, the days that are fully listed and settled."""
-        target = self._swept
-        waiting = [day for day, count in self._unsettled.items() if count > 0 and self.closed <= day < target]
-        target = min(waiting, default=target)
-        if target <= self.closed:
+        """Close the days that are fully listed: what was found of them is done, pinned, or in the retry table."""
+        if self._swept <= self.closed:
             return
-        self._store.close_before(self._source, self.name, target, {"closed": float(target)})
-        self.closed = target
-        self._days = {day: hashes for day, hashes in self._days.items() if day >= target}
-        self._unsettled = Counter({day: count for day, count in self._unsettled.items() if count > 0})
+        self._store.close_before(self._source, self.name, self._swept, {"closed": float(self._swept)})
+        self.closed = self._swept
+        self._days = {day: hashes for day, hashes in self._days.items() if day >= self.closed}
 
     @property
     def remembered(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from shipper.model import S3Object
 from shipper.sources.s3_bucket import Page
-from shipper.sources.s3_keys import DAY_SECONDS, Scope, follows_layout
+from shipper.sources.s3_keys import DAY_SECONDS, Scope, Service, follows_layout, scope_of
 from shipper.sources.s3_scope import Listing
 
 
@@ -20,18 +20,21 @@ class Sifted:
         left_out: (day, hash, reason) of new objects that are no logs.
         day: the day of the last key, None where the page has none.
         at_end: whether the listing is at its end.
+        scopes: those that a full listing came across, and leaves to listings of their own.
     """
 
     fresh: list[S3Object] = field(default_factory=list)
     left_out: list[tuple[int, int, str]] = field(default_factory=list)
     day: int | None = None
     at_end: bool = False
+    scopes: set[Scope] = field(default_factory=set)
 
 
-def sift(listing: Listing, page: Page, is_held: Callable[[int], bool]) -> Sifted:
+def sift(listing: Listing, page: Page, services: tuple[Service, ...], is_held: Callable[[int], bool]) -> Sifted:
     """Sort a page and move the listing past it.
 
     Args:
+        services: whose scopes are listed.
         is_held: whether an object, by its hash, is on its way or waits in the retry table.
     """
     state, sifted = listing.state, Sifted(at_end=not page.more)
@@ -42,7 +45,12 @@ def sift(listing: Listing, page: Page, is_held: Callable[[int], bool]) -> Sifted
         listing.after = item.key
         day = state.scope.day(item)
         sifted.day = sifted.day if day is None else day
-        if _is_no_object(state.scope, item):
+        if item.size == 0 and item.key.endswith("/"):
+            continue
+        if state.scope.service is None and follows_layout(item.key):
+            # AWS's own folders have listings of their own, or belong to other log types.
+            if (scope := scope_of(item.key, services)) is not None:
+                sifted.scopes.add(scope)
             continue
         # An object in a dated folder without a date: remembered by when it was written.
         kept_in = int(item.last_modified // DAY_SECONDS) if day is None else day
@@ -55,11 +63,6 @@ def sift(listing: Listing, page: Page, is_held: Callable[[int], bool]) -> Sifted
         else:
             sifted.left_out.append((kept_in, value, reason))
     return sifted
-
-
-def _is_no_object(scope: Scope, item: S3Object) -> bool:
-    """Folder markers; and in a full listing what belongs to the folders of AWS's services, ours or not."""
-    return (item.size == 0 and item.key.endswith("/")) or (scope.service is None and follows_layout(item.key))
 
 
 def _left_out(scope: Scope, day: int | None) -> str | None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from shipper.sources.s3_bucket import Bucket
 from shipper.sources.s3_keys import Scope, Service, leads_to_scopes, scope_of
 
+_MOST_ELSEWHERE = 1000
+
 
 class Walk:
     """One walk from a prefix down to the folders of the given services.
 
     Args:
         prefix: any beginning of keys; it may lie above, in, or below a scope.
+
+    Attributes:
+        found: how many scopes the walk came across.
     """
 
     def __init__(self, bucket: Bucket, prefix: str, services: tuple[Service, ...]) -> None:
         self._bucket = bucket
         self._services = services
+        self.found = 0
+        self._elsewhere = 0
         self._folders: list[str] = []
         self._whole = scope_of(prefix, services)
         if self._whole is None and services:
@@ -33,18 +40,27 @@ class Walk:
             RetryableError: the listing failed; the same folder is next.
         """
         if self._whole is not None:
-            found, self._whole = self._whole, None
-            return [found]
+            whole, self._whole, self.found = self._whole, None, 1
+            return [whole]
         if not self._folders:
             return []
         scopes: list[Scope] = []
         deeper: list[str] = []
-        for folder in self._bucket.folders(self._folders[-1]):
-            scope = scope_of(folder, self._services)
+        folder = self._folders[-1]
+        for below in self._bucket.folders(folder):
+            scope = scope_of(below, self._services)
             if scope is not None:
                 scopes.append(scope)
-            elif leads_to_scopes(folder, self._services):
-                deeper.append(folder)
+            elif leads_to_scopes(below, self._services):
+                deeper.append(below)
         self._folders.pop()
-        self._folders.extend(reversed(deeper))
+        self._folders.extend(reversed([below for below in deeper if self._affords(below)]))
+        self.found += len(scopes)
         return scopes
+
+    def _affords(self, folder: str) -> bool:
+        """Whether to look into a folder: a bucket may hold any number of folders that have nothing to do with logs."""
+        if "AWSLogs/" in folder:
+            return True
+        self._elsewhere += 1
+        return self._elsewhere <= _MOST_ELSEWHERE
