@@ -102,6 +102,8 @@ class Outlet:
                 result = self._attempt(batch)
             except RetryableError as error:
                 self._failed(error)
+                if error.restart:
+                    raise
                 pending.append(batch)
                 backoff.wait(error)
                 continue

@@ -34,12 +34,17 @@ class RetryableError(ShipperError):
         retry_after: seconds that the server asked for; None where it did not say.
         paused: true where a person has to act (credentials, permissions, a read-only index): the same wait, but
             it is reported as an alarm.
+        restart: true where sending the same batch again cannot work, because what was sent before it is gone too (an
+            archive's half-written file): the whole split is shipped anew.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, paused: bool = False) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None = None, *, paused: bool = False, restart: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.paused = paused
+        self.restart = restart
 
 
 class UnreadableError(ShipperError):

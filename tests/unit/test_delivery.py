@@ -133,3 +133,12 @@ def test_a_paused_sink_is_an_alarm_until_it_takes_documents_again():
     bench.outlet.send(documents(1))
     assert seen == [1.0]
     assert bench.metrics.registry.get_sample_value("shipper_sink_paused", {"sink": "memory"}) == 0.0
+
+
+def test_a_sink_that_lost_what_it_had_gets_the_whole_split_anew():
+    """An archive whose file broke cannot take the batch again: the error ends the split at once, without a wait."""
+    bench = Bench()
+    bench.sink.script = [RetryableError("disk full", restart=True)]
+    with pytest.raises(RetryableError, match="disk full"):
+        bench.outlet.send(documents(1))
+    assert bench.stop.waits == []
