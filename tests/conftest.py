@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.parts.elasticsearch import ElasticsearchServer
+    from tests.parts.opensearch import OpenSearchServer
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +27,15 @@ def elasticsearch8() -> Iterator[ElasticsearchServer]:
     from tests.parts.elasticsearch import elasticsearch
 
     with elasticsearch("8") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[OpenSearchServer]:
+    """OpenSearch 2, real."""
+    from tests.parts.opensearch import opensearch
+
+    with opensearch() as server:
         yield server
 
 

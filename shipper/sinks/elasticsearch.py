@@ -117,10 +117,11 @@ class ElasticsearchSink:
     def send(self, documents: Sequence[Document]) -> SendResult:
         """Send one batch, once. See `ports.Delivery.send`."""
         plain = bulk_body(documents)
-        answer = self._post(plain)
-        if self._require_data_stream and answer.status == 400 and b"require_data_stream" in answer.body:
+        required = self._require_data_stream  # read once: another thread may learn meanwhile
+        answer = self._post(plain, require_data_stream=required)
+        if required and answer.status == 400 and b"require_data_stream" in answer.body:
             self._require_data_stream = False  # before Elasticsearch 8.13, and OpenSearch
-            answer = self._post(plain)
+            answer = self._post(plain, require_data_stream=False)
         outcome = read_answer(answer, documents, len(plain))
         if outcome.failure_store:
             self._count_failure_store(outcome.failure_store)
@@ -140,8 +141,8 @@ class ElasticsearchSink:
         """Close the connections."""
         self._connection.close()
 
-    def _post(self, plain: bytes) -> Answer:
-        path = f"/_bulk?{FILTER}{_REQUIRE if self._require_data_stream else ''}"
+    def _post(self, plain: bytes, *, require_data_stream: bool) -> Answer:
+        path = f"/_bulk?{FILTER}{_REQUIRE if require_data_stream else ''}"
         if self._compression == 0:
             return self._connection.request("POST", path, plain, content_type="application/x-ndjson")
         packed = isal_zlib.compress(plain, self._compression, _GZIP)

@@ -123,12 +123,13 @@ class Connection:
         try:
             return node.perform_request(method, path, body=body, headers=HttpHeaders(headers))
         except TlsError as error:
-            raise RetryableError(f"TLS to {node.base_url} failed: {error}", paused=True) from error
+            raise RetryableError(f"TLS to {node.base_url} failed: {_innermost(error)}", paused=True) from error
         except ConnectionTimeout as error:
             seconds = self._access.request_timeout_seconds
             raise RetryableError(f"{node.base_url} did not answer in {seconds:g} s") from error
         except (TransportError, OSError) as error:
-            raise RetryableError(f"{node.base_url} cannot be reached, or broke off: {error}") from error
+            said = f"{node.base_url} cannot be reached, or broke off: {_innermost(error)}"
+            raise RetryableError(said) from error
 
     def _nodes(self) -> NodePool:
         with self._lock:
@@ -210,6 +211,13 @@ def _quiet_node() -> Any:
             pass
 
     return QuietNode
+
+
+def _innermost(error: BaseException) -> str:
+    """The operating system's or the TLS library's own words; what is wrapped around them says no more."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return f"{type(error).__name__}: {error}"
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -30,6 +30,7 @@ _SUBSTITUTES = {
 _PARAMETERS_OF = {"text": ("fields", "analyzer"), "flat_object": ()}
 
 _UNKNOWN_TYPE = re.compile(r"type \[(\w+)\] declared on field")
+_NO_VALUE = "is missing required parameter [value]"
 _UNKNOWN_SETTING = re.compile(r"unknown setting \[index\.([\w.]+)\]")
 _UNKNOWN_FIELD = re.compile(r"unknown field \[(\w+)\]")
 
@@ -78,12 +79,15 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
         None where the refusal has another reason.
     """
     changed = copy.deepcopy(body)
-    if (found := _UNKNOWN_TYPE.search(words)) and (instead := _SUBSTITUTES.get(found[1])):
-        for field in _fields_of(changed, found[1]):
+    unknown = _UNKNOWN_TYPE.search(words)
+    # OpenSearch's constant_keyword cannot learn its value from the first document.
+    kind = "constant_keyword" if _NO_VALUE in words else unknown[1] if unknown else ""
+    if instead := _SUBSTITUTES.get(kind):
+        for field in _fields_of(changed, kind):
             kept = {k: v for k, v in field.items() if k in _PARAMETERS_OF.get(instead, tuple(field))}
             field.clear()
             field.update(kept, type=instead)
-        return changed, f"field type {found[1]} is not available, {instead} is used"
+        return changed, f"field type {kind} is not available, {instead} is used"
     if found := _UNKNOWN_SETTING.search(words):
         index = changed["template"].get("settings", {}).get("index", {})
         return (changed, f"setting {found[1]} is not available") if index.pop(found[1], None) is not None else None
@@ -91,7 +95,8 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
         for place in (changed, changed["template"]):
             missing = place.pop(found[1], None)
             if missing is not None:
-                changed["composed_of"] = [n for n in changed.get("composed_of", ()) if n not in _as_list(missing)]
+                if isinstance(missing, list):  # components that may be missing no longer may
+                    changed["composed_of"] = [name for name in changed["composed_of"] if name not in missing]
                 return changed, f"{found[1]} is not available"
     return None
 
@@ -162,10 +167,6 @@ def _fields_of(value: Any, kind: str) -> list[dict[str, Any]]:
         return []
     own = [value] if value.get("type") == kind else []
     return own + [found for item in value.values() for found in _fields_of(item, kind)]
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 @functools.cache

@@ -16,6 +16,7 @@ FACTORIES: dict[str, SinkFactory] = {
     "elasticsearch-fake": elasticsearch.fake,
     "elasticsearch-9": elasticsearch.real9,
     "elasticsearch-8": elasticsearch.real8,
+    "opensearch-2": elasticsearch.opensearch,
 }
 
 

@@ -55,15 +55,36 @@ def fetch(artifact: str, folder: Path) -> Path:
     file = folder / f"{name}-{version}.{packaging}"
     if file.exists():
         return file
+    _maven(["dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"], folder, artifact)
+    return file
+
+
+def fetch_with_dependencies(artifacts: list[str], folder: Path) -> None:
+    """Copy Maven artifacts, with all that they need to run, into an empty folder.
+
+    Args:
+        artifacts: `group:name:version`, with pinned versions.
+
+    Raises:
+        MissingPartError: as `fetch`.
+    """
+    wanted = [dict(zip(("groupId", "artifactId", "version"), a.split(":"), strict=True)) for a in artifacts]
+    parts = ["".join(f"<{k}>{v}</{k}>" for k, v in one.items()) for one in wanted]
+    (folder / "pom.xml").write_text(
+        "<project><modelVersion>4.0.0</modelVersion><groupId>t</groupId><artifactId>t</artifactId><version>1</version>"
+        f"<dependencies>{''.join(f'<dependency>{p}</dependency>' for p in parts)}</dependencies></project>"
+    )
+    _maven(["dependency:copy-dependencies", f"-DoutputDirectory={folder}"], folder, " ".join(artifacts))
+
+
+def _maven(goal: list[str], folder: Path, wanted: str) -> None:
     if shutil.which("mvn") is None:
         _install_debian_packages()
-    goal = ["dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
     done = subprocess.run(
         ["mvn", "-B", "-q", *goal], cwd=folder, capture_output=True, text=True, timeout=_MAVEN_SECONDS, check=False
     )
-    if done.returncode or not file.exists():
-        raise MissingPartError(f"Maven does not get {artifact}: {(done.stdout + done.stderr)[-2000:]}")
-    return file
+    if done.returncode:
+        raise MissingPartError(f"Maven does not get {wanted}: {(done.stdout + done.stderr)[-2000:]}")
 
 
 def _jdks(at_least: int) -> Iterator[tuple[int, Path]]:

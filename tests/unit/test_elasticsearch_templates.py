@@ -105,6 +105,13 @@ def test_opensearch_has_its_own_name_for_flattened():
     assert elasticsearch_templates._fields_of(changed, "flat_object")[0] == {"type": "flat_object"}
 
 
+def test_a_constant_that_cannot_be_learned_is_an_ordinary_keyword():
+    """OpenSearch wants the value in the template, which serves many namespaces."""
+    words = "Failed to parse mapping [_doc]: Field [namespace] is missing required parameter [value]"
+    changed, _ = conceded(by_name()["shipper-ecs@mappings"], words)
+    assert changed["template"]["mappings"]["properties"]["data_stream"]["properties"]["type"] == {"type": "keyword"}
+
+
 def test_an_unknown_setting_is_left_out():
     """The rest of the settings stays."""
     template = by_name()["shipper-logs@settings"]
@@ -122,6 +129,7 @@ def test_an_unknown_part_of_a_template_is_left_out():
     assert "logs-aws.cloudtrail@custom" not in changed["composed_of"]
     changed, _ = conceded(by_name()["shipper-logs@settings"], "[template] unknown field [lifecycle]")
     assert "lifecycle" not in changed["template"]
+    assert "composed_of" not in changed
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from shipper.model import Document, Origin, Record, document_id
 from shipper.sinks.elasticsearch import ElasticsearchSink
 from tests.contract.sinks import SinkCase
 from tests.fakes.elasticsearch import Bulk, FakeElasticsearch, Reply, bulk_reply, failure
-from tests.parts.elasticsearch import ElasticsearchServer
+from tests.parts.search_server import SearchServer
 
 
 def document(number: int, namespace: str = "default", **more: object) -> Document:
@@ -61,7 +61,12 @@ def real8(request: pytest.FixtureRequest, folder: Path) -> Iterator[SinkCase]:
     yield from _real(request.getfixturevalue("elasticsearch8"))
 
 
-def _real(server: ElasticsearchServer) -> Iterator[SinkCase]:
+def opensearch(request: pytest.FixtureRequest, folder: Path) -> Iterator[SinkCase]:
+    """OpenSearch 2."""
+    yield from _real(request.getfixturevalue("opensearch"))
+
+
+def _real(server: SearchServer) -> Iterator[SinkCase]:
     namespace = uuid.uuid4().hex[:8]
     sink = ElasticsearchSink("siem", [server.url], namespace=namespace)
 
