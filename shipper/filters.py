@@ -18,6 +18,7 @@ from shipper.model import Document, Origin, Record
 from shipper.ports import Encoder, Schema
 
 _MOST_LAYOUTS = 100
+_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,24 @@ def read_filter(text: str, *, known: Collection[str] = ()) -> Filter:
         hint = f"did you mean {near[0]}?" if near else "there is no such field in these logs"
         raise ConfigError(f"filter, column {places[name]}: unknown field {name}", hint)
     return rule
+
+
+def values_of(record: Record, names: Collection[str]) -> dict[str, str]:
+    """The values that a record has for some fields, as text for people; `null` where it has none."""
+    if isinstance(record.layout, tuple):
+        parts = record.raw.decode("utf-8", "replace").split(" ")
+        columns = {_canonical(name): index for index, name in reversed(list(enumerate(record.layout)))}
+        found = {name: _column(columns.get(_canonical(name)))(parts) for name in names}
+    else:
+        try:
+            fields = orjson.loads(record.raw)
+        except orjson.JSONDecodeError:
+            fields = None
+        found = {name: _path(name)(fields) if isinstance(fields, dict) else None for name in names}
+    return {
+        name: (value if isinstance(value, str) else orjson.dumps(value).decode())[:_SHOWN]
+        for name, value in found.items()
+    }
 
 
 def _canonical(name: str) -> str:

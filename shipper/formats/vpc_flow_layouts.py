@@ -63,7 +63,8 @@ _TCP_FLAGS = _names(
     "pkt-dstaddr protocol bytes packets start end action tcp-flags log-status"
 )
 _BY_COUNT = {len(layout): layout for layout in (V2, NAT, _SEVENTEEN, _TCP_FLAGS, V5, TRANSIT_GATEWAY, V7, V8, V9, V10)}
-_KNOWN = frozenset(name for layout in _BY_COUNT.values() for name in layout)
+KNOWN_FIELDS = frozenset(name for layout in _BY_COUNT.values() for name in layout)
+"""All fields that AWS had documented when this was written; headers may name others."""
 
 
 def layout_from_count(fields: int) -> Layout | None:
@@ -80,7 +81,7 @@ def layout_from_header(line: bytes) -> Layout | None:
         names = tuple(token.replace("_", "-") for token in line.decode("ascii").split(" "))
     except UnicodeDecodeError:
         return None
-    if len(names) > MAX_FIELDS or not all(map(_NAME.fullmatch, names)) or _KNOWN.isdisjoint(names):
+    if len(names) > MAX_FIELDS or not all(map(_NAME.fullmatch, names)) or KNOWN_FIELDS.isdisjoint(names):
         return None
     return names
 
@@ -94,7 +95,7 @@ def layout_from_log_format(text: str) -> Layout:
     names = _PLACEHOLDER.findall(text) or text.split()
     layout = tuple(name.strip().lower().replace("_", "-") for name in names)
     wrong = [name for name in layout if not _NAME.fullmatch(name)]
-    if wrong or not layout or len(layout) > MAX_FIELDS or _KNOWN.isdisjoint(layout):
+    if wrong or not layout or len(layout) > MAX_FIELDS or KNOWN_FIELDS.isdisjoint(layout):
         named = f": {wrong[0]!r}" if wrong else ""
         raise ConfigError(
             f"not the format of a flow log{named}",
@@ -106,4 +107,4 @@ def layout_from_log_format(text: str) -> Layout:
 
 def may_be_header(line: bytes) -> bool:
     """Whether a line in the middle of an object is worth a closer look: cheap, and false for nearly all data."""
-    return line.split(b" ", 1)[0].decode("ascii", "replace").replace("_", "-") in _KNOWN
+    return line.split(b" ", 1)[0].decode("ascii", "replace").replace("_", "-") in KNOWN_FIELDS

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.errors import ConfigError
+from shipper.filter_report import FilterReport
 from shipper.filters import Filtered, read_filter
 from shipper.model import Document, Origin, Record
 
@@ -141,6 +142,33 @@ def test_a_filtered_schema_makes_no_document():
     encode = Filtered(Plain(), read_filter('action == "ACCEPT"').on_records()).encoder(Origin("/x"))
     assert encode(Record(LINE, 1, LAYOUT)) is None
     assert encode(Record(LINE.replace(b"REJECT", b"ACCEPT"), 1, LAYOUT)) is not None
+
+
+def test_a_report_counts_what_a_rule_would_leave_out():
+    """Counts, bytes and the values that decided, for people who are about to drop data."""
+    report = FilterReport(read_filter('drop action == "REJECT"'))
+    decided = [report.add(Record(line, 1, LAYOUT)) for line in (LINE, LINE, NODATA)]
+    assert decided == [False, False, True]
+    assert (report.dropped.records, report.dropped.bytes) == (2, 2 * len(LINE))
+    assert list(report.lines()) == [
+        'drop action == "REJECT"',
+        f"dropped: 2 of 3 records (66.7%), {2 * len(LINE)} bytes",
+        "  action: REJECT 2",
+        f"kept: 1 of 3 records (33.3%), {len(NODATA)} bytes",
+        "  action: null 1",
+    ]
+
+
+def test_a_report_of_objects_is_bounded():
+    """Any JSON is counted, and thousands of values cost no more than a thousand."""
+    report = FilterReport(read_filter("a.b == 1"))
+    for n in range(1500):
+        report.add(Record(b'{"a":{"b":%d}}' % n, 0))
+    report.add(Record(b"{", 0))
+    assert len(report.dropped.values["a.b"]) == 1001
+    assert report.dropped.values["a.b"]["(others)"] == 499
+    assert report.kept.values["a.b"] == {"1": 1, "null": 1}
+    assert list(FilterReport(read_filter("a == 1")).lines())[1] == "dropped: 0 of 0 records (0.0%), 0 bytes"
 
 
 @pytest.mark.parametrize(
