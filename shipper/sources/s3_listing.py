@@ -249,7 +249,7 @@ class S3ListingSource:
         name = self._name_of(whole)
         if not found:
             self._list(whole, now)
-        elif name in self._listed:
+        elif name in self._listed and self._state(name).scope.service is None:
             self._schedule.drop(name)
             self._listed.discard(name)
 

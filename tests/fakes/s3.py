@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable
 
@@ -61,15 +61,11 @@ class MemoryBucket:
 
     def page(self, prefix: str, after: str) -> Page:
         self._request(prefix)
-        first = max(
-            bisect_right(self._keys, after.encode()), bisect_right(self._keys, prefix.encode()[:-1]) if prefix else 0
-        )
+        first = max(bisect_right(self._keys, after.encode()), bisect_left(self._keys, prefix.encode()))
         found: list[S3Object] = []
-        for key in self._keys[first:]:
+        for key in self._keys[first : first + self.page_size + 1]:
             if not key.startswith(prefix.encode()):
-                if key > prefix.encode():
-                    break
-                continue
+                break
             if len(found) == self.page_size:
                 return Page(tuple(found), more=True)
             found.append(self._objects[key.decode()])
@@ -132,10 +128,9 @@ def a_source(
     clock: TurnedClock,
     *,
     start: float = 0.0,
-    prefix: str = "",
     **more: object,
 ) -> S3ListingSource:
-    """Return a listing source over fakes."""
+    """Return a listing source over fakes; `more` goes to its constructor."""
     arguments: dict[str, object] = {
         "bucket": bucket.name,
         "prefix": "",
