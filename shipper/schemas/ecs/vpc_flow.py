@@ -16,7 +16,7 @@ from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 
 ECS_VERSION = "8.11.0"
-_MOST_LAYOUTS = 200
+_MOST_LAYOUTS = 64
 
 LineEncoder = Callable[[bytes, int], "tuple[int, bytes]"]
 """(line, fallback_ms) → (time in milliseconds since the epoch, the document's JSON).
@@ -69,7 +69,7 @@ class VpcFlowEcs:
     def context(self, origin: Origin) -> Context:
         """What an S3 object's lines share: where they lie, and the account and region of its key."""
         aws = {"s3": {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}}} if origin.bucket else {}
-        top = self.top() | {"log": {"file": {"path": origin.uri}}}
+        top = self.top() | ({"log": {"file": {"path": origin.uri}}} if origin.uri else {})
         return Context(top=top, aws=aws, account=origin.account, region=origin.region)
 
     def top(self) -> dict[str, object]:

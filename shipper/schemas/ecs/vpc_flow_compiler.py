@@ -29,7 +29,7 @@ Compiled = Callable[[bytes, str, str], "tuple[int, str] | None"]
 
 _PACKET: Final = ("pkt-srcaddr", "pkt-dstaddr")
 _NO_TRAFFIC: Final = ("-",) * 7
-_MOST_FIXED = 20_000
+_MOST_FIXED = 4_000
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import orjson
 from shipper.ports import GeoLookup
 from shipper.schemas.community_id import packed_address, packed_port
 
-_MOST_ADDRESSES = 50_000
+_MOST_ADDRESSES = 20_000
 _MOST_TIMES = 10_000
 _MILLISECONDS_FROM = 100_000_000_000
 """Larger numbers are milliseconds: as seconds they would lie after the year 5000."""
