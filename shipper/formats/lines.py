@@ -24,17 +24,18 @@ def lines(chunks: Iterable[bytes], most_bytes: int) -> Iterator[list[bytes]]:
         most_bytes: a longer line comes as LongLine; no more than this is held back for the next chunk.
     """
     rest = b""
+    kept = min(KEPT_BYTES, most_bytes + 1)
     for chunk in chunks:
         data = rest + chunk
         found = data.split(b"\n")
         rest = found.pop()
         if len(data) > most_bytes:
-            found = [LongLine(line[:KEPT_BYTES]) if len(line) > most_bytes else line for line in found]
+            found = [LongLine(line[:kept]) if len(line) > most_bytes else line for line in found]
             # The end of an over-long line may be far away: what is kept stays one byte too long, to be known then.
             rest = rest[: most_bytes + 1]
         yield _stripped(found) if b"\r" in data else found
     if rest:
-        yield _stripped([LongLine(rest[:KEPT_BYTES]) if len(rest) > most_bytes else rest])
+        yield _stripped([LongLine(rest[:kept]) if len(rest) > most_bytes else rest])
 
 
 def _stripped(found: list[bytes]) -> list[bytes]:

@@ -59,17 +59,31 @@ class _Fixed:
 
 
 class _Fixtures(dict[tuple[str, ...], _Fixed]):
-    """The shared parts met so far, by the values of the fields that make them. Bounded: emptied when full."""
+    """The shared parts met so far, by the values of the fields that make them. Bounded: emptied when full.
 
-    def __init__(self, names: Sequence[str], account: str, region: str) -> None:
+    Args:
+        names: of the values.
+        run: the names of the fields that stand together at a line's end, and come as one last value.
+        account, region: for lines that do not say; "" for unknown.
+    """
+
+    def __init__(self, names: Sequence[str], run: Sequence[str], account: str, region: str) -> None:
         super().__init__()
-        self._names = names
+        self._names = (*names, *run)
+        self._run = len(run)
         self._place = (account, region)
 
     def find(self, values: tuple[str, ...]) -> _Fixed:
-        parts = fixed_parts(dict(zip(self._names, values, strict=True)), *self._place)
+        """The parts for some values; without `own` where the line has another number of fields."""
+        single = (*values[:-1], *values[-1].split(" ")) if self._run else values
+        if len(single) != len(self._names):
+            return _Fixed("", "", "", "")
+        fields: dict[str, str] = {}
+        for name, value in zip(self._names, single, strict=True):
+            fields.setdefault(name, value)
+        parts = fixed_parts(fields, *self._place)
         objects = orjson.dumps(parts.objects).decode()[1:-1]
-        members = [json_members(fields) for fields in (parts.event, parts.network, parts.own)]
+        members = [json_members(members) for members in (parts.event, parts.network, parts.own)]
         if len(self) >= _MOST_FIXED:
             self.clear()
         self[values] = fixed = _Fixed(members[0][1:], members[1], objects, members[2][1:])
@@ -85,16 +99,25 @@ def compile_layout(layout: Sequence[str], account: str, region: str, caches: Cac
     columns = {name: index for index, name in reversed(list(enumerate(layout)))}
     if not all(name in columns for name in TRAFFIC):
         return None
-    names = [name for name in columns if name not in TRAFFIC and name not in _PACKET]
+    # Fields that stand behind all that differs from line to line stay together: one text, not many.
+    run = 1 + max(columns[name] for name in (*TRAFFIC, *_PACKET) if name in columns)
+    own = [name for name in columns if columns[name] < run and name not in TRAFFIC and name not in _PACKET]
     packet = [(columns[name], f',"{name.replace("-", "_")}":"') for name in _PACKET if name in columns]
+    indices = [columns[name] for name in own] + ([run] if run < len(layout) else [])
     return _encoder(
-        width=len(layout),
+        splits=min(len(layout), run),
+        width=min(run + 1, len(layout)),
         traffic_of=itemgetter(*(columns[name] for name in TRAFFIC)),
-        fixed_of=_tuple_of([columns[name] for name in names]),
-        fixtures=_Fixtures(names, account, region),
+        fixed_of=_tuple_of(indices),
+        fixtures=_Fixtures(own, [_unless_known(name, columns, run) for name in layout[run:]], account, region),
         packet=packet,
         caches=caches,
     )
+
+
+def _unless_known(name: str, columns: dict[str, int], run: int) -> str:
+    """A field's name; "" for a second column of the same name, the first of which counts."""
+    return name if columns[name] >= run else ""
 
 
 def _tuple_of(indices: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
@@ -105,6 +128,7 @@ def _tuple_of(indices: list[int]) -> Callable[[list[str]], tuple[str, ...]]:
 
 def _encoder(
     *,
+    splits: int,
     width: int,
     traffic_of: Callable[[list[str]], tuple[str, ...]],
     fixed_of: Callable[[list[str]], tuple[str, ...]],
@@ -125,7 +149,7 @@ def _encoder(
         if not line.isascii():
             return None
         text = line.decode()
-        parts = text.split(" ")
+        parts = text.split(" ", splits)
         if len(parts) != width or len(dumps(text)) != len(line) + 2:
             return None
         traffic = traffic_of(parts)
