@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.parts.elasticsearch import ElasticsearchServer
+    from tests.parts.moto import Moto
     from tests.parts.opensearch import OpenSearchServer
 
 
@@ -44,3 +45,24 @@ def elasticsearch_server(request: pytest.FixtureRequest) -> ElasticsearchServer:
     """Both release lines, one after the other."""
     server: ElasticsearchServer = request.getfixturevalue(f"elasticsearch{request.param}")
     return server
+
+
+@pytest.fixture
+def moto(aws_environment: None) -> Iterator[Moto]:
+    """An empty AWS emulator for one test."""
+    from tests.parts.moto import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials that nobody honours, and no files or metadata service of this machine."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,84 @@
+"""The installed command line as a process of its own, with a configuration written for a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
+
+
+class Daemon:
+    """Runs `shipper` with one configuration file.
+
+    Args:
+        folder: for the configuration and the process's standard error.
+        settings: the configuration; JSON is YAML.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self.config = folder / "shipper.yaml"
+        self.errors = folder / "stderr.txt"
+        self.config.write_text(json.dumps(settings, indent=1))
+        self.config.chmod(0o600)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start `shipper run` in the background."""
+        self._process = self._popen("run", "-c", str(self.config))
+
+    def kill(self) -> None:
+        """SIGKILL: the process gets no chance to tidy up."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self, timeout: float = 40) -> int:
+        """SIGTERM; return the exit code."""
+        return self._end(signal.SIGTERM, timeout)
+
+    @property
+    def running(self) -> bool:
+        """Whether the background process still runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def once(self, timeout: float = 120) -> tuple[int, dict[str, Any]]:
+        """Run `shipper run --once --json` to its end; return exit code and summary."""
+        process = self._popen("run", "--once", "--json", "-c", str(self.config))
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        return process.returncode, json.loads(output) if output.strip() else {}
+
+    def log(self) -> str:
+        """All that the processes wrote to standard error."""
+        return self.errors.read_text()
+
+    def _popen(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with self.errors.open("ab") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-m", "shipper", *arguments],
+                env={**os.environ, **ENVIRONMENT},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+
+    def _end(self, number: signal.Signals, timeout: float = 20) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        try:
+            self._process.communicate(timeout=timeout)
+        finally:
+            self._process.kill()
+        return self._process.returncode
