@@ -22,7 +22,7 @@ class Moto:
     url: str
 
     def settings(self, **changes: Any) -> AwsSettings:
-        """Return settings that reach the emulator; credentials come from the environment (see `aws_environment`)."""
+        """Return settings that reach the emulator; credentials come from the environment (see `set_credentials`)."""
         return AwsSettings(**{"region": "us-east-1", "endpoint_url": self.url, **changes})
 
     def client(self, service: str) -> Any:
@@ -46,20 +46,12 @@ def running() -> Iterator[Moto]:
         server.stop()
 
 
-@pytest.fixture
-def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials that nobody honours, and no files or metadata service of this machine."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+def set_credentials(patch: pytest.MonkeyPatch) -> None:
+    """Set credentials that nobody honours, and hide files and metadata services of this machine."""
+    patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    patch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def moto(aws_environment: None) -> Iterator[Moto]:
-    """An empty emulator for one test."""
-    with running() as server:
-        yield server
+        patch.delenv(name, raising=False)

@@ -49,8 +49,8 @@ class Step:
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> Arrival:
-    """Labels over eight days, up to five minutes ahead of time and up to 72 hours late; suffixes in any order."""
-    label = BEGINNING + draw(st.integers(-2 * 24 * 12, 6 * 24 * 12)) * 300.0
+    """Labels over ten days, up to five minutes ahead of time and up to 72 hours late; suffixes in any order."""
+    label = BEGINNING + draw(st.integers(-4 * 24 * 12, 6 * 24 * 12)) * 300.0
     late = draw(st.one_of(st.integers(-300, 1200), st.integers(0, 72 * HOUR), st.sampled_from([0, 72 * HOUR])))
     account, suffix = draw(st.sampled_from(ACCOUNTS)), draw(st.integers(0, 99))
     stamp = datetime.fromtimestamp(label, UTC)
@@ -129,7 +129,7 @@ class World:
             return
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(arrivals(), max_size=30, unique_by=lambda a: a.key),
     st.lists(STEPS, max_size=20),
