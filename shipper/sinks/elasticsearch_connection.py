@@ -7,6 +7,7 @@ answer; this speaks plain `application/json` to Elasticsearch 8 and 9 and to Ope
 
 from __future__ import annotations
 
+import logging
 import ssl
 import threading
 from collections.abc import Sequence
@@ -140,6 +141,8 @@ class Connection:
     def _open(self) -> NodePool:
         from elastic_transport import NodePool
 
+        # It warns of every failed attempt; delivery says once that a sink does not take documents.
+        logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
         try:
             return NodePool(self._node_configs(), node_class=_quiet_node())
         except (ValueError, OSError) as error:
