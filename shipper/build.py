@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shipper.checkpoints.sqlite import SqliteCheckpoints
     from shipper.deadletters.sqlite import SqliteDeadLetters
 
+DEAD_LETTERS_FILE = "dead_letters.sqlite"
 # How long `--once` bears a failing sink before it gives up with exit code 1.
 ONCE_PATIENCE_SECONDS = 60.0
 
@@ -260,4 +261,4 @@ def dead_letters(settings: Settings) -> SqliteDeadLetters:
     """Open the dead-letter store."""
     from shipper.deadletters.sqlite import SqliteDeadLetters
 
-    return SqliteDeadLetters(settings.state.path / "dead_letters.sqlite", settings.dead_letters.max_bytes)
+    return SqliteDeadLetters(settings.state.path / DEAD_LETTERS_FILE, settings.dead_letters.max_bytes)

@@ -26,6 +26,7 @@ _COMMANDS = {
     "check": "shipper.commands.check",
     "decode": "shipper.commands.decode",
     "checkpoints": "shipper.commands.checkpoints",
+    "dead-letters": "shipper.commands.dead_letters",
     "setup": "shipper.commands.setup",
     "demo": "shipper.commands.demo",
     "version": "shipper.commands.about",

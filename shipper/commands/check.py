@@ -43,17 +43,17 @@ def check(file: Path, *, offline: bool, as_json: bool) -> int:
             _write_json([Problem(str(file), line, error.hint) for line in str(error).splitlines()])
         raise
     results = _try_all(settings, offline=offline)
-    problems = [problem for _, found in results for problem in found]
+    problems = [problem for found in results.values() for problem in found]
     if as_json:
         _write_json(problems)
     else:
-        for where, found in results:
+        for where, found in results.items():
             _write_text(where, found)
         _write_verdict(problems)
     return FAILED if any(problem.serious for problem in problems) else DONE
 
 
-def _try_all(settings: Settings, *, offline: bool) -> list[tuple[str, list[Problem]]]:
+def _try_all(settings: Settings, *, offline: bool) -> dict[str, list[Problem]]:
     """Try each part, at the same time: a server that does not answer takes its whole timeout."""
     with tempfile.TemporaryDirectory(prefix="shipper-check-") as folder:
         probes = _local_probes(settings)
@@ -63,7 +63,10 @@ def _try_all(settings: Settings, *, offline: bool) -> list[tuple[str, list[Probl
                 probes += _remote_probes(settings, Path(folder), closers)
             with ThreadPoolExecutor(len(probes)) as executor:
                 found = executor.map(lambda probe: list(probe[1]()), probes)
-                return [(probe[0], problems) for probe, problems in zip(probes, found, strict=True)]
+                results: dict[str, list[Problem]] = {}
+                for (where, _), problems in zip(probes, found, strict=True):
+                    results.setdefault(where, []).extend(problems)
+                return results
         finally:
             for close in reversed(closers):
                 close()

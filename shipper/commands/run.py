@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from shipper import __version__
 from shipper.commands import DONE, FAILED, config_option, private_files, start
 
 
@@ -27,6 +28,7 @@ def run(file: Path, *, once: bool, as_json: bool) -> int:
     from shipper import build, service
 
     log = structlog.get_logger("shipper")
+    log.info("starting", version=__version__, config=file, sources=list(settings.sources), sinks=list(settings.sinks))
     for remark in settings.remarks():
         log.warning(remark.what, where=remark.where, hint=remark.hint)
     pipeline = build.pipeline(settings, once=once)

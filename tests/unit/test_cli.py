@@ -16,7 +16,7 @@ import structlog
 from shipper import __version__, build, cli, config
 from shipper.checkpoints.sqlite import SqliteCheckpoints
 from shipper.config import schema_text
-from shipper.model import Receipt, Retry, S3Object, S3Split, Tally
+from shipper.model import DeadLetter, Origin, Receipt, Retry, S3Object, S3Split, Tally
 
 GOOD = """
 state: {path: state}
@@ -57,7 +57,7 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
     """Help lists the commands of the contract; the schema's is for machines and hidden."""
     assert cli.run(["--help"]) == 0
     out = capfd.readouterr().out
-    for command in ("run", "check", "decode", "checkpoints", "setup", "demo", "version", "completion"):
+    for command in ("run", "check", "decode", "checkpoints", "dead-letters", "setup", "demo", "version", "completion"):
         assert f"  {command} " in out
     assert "config-schema" not in out
 
@@ -219,6 +219,33 @@ def test_checkpoints_reset_asks_and_respects_a_running_daemon(
         assert daemon.cursors("trail")
     finally:
         daemon.close()
+
+
+def test_dead_letters_are_shown_and_their_payload_only_on_request(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each letter is one safe line with origin and reason; only JSON holds the record; looking makes no file."""
+    path = config_file(tmp_path)
+    show = ["dead-letters", "show", "-c", str(path)]
+    assert cli.run(show) == 0
+    assert capfd.readouterr().out == "none\n"
+    assert not (tmp_path / "state").exists()
+    origin = Origin("s3://b/k")
+    letters = [
+        DeadLetter("trail", "", "s1", "cloudtrail", origin, None, "unreadable_object", "cut \x1b[31moff"),
+        DeadLetter("trail", "out", "s1", "cloudtrail", origin, 7, "mapper_parsing", "no", b'{"body":1}\xff'),
+    ]
+    store = build.dead_letters(config.load(path))
+    store.put(letters)
+    store.close()
+    assert cli.run(show) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].endswith("trail → every sink: s3://b/k: unreadable_object: cut \\x1b[31moff")
+    assert lines[1].endswith("trail → out: s3://b/k record 7: mapper_parsing: no")
+    assert lines[2] == "2 shown: 1 unreadable_object, 1 mapper_parsing"
+    assert cli.run([*show, "--json", "--sink", "out"]) == 0
+    (line,) = capfd.readouterr().out.splitlines()
+    assert json.loads(line)["payload"] == '{"body":1}\\xff'
 
 
 def test_setup_needs_an_elasticsearch_sink(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
