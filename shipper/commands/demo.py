@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import click
 
 from shipper.commands import FAILED, quiet_log
@@ -22,11 +19,12 @@ def demo(elasticsearch: str | None, splunk: str | None, token: str | None, *, ke
     if splunk and not token:
         raise click.UsageError("--splunk needs --token")
     quiet_log()
+    from shipper.demo import run
+
     try:
-        parts: Any = importlib.import_module("shipper.demo")
+        return run(elasticsearch=elasticsearch, splunk=splunk, token=token, keep=keep)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _NEEDED:
             raise
         click.echo(f"the demo needs {error.name}: pip install 'aws-log-shipper[demo]'", err=True)
         return FAILED
-    return int(parts.run(elasticsearch=elasticsearch, splunk=splunk, token=token, keep=keep))
