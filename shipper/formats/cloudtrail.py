@@ -1,0 +1,212 @@
+"""CloudTrail objects, `{"Records": […]}`, taken apart into records whose own bytes are kept; bare records too.
+
+The form: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-examples.html
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Raw
+
+from shipper.errors import BadInputError
+from shipper.formats.cloudtrail_scanner import Junk, Overlong, RecordScanner
+from shipper.formats.lines import KEPT_BYTES, LongLine, lines
+from shipper.formats.stored_bytes import decompressed
+from shipper.model import Payload, ReadLimits, Record, Rejected
+
+# Up to this size an object is taken apart at once, which is many times faster than from a stream.
+_AT_ONCE_BYTES = 8 << 20
+_STEP_BYTES = 256 << 10
+_MOST_PROBED_LINES = 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class _Object(msgspec.Struct, gc=False):
+    Records: list[Raw]
+
+
+class _Kind(msgspec.Struct, gc=False):
+    """What tells kinds of JSON objects apart; empty where it is absent."""
+
+    eventVersion: Raw = Raw()  # noqa: N815 - AWS's names
+    eventTime: Raw = Raw()  # noqa: N815
+    eventID: Raw = Raw()  # noqa: N815
+    digestS3Object: Raw = Raw()  # noqa: N815
+    Records: Raw = Raw()
+
+    @property
+    def known(self) -> bool:
+        """Whether it is a record, or a digest file, which Elastic's integration ships as one too."""
+        return any(map(bytes, (self.eventVersion, self.eventTime, self.eventID, self.digestS3Object)))
+
+
+_decode_object = msgspec.json.Decoder(_Object).decode
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+_Part = Iterator[Record | Rejected]
+
+
+class CloudTrailFormat:
+    """Implements `ports.Format` for management, data, insight and network activity events, and digest files.
+
+    Positions are 0-based indexes of records, or 1-based line numbers where bare records stand one a line.
+
+    Args:
+        limits: larger objects and records are refused; memory stays far below the object's size.
+    """
+
+    def __init__(self, limits: ReadLimits) -> None:
+        self._limits = limits
+
+    def records(self, payload: Payload) -> _Part:
+        """Yield the payload's records; see `ports.Format`."""
+        pieces = decompressed(payload, self._limits)
+        head, rest = _beginning(pieces)
+        if rest is None:
+            try:
+                found = _decode_object(head).Records
+            except (msgspec.MsgspecError, RecursionError):
+                rest = iter(())
+            else:
+                return self._elements(map(bytes, found))
+        if not head.strip():
+            return iter(())
+        if _in_lines(head):
+            return self._lines(_steps(head, rest))
+        return self._scanned(_steps(head, rest))
+
+    def _elements(self, found: Iterable[bytes], first: int = 0) -> _Part:
+        """What stands in Records of a sound object."""
+        most = self._limits.record_bytes
+        for position, raw in enumerate(found, first):
+            if raw[:1] == b"{" and len(raw) <= most:
+                yield Record(raw, position)
+            else:
+                yield Rejected(raw[:KEPT_BYTES], position, self._reason(raw))
+
+    def _reason(self, raw: bytes) -> str:
+        long = len(raw) > self._limits.record_bytes
+        return f"longer than {self._limits.record_bytes} bytes" if long else "not a JSON object"
+
+    def _scanned(self, pieces: Iterator[bytes]) -> _Part:
+        """Large objects, damaged ones, arrays, single records, and what is no CloudTrail at all."""
+        scanner = RecordScanner(self._limits.record_bytes)
+        position = 0
+        for piece in pieces:
+            for raw in scanner.feed(piece):
+                yield self._checked(raw, position)
+                position += 1
+        if not scanner.complete:
+            raise BadInputError("not JSON, or cut off: it ends in the middle of something")
+        if not position and not scanner.seen_records:
+            raise BadInputError("not JSON with CloudTrail records")
+
+    def _checked(self, raw: bytes, position: int) -> Record | Rejected:
+        if isinstance(raw, Overlong | LongLine):
+            return Rejected(bytes(raw), position, f"longer than {self._limits.record_bytes} bytes")
+        if isinstance(raw, Junk):
+            return Rejected(bytes(raw), position, "not a JSON object")
+        kind = _kind(raw)
+        if kind is None:
+            return Rejected(raw[:KEPT_BYTES], position, "not a JSON object")
+        if not kind.known:
+            return Rejected(raw[:KEPT_BYTES], position, "JSON, but not a CloudTrail record")
+        return Record(raw, position)
+
+    def _lines(self, pieces: Iterator[bytes]) -> _Part:
+        """One record a line, or one object with Records a line."""
+        number, index = 0, 0
+        for some in lines(pieces, self._limits.record_bytes):
+            for line in some:
+                number += 1
+                bare = line.strip() if line.__class__ is bytes else line
+                if bare and b'"Records"' in bare and (found := _several(bare)) is not None:
+                    yield from self._elements(map(bytes, found), index)
+                    index += len(found)
+                elif bare:
+                    yield self._checked(bare, number)
+
+
+def _beginning(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes] | None]:
+    """All of a small object and None; or the beginning of a large or damaged one and what follows."""
+    head: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            head.append(piece)
+            size += len(piece)
+            if size > _AT_ONCE_BYTES:
+                return _unmarked(b"".join(head)), pieces
+    except BadInputError as error:
+        return _unmarked(b"".join(head)), _Failing(error)
+    return _unmarked(b"".join(head)), None
+
+
+def _unmarked(head: bytes) -> bytes:
+    return head.removeprefix(_BYTE_ORDER_MARK)
+
+
+class _Failing(Iterator[bytes]):
+    """A stream that ends with an error."""
+
+    def __init__(self, error: BadInputError) -> None:
+        self._error = error
+
+    def __next__(self) -> bytes:
+        """Raise the error."""
+        raise self._error
+
+
+def _steps(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    first = (head[at : at + _STEP_BYTES] for at in range(0, len(head), _STEP_BYTES))
+    return itertools.chain(first, rest)
+
+
+def _in_lines(head: bytes) -> bool:
+    """Whether records stand one a line: then one that is damaged is no harm to the next."""
+    start = head.lstrip()
+    if start[:1] != b"{":
+        return False
+    some = start.split(b"\n", _MOST_PROBED_LINES)
+    if len(some) == 1:
+        return False
+    if _kind(some[0]) is not None:
+        return True
+    return any(line.startswith(b'{"') and (kind := _kind(line)) is not None and kind.known for line in some[1:-1])
+
+
+def _several(line: bytes) -> list[Raw] | None:
+    try:
+        return _decode_object(line).Records
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _kind(data: bytes) -> _Kind | None:
+    """The kind of a JSON object; None where the bytes are none."""
+    try:
+        return _decode_kind(data)
+    except RecursionError:
+        return None
+    except msgspec.MsgspecError:
+        return _tolerantly(data)
+
+
+def _tolerantly(data: bytes) -> _Kind | None:
+    """The same of JSON that strict decoders refuse (half of a surrogate pair), yet grammar allows."""
+    if b"\\u" not in data:
+        return None
+    try:
+        found = json.loads(data, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    return _Kind(**{name: Raw(b"1") for name in _Kind.__struct_fields__ if name in found})
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,131 @@
+"""CloudTrail records as ECS documents, as Elastic's AWS integration lays them out (`logs-aws.cloudtrail-*`).
+
+What may be equal in many records (who called, from where, with which program) is mapped and written as JSON once.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from shipper.errors import BadInputError
+from shipper.model import Document, Origin, Record
+from shipper.ports import Encoder, GeoLookup
+from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
+from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.ecs.cloudtrail_details import add_details
+from shipper.schemas.ecs.cloudtrail_digest import digest_fields
+from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
+from shipper.schemas.ecs.cloudtrail_identity import identity
+from shipper.schemas.ecs.cloudtrail_parts import Parts
+from shipper.schemas.ecs.user_agent import user_agent
+
+DATASET = "aws.cloudtrail"
+ECS_VERSION = "8.11.0"
+
+_LARGE = 24_000
+_LONGEST_CACHED = 1_024
+_MOST_AGENTS = 8_192
+_MOST_ADDRESSES = 65_536
+_ABSENT = frozenset({None, "", "-", "none"})
+
+
+class CloudTrailEcs:
+    """Implements `ports.Schema`. Safe to use from many threads.
+
+    Args:
+        namespace: the data stream's last part.
+        geo: None to leave out geography and network owner.
+        geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
+    """
+
+    def __init__(self, namespace: str, geo: GeoLookup | None, *, geo_seconds: float = 600.0) -> None:
+        self._index = f"logs-{DATASET}-{namespace}"
+        self._stream = {"type": "logs", "dataset": DATASET, "namespace": namespace}
+        self._geo = geo
+        self._geo_seconds = geo_seconds
+        self._opened = time.monotonic()
+        self._places = lru_cache(_MOST_ADDRESSES)(self._place)
+
+    def encoder(self, origin: Origin) -> Encoder:
+        """Return the mapping for one object's records; see `ports.Schema`."""
+        now = time.monotonic()
+        if now - self._opened > self._geo_seconds:
+            self._opened = now
+            self._places.cache_clear()
+        shared = {"data_stream": self._stream, "ecs": {"version": ECS_VERSION}, "log": {"file": {"path": origin.uri}}}
+        head = orjson.dumps(shared)[:-1]
+        stored = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}} if origin.bucket else None
+        s3 = orjson.Fragment(orjson.dumps(stored)) if stored else None
+        index, document, label = self._index, self._document, label_time(origin)
+
+        def encode(record: Record) -> Document:
+            raw = record.raw
+            event = decoded(raw)
+            if len(raw) > _LARGE:
+                cut_texts(event)
+            if event.digest_object and not event.event_time:
+                time_ms, fields = digest_fields(raw)
+            else:
+                time_ms, fields = document(event, label)
+            if s3 is not None:
+                fields["aws"]["s3"] = s3
+            try:
+                fields["event"]["original"] = raw.decode()
+                body = b"%b,%b" % (head, orjson.dumps(fields)[1:])
+            except (TypeError, ValueError, RecursionError) as error:
+                raise BadInputError(f"cannot be written as JSON: {error}") from error
+            key = identity_of(time_ms, event.recipient_account_id, event.event_id, origin, record.position)
+            return Document(key, index, time_ms, body, record, origin)
+
+        return encode
+
+    def _document(self, event: CloudTrailRecord, label: str | None) -> tuple[int, dict[str, Any]]:
+        """Map one record, without its original text and its place.
+
+        Args:
+            label: the time of records that have none.
+
+        Returns:
+            the event's time in milliseconds since the epoch, and ECS fields, parts of which are shared.
+
+        Raises:
+            BadInputError: the record has no time, or a part of it is no JSON.
+        """
+        time_ms, stamp = time_of(event.event_time, event.logged_at, label)
+        who = identity(event.user_identity)
+        trail: dict[str, Any] = {}
+        related: dict[str, Any] = {}
+        fields: dict[str, Any] = {"@timestamp": stamp, "aws": {"cloudtrail": trail}, "related": related}
+        if who.fields is not None:
+            trail["user_identity"] = who.fields
+        if event.source_address is not None and event.source_address not in _ABSENT:
+            fields["source"], address = self._places(event.source_address)
+            if address:
+                related["ip"] = address
+        agent = event.user_agent
+        if agent is not None and agent not in _ABSENT:
+            fields["user_agent"] = _agents(agent) if len(agent) <= _LONGEST_CACHED else _agent(agent)
+        parts = Parts(event)
+        add_event(fields, trail, event, who, parts)
+        add_details(fields, trail, event, who, parts)
+        return time_ms, fields
+
+    def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None]:
+        source: dict[str, Any] = {"address": address}
+        found = is_address(address)
+        if found:
+            source["ip"] = address
+            if self._geo is not None and (place := self._geo(address)):
+                source.update(place)
+        return orjson.Fragment(orjson.dumps(source)), [address] if found else None
+
+
+def _agent(agent: str) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(user_agent(agent)))
+
+
+_agents = lru_cache(_MOST_AGENTS)(_agent)

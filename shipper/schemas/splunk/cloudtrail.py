@@ -1,0 +1,107 @@
+"""CloudTrail records as HEC envelopes: the record unchanged, so that the Splunk Add-on for AWS parses it as its own.
+
+Envelope: https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEventCollector
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import lru_cache
+
+import msgspec
+import orjson
+
+from shipper.errors import BadInputError
+from shipper.model import Document, Origin, Record
+from shipper.ports import Encoder, GeoLookup
+from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
+from shipper.schemas.splunk.vpc_flow import flat_geography
+
+SOURCETYPE = "aws:cloudtrail"
+
+_MOST_ADDRESSES = 65_536
+_LINE_ENDS = re.compile(rb"[\r\n]+")
+
+
+class _Event(msgspec.Struct, gc=False):
+    """What an envelope needs to know of a record."""
+
+    event_time: str | None = msgspec.field(default=None, name="eventTime")
+    event_id: str | None = msgspec.field(default=None, name="eventID")
+    account: str | None = msgspec.field(default=None, name="recipientAccountId")
+    address: str | None = msgspec.field(default=None, name="sourceIPAddress")
+    logged_at: str | None = msgspec.field(default=None, name="@timestamp")
+    digest_end: str | None = msgspec.field(default=None, name="digestEndTime")
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+_NAMES = tuple(field.encode_name for field in msgspec.structs.fields(_Event))
+
+
+class CloudTrailSplunk:
+    """Implements `ports.Schema`. Safe to use from many threads.
+
+    Indexed fields: `event_uid` (the document's id), and of the source address `src_country`, `src_country_code`,
+    `src_region`, `src_city`, `src_lat`, `src_lon`, `src_asn`, `src_as_org` where they are known.
+
+    Args:
+        index: "" for the token's own.
+        host: "" for none.
+        geo: None to leave out geography and network owner.
+        geo_seconds: how long what was found for an address is kept.
+    """
+
+    def __init__(self, index: str, host: str, geo: GeoLookup | None, *, geo_seconds: float = 600.0) -> None:
+        self._index = index
+        self._host = host
+        self._geo = geo
+        self._geo_seconds = geo_seconds
+        self._opened = time.monotonic()
+        self._places = lru_cache(_MOST_ADDRESSES)(self._place)
+
+    def encoder(self, origin: Origin) -> Encoder:
+        """Return the envelope writer for one object's records; see `ports.Schema`."""
+        now = time.monotonic()
+        if now - self._opened > self._geo_seconds:
+            self._opened = now
+            self._places.cache_clear()
+        index, place, label = self._index, self._places, label_time(origin)
+        named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
+        head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
+
+        def encode(record: Record) -> Document:
+            raw = record.raw
+            event = _decoded(raw)
+            time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
+            key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
+            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b}}' % (
+                time_ms // 1000,
+                time_ms % 1000,
+                head,
+                raw if b"\n" not in raw and b"\r" not in raw else _LINE_ENDS.sub(b" ", raw),  # between tokens only
+                key.encode(),
+                place(event.address) if event.address else b"",
+            )
+            return Document(key, index, time_ms, body, record, origin)
+
+        return encode
+
+    def _place(self, address: str) -> bytes:
+        """An address's indexed fields as JSON members, with a comma before each."""
+        found = self._geo(address) if self._geo is not None else None
+        fields = flat_geography(found, "src") if found else {}
+        return b"," + orjson.dumps(fields)[1:-1] if fields else b""
+
+
+def _decoded(raw: bytes) -> _Event:
+    try:
+        event = _decode(raw)
+        if not raw.isascii():
+            raw.decode()
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        fields = loaded(raw)
+        if not isinstance(fields, dict):
+            raise BadInputError("not a JSON object") from None
+        return _Event(*(text_of(fields.get(name)) for name in _NAMES))
+    return event
