@@ -122,7 +122,7 @@ def parse(text: str, *, name: str, environ: Mapping[str, str], around: Surroundi
             settings = Settings.model_validate(tree.data, context=around)
         except ValidationError as error:
             _note(tree, _shape_mistakes(tree, error.errors(include_url=False, include_input=False)))
-        _note(tree, disagreements(tree.data))
+        _note(tree, disagreements(tree.data, around.folder))
     if tree.mistakes or settings is None:
         raise ConfigError("\n".join(_lines(name, tree.mistakes)), HINT)
     return settings

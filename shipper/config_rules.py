@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from shipper.config_places import Place
@@ -14,8 +15,8 @@ Found = Iterator[tuple[Place, str]]
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 
 
-def disagreements(data: dict[str, Any]) -> Found:
-    """Yield (place, text) for each pair of keys that cannot stand together."""
+def disagreements(data: dict[str, Any], folder: Path) -> Found:
+    """Yield (place, text) for each pair of keys that cannot stand together; relative paths start at `folder`."""
     aws = _section(data, "aws")
     yield from _plain_http(("aws", "endpoint_url"), aws.get("endpoint_url"), aws)
     sinks = _sections(data, "sinks")
@@ -32,7 +33,7 @@ def disagreements(data: dict[str, Any]) -> Found:
             yield from _elasticsearch(("sinks", name), sink)
         if sink.get("type") == "splunk_hec" and not _given(sink, "token", "token_file"):
             yield ("sinks", name), "token or token_file is required"
-    yield from _shared_folders(data, sinks)
+    yield from _shared_folders(data, sinks, folder)
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -75,14 +76,17 @@ def _twice(place: Place, sink: dict[str, Any]) -> Found:
             yield (*place, f"{key}_file"), f"cannot stand beside {key}"
 
 
-def _shared_folders(data: dict[str, Any], sinks: dict[str, dict[str, Any]]) -> Found:
+def _shared_folders(data: dict[str, Any], sinks: dict[str, dict[str, Any]], folder: Path) -> Found:
+    def full(path: str) -> str:
+        return os.path.normpath(folder / path)
+
     state = _section(data, "state").get("path") or "/var/lib/shipper"
-    owners = {os.path.normpath(state): "the state"} if isinstance(state, str) else {}
+    owners = {full(state): "the state"} if isinstance(state, str) else {}
     for name, sink in sinks.items():
         path = sink.get("path")
         if sink.get("type") != "archive" or not isinstance(path, str):
             continue
-        owner = owners.setdefault(os.path.normpath(path), f"sink '{name}'")
+        owner = owners.setdefault(full(path), f"sink '{name}'")
         if owner != f"sink '{name}'":
             yield ("sinks", name, "path"), f"is the folder of {owner} already"
 

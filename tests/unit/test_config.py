@@ -206,7 +206,7 @@ def test_a_mistake_is_told_in_one_line_with_its_place(text: str, expected: str) 
 
 def test_two_archives_cannot_share_a_folder() -> None:
     """Two sinks that would overwrite each other's files are refused."""
-    text = SMALL + "  again: {type: archive, path: ./archive/}"
+    text = SMALL + "  again: {type: archive, path: /etc/shipper/archive/}"
     assert mistakes(text) == ["s.yaml:6: sinks.again.path: is the folder of sink 'archive' already"]
 
 
