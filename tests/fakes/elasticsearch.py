@@ -1,13 +1,11 @@
-"""A `_bulk` server over HTTP that stores documents by id, or answers as a script says; `python -m` runs a null one."""
+"""A `_bulk` server over HTTP that stores documents by id, or answers as a script says."""
 
 from __future__ import annotations
 
 import json
 import socket
 import struct
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,9 +54,6 @@ Step = Callable[["FakeElasticsearch", Bulk], Reply]
 class FakeElasticsearch:
     """Elasticsearch's `_bulk` create, on a free port of 127.0.0.1.
 
-    Args:
-        null: only count: nothing is parsed or kept, every document is answered with 201 (for benchmarks).
-
     Attributes:
         script: steps for the next bulk requests; when it is empty, documents are stored.
         arrived: set once a bulk request has come.
@@ -69,8 +64,7 @@ class FakeElasticsearch:
         writes: how often each id was stored; more than once would be a duplicate.
     """
 
-    def __init__(self, *, null: bool = False) -> None:
-        self.null = null
+    def __init__(self) -> None:
         self.script: list[Step] = []
         self.down = False
         self.requests: list[Bulk] = []
@@ -79,7 +73,6 @@ class FakeElasticsearch:
         self.templates: dict[str, Any] = {}
         self.answers: dict[str, Reply] = {}
         self.writes: Counter[str] = Counter()
-        self.documents = 0
         self.stopping = threading.Event()
         self.arrived = threading.Event()
         self.lock = threading.Lock()
@@ -125,7 +118,6 @@ class FakeElasticsearch:
                     self.stored[index, id_] = source
                     self.writes[id_] += 1
                     items.append({"status": 201})
-            self.documents += len(items)
         return items
 
 
@@ -191,12 +183,6 @@ def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
             body = self._read()
             if not self.path.startswith("/_bulk"):
                 self._plain(body)
-            elif server.null:
-                count = body.count(b"\n") // 2
-                with server.lock:
-                    server.documents += count
-                items = b",".join([b'{"create":{"status":201}}'] * count)
-                self._send(Reply(body=b'{"errors":false,"items":[' + items + b"]}"))
             else:
                 rows = body.split(b"\n")
                 if rows.pop() != b"" or len(rows) % 2:
@@ -250,17 +236,3 @@ def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
             """Say nothing."""
 
     return Handler
-
-
-def main() -> None:
-    """Run a null server in the foreground, for benchmarks: prints its URL, ends with its standard input."""
-    with FakeElasticsearch(null=True) as server:
-        sys.stdout.write(f"{server.url}\n")
-        sys.stdout.flush()
-        while sys.stdin.readline():
-            sys.stdout.write(f"{server.documents} {time.process_time():.3f}\n")  # for each line: documents, CPU seconds
-            sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
