@@ -21,11 +21,15 @@ _MOST_TIMES = 65_536
 _LONGEST_TIME = 64
 
 
+ABSENT = Raw()
+"""A subtree that a record does not have: this object itself."""
+
+
 class CloudTrailRecord(msgspec.Struct, gc=False, rename="camel"):
     """A record's own fields, of versions 1.0 to 1.11; subtrees stay undecoded bytes, empty where there are none."""
 
     event_version: str | None = None
-    user_identity: Raw = Raw()
+    user_identity: Raw = ABSENT
     event_time: str | None = None
     event_source: str | None = None
     event_name: str | None = None
@@ -34,27 +38,27 @@ class CloudTrailRecord(msgspec.Struct, gc=False, rename="camel"):
     user_agent: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    request_parameters: Raw = Raw()
-    response_elements: Raw = Raw()
-    additional_event_data: Raw = Raw()
+    request_parameters: Raw = ABSENT
+    response_elements: Raw = ABSENT
+    additional_event_data: Raw = ABSENT
     request_id: str | None = msgspec.field(default=None, name="requestID")
     event_id: str | None = msgspec.field(default=None, name="eventID")
     read_only: bool | str | None = None
-    resources: Raw = Raw()
+    resources: Raw = ABSENT
     event_type: str | None = None
     management_event: bool | str | None = None
     recipient_account_id: str | None = None
-    service_event_details: Raw = Raw()
+    service_event_details: Raw = ABSENT
     event_category: str | None = None
-    tls_details: Raw = Raw()
+    tls_details: Raw = ABSENT
     session_credential_from_console: bool | str | None = None
     api_version: str | None = None
     shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
     vpc_endpoint_id: str | None = None
     vpc_endpoint_account_id: str | None = None
-    insight_details: Raw = Raw()
-    addendum: Raw = Raw()
-    edge_device_details: Raw = Raw()
+    insight_details: Raw = ABSENT
+    addendum: Raw = ABSENT
+    edge_device_details: Raw = ABSENT
     digest_object: str | None = msgspec.field(default=None, name="digestS3Object")
     logged_at: str | None = msgspec.field(default=None, name="@timestamp")
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from msgspec import Raw
 
-from shipper.schemas.cloudtrail_record import CloudTrailRecord, loaded
+from shipper.schemas.cloudtrail_record import ABSENT, CloudTrailRecord, loaded
 from shipper.schemas.ecs.cloudtrail_identity import Identity
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_subtrees import Subtree, cut, subtree
@@ -17,7 +17,14 @@ from shipper.schemas.ecs.cloudtrail_targets import PATHS, add_actor, add_targets
 _MOST_CONNECTIONS = 4_096
 _LONGEST_BYTES = 8_191
 _RESOURCE = {"ARN": "arn", "arn": "arn", "accountId": "account_id", "type": "type", "ARNPrefix": "arn_prefix"}
-_ABSENT = frozenset({b"", b"null", b"{}", b"[]"})
+_ADDENDUM = (
+    ("reason", "reason"),
+    ("updated_fields", "updatedFields"),
+    ("original_request_id", "originalRequestID"),
+    ("original_event_id", "originalEventID"),
+)
+_ASKED = frozenset({"userName", "newUserName", "groupName"})
+_ANSWERED = frozenset({"user", "group"})
 
 
 def add_details(
@@ -25,20 +32,22 @@ def add_details(
 ) -> None:
     """Add the rest of a document."""
     more: dict[str, Any] = {}  # what this record adds to its caller's `user`
-    users = list(who.users)
+    users = who.users
     if event.event_source == "signin.amazonaws.com":
-        _add_sign_in(more, users, event, who, parts)
-    _add_parts(trail, event, parts)
-    _add_people(fields, more, users, parts)
-    arns = _add_resources(trail, event.resources)
-    entities = dict.fromkeys([*who.entities, *arns])
+        users = _add_sign_in(more, users, event, who, parts)
+    _add_parts(trail, parts)
+    if event.insight_details is not ABSENT or event.addendum is not ABSENT or event.edge_device_details is not ABSENT:
+        _add_rare_parts(trail, event)
+    users = _add_people(fields, more, users, parts)
+    arns = _add_resources(trail, event.resources) if event.resources is not ABSENT else []
+    entities = [*who.entities, *arns]
     if (paths := PATHS.get(event.event_source or "")) is not None:
-        entities.update(dict.fromkeys(related(paths, parts)))
+        entities += related(paths, parts)
         if found := targets(paths, event, parts, arns):
             add_targets(fields, more, found)
-            entities.update(dict.fromkeys(found))
+            entities += found
     if entities:
-        fields["related"]["entity"] = list(entities)
+        fields["related"]["entity"] = list(dict.fromkeys(entities))
     add_actor(fields, more, who, event.event_name)
     if who.service:
         fields.setdefault("service", {})["name"] = who.service
@@ -48,12 +57,11 @@ def add_details(
         fields["user"] = {**who.user, **more}
     elif who.written is not None:
         fields["user"] = who.written
-    connection = bytes(event.tls_details)
-    if connection not in _ABSENT and (tls := _connections(connection)) is not None:
+    if event.tls_details is not ABSENT and (tls := _connections(bytes(event.tls_details))) is not None:
         fields["tls"] = tls
 
 
-def _add_parts(trail: dict[str, Any], event: CloudTrailRecord, parts: Parts) -> None:
+def _add_parts(trail: dict[str, Any], parts: Parts) -> None:
     flattened: dict[str, Any] = {}
     if parts.request is not None:
         _add_part(trail, flattened, "request_parameters", parts.request)
@@ -63,82 +71,76 @@ def _add_parts(trail: dict[str, Any], event: CloudTrailRecord, parts: Parts) -> 
         _add_part(trail, flattened, "additional_eventdata", parts.additional)
     if parts.details is not None:
         _add_part(trail, flattened, "service_event_details", parts.details)
-    if (insight := subtree(event.insight_details)) is not None:
-        flattened["insight_details"] = insight.flattened
     if flattened:
         trail["flattened"] = flattened
+
+
+def _add_rare_parts(trail: dict[str, Any], event: CloudTrailRecord) -> None:
+    """Add what insight events, corrections of earlier events, and events of Snow devices have."""
+    if (insight := subtree(event.insight_details)) is not None and insight.flattened is not None:
+        trail.setdefault("flattened", {})["insight_details"] = insight.flattened
     if (addendum := subtree(event.addendum)) is not None:
-        trail["addendum"] = {
-            name: written
-            for name, theirs in (
-                ("reason", "reason"),
-                ("updated_fields", "updatedFields"),
-                ("original_request_id", "originalRequestID"),
-                ("original_event_id", "originalEventID"),
-            )
-            if (written := addendum.tree.get(theirs))
-        }
+        tree = addendum.tree
+        trail["addendum"] = {name: text for name, theirs in _ADDENDUM if (text := _text(tree.get(theirs)))}
     if (device := subtree(event.edge_device_details)) is not None:
-        trail["edge_device_details"] = cut(device.text, 1_024)
+        trail["edge_device_details"] = cut(device.text, _LONGEST_BYTES)
 
 
 def _add_part(trail: dict[str, Any], flattened: dict[str, Any], name: str, part: Subtree) -> None:
-    trail[name] = part.text
+    if part.text:
+        trail[name] = part.text
     if part.flattened is not None:
         flattened[name] = part.flattened
 
 
-def _add_sign_in(more: dict[str, Any], users: list[str], event: CloudTrailRecord, who: Identity, parts: Parts) -> None:
+def _add_sign_in(
+    more: dict[str, Any], users: list[str], event: CloudTrailRecord, who: Identity, parts: Parts
+) -> list[str]:
     """Add the user of a sign-in by IAM Identity Center, whose name CloudTrail writes in additionalEventData only.
 
     As in Elastic's integration the name of a UserAuthentication is moved from there: its text has it no more.
     """
     if "name" in who.user or parts.additional is None:
-        return
-    name = parts.additional.tree.get("UserName")
-    if not isinstance(name, str):
-        return
+        return users
+    name = _text(parts.additional.tree.get("UserName"))
+    if name is None:
+        return users
     if event.event_name == "UserAuthentication":
-        parts.additional.leave_out("UserName")
-    more["name"] = name = cut(name)
+        parts.additional = parts.additional.without("UserName")
+    more["name"] = name
     if name.find("@") > 0 and "email" not in who.user:
         more["email"] = name
-    _add(users, name)
+    return _with(users, name)
 
 
-def _add_people(fields: dict[str, Any], more: dict[str, Any], users: list[str], parts: Parts) -> None:
-    """Add the users and groups that the call made or changed."""
-    asked = (
-        parts.request.tree if parts.request is not None and parts.request.mentions(b'serName"', b'roupName"') else {}
-    )
-    answered = (
-        parts.response.tree if parts.response is not None and parts.response.mentions(b'"userId"', b'"groupId"') else {}
-    )
+def _add_people(fields: dict[str, Any], more: dict[str, Any], users: list[str], parts: Parts) -> list[str]:
+    """Add the users and groups that the call made or changed; return all users."""
     target, group = {}, {}
-    if name := _text(asked.get("userName")):
-        target["name"] = name
-        _add(users, name)
-    if name := _text(asked.get("newUserName")):
-        more["changes"] = {"name": name}
-        _add(users, name)
-    if name := _text(asked.get("groupName")):
-        group["name"] = name
-    if key := _text(_dict(answered.get("user")).get("userId")):
-        target["id"] = key
-        _add(users, key)
-    if key := _text(_dict(answered.get("group")).get("groupId")):
-        group["id"] = key
+    if asked := parts.tree("requestParameters", _ASKED):
+        if name := _text(asked.get("userName")):
+            target["name"] = name
+            users = _with(users, name)
+        if name := _text(asked.get("newUserName")):
+            more["changes"] = {"name": name}
+            users = _with(users, name)
+        if name := _text(asked.get("groupName")):
+            group["name"] = name
+    if answered := parts.tree("responseElements", _ANSWERED):
+        if key := _text(_dict(answered.get("user")).get("userId")):
+            target["id"] = key
+            users = _with(users, key)
+        if key := _text(_dict(answered.get("group")).get("groupId")):
+            group["id"] = key
     if target:
         more["target"] = target
     if group:
         fields["group"] = group
+    return users
 
 
 def _add_resources(trail: dict[str, Any], raw: Raw) -> list[str]:
     """Add the resources, each once; return their ARNs."""
     data = bytes(raw)
-    if data in _ABSENT:
-        return []
     unique: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     try:
         found = orjson.loads(data)
@@ -180,9 +182,8 @@ def _connections(data: bytes) -> orjson.Fragment | None:
     return orjson.Fragment(orjson.dumps(tls)) if tls else None
 
 
-def _add(texts: list[str], text: str) -> None:
-    if text not in texts:
-        texts.append(text)
+def _with(texts: list[str], text: str) -> list[str]:
+    return texts if text in texts else [*texts, text]
 
 
 def _dict(value: Any) -> dict[str, Any]:

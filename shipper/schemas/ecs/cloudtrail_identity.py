@@ -31,7 +31,8 @@ class Identity(Struct, gc=False, frozen=True):
         user: ECS's `user`, for records that add to it; `written` is the same as JSON.
         users: names under which the caller may be searched for.
         entities: the same for all that is named: keys, ARNs, roles.
-        actor: the id of who acted; `acting` says what that is in ECS: user, service, host or entity.
+        actor: the id of who acted, `acted` the same as ECS's `actor` in JSON; `acting` says what that is in ECS: user,
+            service, host or entity.
         service: the AWS service that acted on its own.
     """
 
@@ -44,6 +45,7 @@ class Identity(Struct, gc=False, frozen=True):
     entities: list[str]
     actor: str | None
     acting: str | None
+    acted: orjson.Fragment | None
     issuer_arn: str | None
     service: str | None
 
@@ -88,6 +90,7 @@ def _mapped(data: bytes) -> Identity:
         ),
         actor=actor,
         acting=acting,
+        acted=orjson.Fragment(orjson.dumps({"entity": {"id": [actor]}})) if actor else None,
         issuer_arn=issuer_arn,
         service=invoked_by if kind == "AWSService" else None,
     )

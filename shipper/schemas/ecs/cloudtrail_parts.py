@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from shipper.schemas.cloudtrail_record import CloudTrailRecord
@@ -23,8 +24,8 @@ class Parts:
         self.additional = subtree(event.additional_event_data)
         self.details = subtree(event.service_event_details)
 
-    def tree(self, name: str) -> dict[str, Any]:
-        """One part as a dict, by CloudTrail's name; empty where there is none."""
+    def tree(self, name: str, wanted: Iterable[str]) -> dict[str, Any]:
+        """One part as a dict, by CloudTrail's name; empty where there is none, or it has none of the wanted keys."""
         found: Subtree | None = None
         if name == "requestParameters":
             found = self.request
@@ -32,4 +33,4 @@ class Parts:
             found = self.response
         elif name == "additionalEventData":
             found = self.additional
-        return found.tree if found is not None else {}
+        return {} if found is None or found.lacks(wanted) else found.tree

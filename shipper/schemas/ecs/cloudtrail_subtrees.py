@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -20,12 +22,15 @@ MOST_TERM_BYTES = 32_766
 
 CUT = "…[cut]"
 _EMPTY = frozenset({"", "-", "none"})
-_EMPTIES = (b'""', b"null", b"{}", b"[]", b'"-"', b'"none"', b"\\", b"\n", b"\r")
+_NOTHING = frozenset({b"", b"null", b"{}", b'""', b"[]"})
+_LONGEST_CACHED = 256
+_MOST_CACHED = 8_192
 _SHORT = 8_000
 _MOST_BRACKETS = 40
 _DEEPEST = 20
 _MOST_PUNCTUATION = 20_000
-_PLAIN = re.compile(r"(?:[{}\[\],:]|true|false|-?\d+(?![\d.eE]))*")
+# Compact, without empty objects and lists, nulls and fractions.
+_PLAIN = re.compile(r"(?:\{(?!\})|\[(?!\])|[}\],:]|true|false|-?\d+(?![\d.eE]))*")
 
 
 class Subtree:
@@ -36,11 +41,12 @@ class Subtree:
         flattened: what goes under `aws.cloudtrail.flattened`: an orjson fragment, a dict, or None.
     """
 
-    __slots__ = ("_raw", "_tree", "flattened", "text")
+    __slots__ = ("_raw", "_strings", "_tree", "flattened", "text")
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._tree: Any = None
+        self._strings: set[str] | None = None
         self.text = ""
         self.flattened: Any = None
         if len(raw) < _SHORT and raw[:1] == b"{" and self._write_quickly():
@@ -54,40 +60,45 @@ class Subtree:
             self._tree = _loaded(self._raw)
         return self._tree if type(self._tree) is dict else {}
 
-    def mentions(self, *names: bytes) -> bool:
-        """Whether one of some quoted names, or ends of them, may be somewhere in it."""
-        return any(name in self._raw for name in names)
+    def lacks(self, names: Iterable[str]) -> bool:
+        """Whether none of some names is a key of it; may be wrong in saying no."""
+        strings = self._strings
+        return strings.isdisjoint(names) if strings is not None else self.tree.keys().isdisjoint(names)
 
-    def leave_out(self, key: str) -> None:
-        """Take a key out of the text; it stays in what is flattened."""
+    def without(self, key: str) -> Subtree:
+        """The same with a key taken out of the text; it stays in what is flattened."""
         rest = {name: value for name, value in self.tree.items() if name != key}
-        self.text = cut(written(rest)) if rest else ""
+        other = Subtree(b"")
+        other._raw, other._tree, other.flattened = self._raw, self.tree, self.flattened
+        other.text = cut(written(rest)) if rest else ""
+        return other
 
     def _write_quickly(self) -> bool:
         """Write the usual case from the bytes: what stands between the quotes is translated by a table."""
         raw = self._raw
-        for empty in _EMPTIES:
-            if empty in raw:
-                return False
-        if raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:
+        if b"\\" in raw or raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:
             return False
         parts = raw.decode().split('"')
         strings = parts[1::2]
+        names = set(strings)
+        if not _EMPTY.isdisjoint(names):
+            return False
         try:
             parts[::2] = map(_PUNCTUATION.__getitem__, parts[::2])
         except KeyError:
             return False
         self.text = "".join(parts)
-        if len(set(strings)) == len(strings):
+        self._strings = names
+        if len(names) == len(strings):
             self.flattened = orjson.Fragment(raw)
         else:  # a key may stand twice in one object, which Elasticsearch refuses
             self.flattened = self._tree = orjson.loads(raw)
         return True
 
     def _write(self) -> None:
-        tree = self._tree = cleaned(_loaded(self._raw))
+        tree = cleaned(_loaded(self._raw)) if self._raw else None
+        self._tree = {} if tree is None else tree
         if tree is None:
-            self._tree = {}
             return
         text = written(tree)
         self.text = text if len(text) < _SHORT else cut(text)
@@ -111,12 +122,21 @@ _PUNCTUATION = _Punctuation()
 
 
 def subtree(raw: Raw) -> Subtree | None:
-    """A part of a record, or None where it is absent or empty."""
+    """A part of a record, or None where it is absent or empty. Shared between equal parts: never change it.
+
+    Raises:
+        BadInputError: it is no JSON.
+    """
     data = bytes(raw)
-    if data in {b"", b"null", b"{}", b'""', b"[]"}:
+    size = len(data)
+    if size <= 4 and data in _NOTHING:
         return None
-    found = Subtree(data)
+    found = _short(data) if size <= _LONGEST_CACHED else Subtree(data)
     return found if found.text else None
+
+
+# Many calls have the same parameters as others, such as a page's size.
+_short = lru_cache(_MOST_CACHED)(Subtree)
 
 
 def cleaned(value: Any, depth: int = 0) -> Any:

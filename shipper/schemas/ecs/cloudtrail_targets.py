@@ -51,7 +51,11 @@ _KIND_OF_PREFIX: dict[str, str] = {name: kind for kind, names in _TABLE["prefixe
 
 def related(paths: Paths, parts: Parts) -> list[str]:
     """All that a record names."""
-    return [name for part, ways in paths.related.items() for name in _named(parts.tree(part), ways)]
+    found: list[str] = []
+    for part, ways in paths.related.items():
+        if tree := parts.tree(part, ways):
+            found += _named(tree, ways)
+    return found
 
 
 def targets(paths: Paths, event: CloudTrailRecord, parts: Parts, arns: list[str]) -> list[str]:
@@ -65,7 +69,9 @@ def targets(paths: Paths, event: CloudTrailRecord, parts: Parts, arns: list[str]
         return []
     about: dict[str, Any] = {"recipientAccountId": event.recipient_account_id, "resources": arns}
     return [
-        name for part, ways in wanted.items() for name in _named(about if part == "record" else parts.tree(part), ways)
+        name
+        for part, ways in wanted.items()
+        for name in _named(about if part == "record" else parts.tree(part, ways), ways)
     ]
 
 
@@ -121,11 +127,14 @@ def add_actor(fields: dict[str, Any], user: dict[str, Any], who: Identity, event
             actor = who.issuer_arn
     if actor is None:
         return
-    fields["actor"] = {"entity": {"id": [actor]}}
+    if actor is who.actor:
+        fields["actor"] = who.acted
+    else:
+        fields["actor"] = {"entity": {"id": [actor]}}
     if acting == "entity":
         fields.setdefault("entity", {})["id"] = [actor]
     elif acting == "user":
-        if actor != who.actor:  # else it is in the caller's own `user`
+        if actor is not who.actor:  # else it is in the caller's own `user`
             user["entity"] = {"id": [actor]}
     elif acting:
         fields.setdefault(acting, {})["entity"] = {"id": [actor]}
