@@ -28,7 +28,7 @@ _GEO = {
 }
 
 
-def geography(_: str) -> Mapping[str, Any] | None:
+def geography(address: str) -> Mapping[str, Any] | None:  # noqa: ARG001 - the port names it
     return _GEO
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shipper.demo.networks import write_geoip
 from shipper.demo.organisation import records
-from shipper.demo.places import write_databases
 
 Maker = Callable[[Path], int]
 
@@ -22,9 +22,9 @@ def cloudtrail(objects: int, records_each: int) -> Maker:
     """Objects of so many records each, five minutes apart; no two records share an eventID."""
 
     def make(folder: Path) -> int:
-        write_databases(folder)
+        write_geoip(folder)
         chance = random.Random(7)
-        pool = list(records(min(objects * records_each, _DISTINCT), _LAST))
+        pool = list(records(min(objects * records_each, _DISTINCT)))
         supply = itertools.cycle(pool)
         for number in range(objects):
             when = _LAST - timedelta(minutes=5 * (number % 200))

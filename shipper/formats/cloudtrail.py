@@ -66,14 +66,14 @@ class CloudTrailFormat:
         pieces = decompressed(payload, self._limits)
         head, rest = _beginning(pieces)
         if rest is None:
+            if not head.strip():
+                return iter(())
             try:
                 found = _decode_object(head).Records
             except (msgspec.MsgspecError, RecursionError):
                 rest = iter(())
             else:
                 return self._elements(map(bytes, found))
-        if not head.strip():
-            return iter(())
         if _in_lines(head):
             return self._lines(_steps(head, rest))
         return self._scanned(_steps(head, rest))
