@@ -68,7 +68,68 @@ class S3Split:
         return min((o.last_modified for o in self.objects), default=0.0)
 
 
-Split = S3Split
+@dataclass(frozen=True, slots=True)
+class WindowSplit:
+    """A span of time of one log group, shipped and settled as one.
+
+    Attributes:
+        id: depends on the group and the span alone, so that shipping again writes to the same places.
+        source: the source's name in the configuration.
+        scope: the group's ARN, whose cursor this split belongs to.
+        logs: the log type, a key of `build.LOG_TYPES`.
+        account, region, group: where the events are; `group` is the log group's name.
+        first_ms, last_ms: event times, milliseconds since the epoch, both included.
+        seen: `hash64` of (stream, event id) of events that are delivered already, 8 bytes each, big-endian, sorted.
+        layout: field names of a flow log's lines, where the log type has them.
+        size_bytes: what the window is expected to hold, for the limit of what is in flight.
+        oldest: when the oldest of its data became visible, in seconds since the epoch.
+    """
+
+    id: str
+    source: str
+    scope: str
+    logs: str
+    account: str
+    region: str
+    group: str
+    first_ms: int
+    last_ms: int
+    seen: bytes = b""
+    layout: tuple[str, ...] | None = None
+    size_bytes: int = 0
+    oldest: float = 0.0
+
+    @property
+    def objects(self) -> tuple[S3Object, ...]:
+        """A window holds no objects."""
+        return ()
+
+
+Split = S3Split | WindowSplit
+
+
+class LogStream(msgspec.Struct, frozen=True):
+    """A CloudWatch log stream, shared by its events."""
+
+    account: str
+    region: str
+    group: str
+    name: str
+
+
+class LogEvent(msgspec.Struct, frozen=True, gc=False):
+    """What CloudWatch Logs says of one event, apart from its message.
+
+    Attributes:
+        id: CloudWatch's eventId (56 digits); the same however the event is read.
+        time_ms: its timestamp, milliseconds since the epoch.
+        ingested_ms: when CloudWatch got it; None where the way it came does not say.
+    """
+
+    id: str
+    time_ms: int
+    stream: LogStream
+    ingested_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +162,22 @@ class Payload:
     size: int | None = None
 
 
+@dataclass(slots=True)
+class Events:
+    """A window's events on their way in; each is a record already, so that no format is needed.
+
+    Attributes:
+        records: in any order. Iterating may block and may raise RetryableError.
+        done: (bucket of time, hash) of each event yielded so far; the receipt carries them to the settling.
+        bytes_in: bytes of messages yielded so far.
+    """
+
+    origin: Origin
+    records: Iterator[Record | Rejected]
+    done: list[tuple[int, int]] = field(default_factory=list)
+    bytes_in: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
     """Bounds that untrusted input cannot exceed, in decompressed bytes.
@@ -121,11 +198,14 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         raw: the record's own bytes, unchanged, without a line end.
         position: 0-based index in a CloudTrail object, 1-based line number in a line format.
         layout: what the format learned from the payload and every record shares (a flow log's field names).
+        event: what CloudWatch Logs says of it, where it came that way (`raw` is the event's message); identity, stream
+            and fallback time come from it.
     """
 
     raw: bytes
     position: int
     layout: Any = None
+    event: LogEvent | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -253,6 +333,7 @@ class Receipt:
         sinks: by sink name.
         newest_ms: time of the newest event, None where there was none.
         unread: objects left out; they are not settled.
+        done: (bucket of time, hash) pairs that the reader found, to be settled with the split.
     """
 
     split_id: str
@@ -263,6 +344,7 @@ class Receipt:
     newest_ms: int | None = None
     unread: tuple[Unread, ...] = ()
     seconds: float = 0.0
+    done: tuple[tuple[int, int], ...] = ()
 
     @property
     def unaccounted(self) -> int:

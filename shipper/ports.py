@@ -6,12 +6,14 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from shipper.errors import RetryableError, Stopped
 from shipper.model import (
     DeadLetter,
     Document,
+    Events,
     LedgerLine,
     LedgerTotal,
     Origin,
@@ -114,10 +116,11 @@ class Source(Protocol):
 class Reader(Protocol):
     """Opens a split's data on a worker. Holds no state that must survive; called from many threads."""
 
-    def open(self, split: Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
+    def open(self, split: Split) -> Iterator[Payload | Events | tuple[S3Object, Exception]]:
         """Yield the split's payloads in order; each must be read to its end before the next is asked for.
 
-        An object that cannot be opened is yielded as (object, UnreadableError). May fetch ahead.
+        An object that cannot be opened is yielded as (object, UnreadableError). May fetch ahead. Events need no
+        format: each is a record already.
 
         Raises:
             RetryableError: the connection failed; the whole split is tried again later.
@@ -162,6 +165,13 @@ class GeoLookup(Protocol):
         None where nothing is known, or where `address` is no IP address. Never blocks, never raises.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """What schemas may ask while they map a record; None where it is not configured, and then it costs nothing."""
+
+    geo: GeoLookup | None = None
 
 
 class Delivery(Protocol):

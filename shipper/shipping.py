@@ -11,7 +11,19 @@ import structlog
 from shipper.delivery import Backoff, Outlet, Patience, keep
 from shipper.errors import BadInputError, RetryableError, UnreadableError
 from shipper.metrics import Metrics
-from shipper.model import DeadLetter, Document, Origin, Payload, Receipt, Record, Rejected, S3Object, Split, Unread
+from shipper.model import (
+    DeadLetter,
+    Document,
+    Events,
+    Origin,
+    Payload,
+    Receipt,
+    Record,
+    Rejected,
+    S3Object,
+    Split,
+    Unread,
+)
 from shipper.ports import DeadLetters, Encoder, Format, Reader, Schema, Sink, Stop
 
 log = structlog.get_logger(__name__)
@@ -76,7 +88,7 @@ class Shipper:
         journey = _Journey(split, strands, self._formats[split.logs], self._bury)
         try:
             for payload in route.reader.open(split):
-                if isinstance(payload, Payload):
+                if isinstance(payload, Payload | Events):
                     journey.carry(payload)
                 else:
                     journey.leave_out(*payload)
@@ -167,14 +179,16 @@ class _Journey:
         self._format = format_
         self._bury = bury
         self._read = 0
+        self._bytes_in = 0
+        self._done: list[tuple[int, int]] = []
         self._unread: list[Unread] = []
 
-    def carry(self, payload: Payload) -> None:
+    def carry(self, payload: Payload | Events) -> None:
         """Ship one payload's records; what cannot be a document becomes a dead letter and its neighbours go on."""
         origin = payload.origin
         lanes = [(strand, strand.schema.encoder(origin)) for strand in self._strands]
         try:
-            for record in self._format.records(payload):
+            for record in payload.records if isinstance(payload, Events) else self._format.records(payload):
                 self._read += 1
                 if isinstance(record, Rejected):
                     self._dead(origin, record.position, "undecodable", record.reason, raw=record.raw)
@@ -189,6 +203,11 @@ class _Journey:
             self._dead(origin, None, "unreadable_object", str(error))
             for strand in self._strands:
                 strand.dead()
+        if isinstance(payload, Events):
+            self._done += payload.done
+            self._bytes_in += payload.bytes_in
+        else:
+            self._bytes_in += payload.size or 0
 
     def _encode(self, strand: _Strand, encode: Encoder, record: Record, origin: Origin) -> None:
         try:
@@ -234,9 +253,10 @@ class _Journey:
             split_id=self._split.id,
             source=self._split.source,
             read=self._read,
-            bytes_in=self._split.size_bytes - sum(u.object.size for u in self._unread),
+            bytes_in=self._bytes_in,
             sinks={outlet.sink: outlet.tally for strand in self._strands for outlet in strand.outlets},
             newest_ms=max(newest, default=None),
             unread=tuple(self._unread),
             seconds=seconds,
+            done=tuple(self._done),
         )

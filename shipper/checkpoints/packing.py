@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from shipper.model import S3Object, S3Split, Split
+from shipper.model import S3Object, S3Split, Split, WindowSplit
 
 # The kind is stored beside each split. A kind once written stays readable.
-_KINDS: dict[str, type[Split]] = {"s3": S3Split}
+_KINDS: dict[str, type[Split]] = {"s3": S3Split, "window": WindowSplit}
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 

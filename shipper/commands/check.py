@@ -83,7 +83,7 @@ def _local_probes(settings: Settings) -> list[Probe]:
 
 def _remote_probes(settings: Settings, folder: Path, closers: list[Callable[[], None]]) -> list[Probe]:
     from shipper import build
-    from shipper.config_models import State
+    from shipper.config import State
     from shipper.metrics import Metrics
 
     # a state of its own, so that a running daemon keeps its lock

@@ -58,13 +58,13 @@ def decode(  # noqa: PLR0917 - click passes them by name
 
     quiet_log()
     settings = config.load(file, secrets=False) if file else None
-    place = build.geo(_with_databases(settings, geoip_city, geoip_asn))
+    found = build.lookups(_with_databases(settings, geoip_city, geoip_asn))
     chosen = build.LOG_TYPES[log_type]
     if target == "splunk":
         index, host = _splunk(settings)
-        schema = chosen.splunk(index, host, place)
+        schema = chosen.splunk(index, host, found)
     else:
-        schema = chosen.ecs(_namespace(settings), place)
+        schema = chosen.ecs(_namespace(settings), found)
     limits = settings.limits if settings else config.Limits()
     format_ = chosen.format(ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes))
     try:

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shipper.aws import classify
 from shipper.errors import RetryableError, UnreadableError
-from shipper.model import Origin, Payload, S3Object, S3Split
+from shipper.model import Origin, Payload, S3Object, Split
 from shipper.sources.s3_keys import account_and_region
 
 _WHOLE_BYTES = 8_388_608
@@ -42,7 +42,7 @@ class S3Reader:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="s3-get")
         self._extra = {"ExpectedBucketOwner": expected_bucket_owner} if expected_bucket_owner else {}
 
-    def open(self, split: S3Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
+    def open(self, split: Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
         """See ports.Reader."""
         coming: deque[tuple[S3Object, Future[bytes] | None]] = deque()
         left = iter(split.objects)

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
 from shipper.errors import RetryableError
-from shipper.model import S3Object, S3Split
+from shipper.model import S3Object, Split
 from shipper.ports import CheckpointStore
 from shipper.sources.s3_splits import group, split_of
 
@@ -25,9 +25,9 @@ class Pending:
     def __init__(self, source: str, store: CheckpointStore) -> None:
         self._source = source
         self._store = store
-        self._ready: deque[S3Split] = deque()
-        self._in_flight: dict[str, S3Split] = {}
-        self._released: list[tuple[float, str, S3Split]] = []
+        self._ready: deque[Split] = deque()
+        self._in_flight: dict[str, Split] = {}
+        self._released: list[tuple[float, str, Split]] = []
         self._failures: Counter[str] = Counter()
         self._hashes: set[int] = set()
 
@@ -42,7 +42,7 @@ class Pending:
         """When the next released split is due, in seconds since the epoch."""
         return self._released[0][0] if self._released else None
 
-    def restore(self) -> list[S3Split]:
+    def restore(self) -> list[Split]:
         """Take up what was pinned before a restart, unchanged."""
         splits = self._store.pinned(self._source)
         self._add(splits)
@@ -55,7 +55,7 @@ class Pending:
             self._store.pin(splits)
             self._add(splits)
 
-    def take(self, now: float) -> Iterator[S3Split]:
+    def take(self, now: float) -> Iterator[Split]:
         """Yield what is ready; each split is in flight from then on."""
         while self._released and self._released[0][0] <= now:
             self._ready.append(heapq.heappop(self._released)[2])
@@ -64,20 +64,20 @@ class Pending:
             self._in_flight[split.id] = split
             yield split
 
-    def release(self, split: S3Split, error: RetryableError, now: float) -> None:
+    def release(self, split: Split, error: RetryableError, now: float) -> None:
         """A split was not delivered: it is ready again after a wait that grows with each failure."""
         self._in_flight.pop(split.id, None)
         self._failures[split.id] += 1
         wait = min(_FIRST_WAIT_SECONDS * 2 ** min(self._failures[split.id] - 1, 10), _LONGEST_WAIT_SECONDS)
         heapq.heappush(self._released, (now + max(wait, error.retry_after or 0.0), split.id, split))
 
-    def settled(self, split: S3Split) -> None:
+    def settled(self, split: Split) -> None:
         """A split is settled in the store."""
         self._in_flight.pop(split.id, None)
         self._failures.pop(split.id, None)
         self._hashes.difference_update(item.hash for item in split.objects)
 
-    def _add(self, splits: Sequence[S3Split]) -> None:
+    def _add(self, splits: Sequence[Split]) -> None:
         for split in splits:
             self._hashes.update(item.hash for item in split.objects)
         self._ready.extend(splits)

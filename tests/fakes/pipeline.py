@@ -171,7 +171,7 @@ class QueueSource:
 
     def __init__(self, name: str, splits: Sequence[S3Split]) -> None:
         self.name = name
-        self.waiting = list(splits)
+        self.waiting: list[Split] = list(splits)
         self.flying: set[str] = set()
         self.receipts: list[Receipt] = []
         self.released: list[str] = []

@@ -16,7 +16,7 @@ from shipper.aws import AwsSessions, classify
 from shipper.checkpoints.sqlite import SqliteCheckpoints
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Payload, Receipt, S3Split, Tally, Unread
+from shipper.model import Payload, Receipt, Split, Tally, Unread
 from shipper.sources.s3_listing import S3ListingSource
 from shipper.sources.s3_objects import S3Reader
 from tests.fakes.checkpoints import MemoryCheckpoints
@@ -74,7 +74,7 @@ class World:
         self.client.put_object(Bucket="trail", Key=key, Body=body, ContentEncoding="gzip")
         return key
 
-    def ship(self, split: S3Split) -> Receipt:
+    def ship(self, split: Split) -> Receipt:
         unread: list[Unread] = []
         read = 0
         for opened in self._reader.open(split):

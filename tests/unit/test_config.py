@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from shipper.build import LOG_TYPES
 from shipper.config import S3Source, Settings, load, parse, schema_text
-from shipper.config_values import Surroundings
+from shipper.config.values import Surroundings
 from shipper.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.errors import ConfigError
-from shipper.filter_report import FilterReport
 from shipper.filters import Filtered, read_filter
+from shipper.filters.report import FilterReport
 from shipper.model import Document, Origin, Record
 
 LAYOUT = ("version", "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "bytes", "action", "log-status")

@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from shipper.config_places import Place
-from shipper.config_values import loopback, split_url
+from shipper.config.places import Place
+from shipper.config.values import loopback, split_url
 
 Found = Iterator[tuple[Place, str]]
 _TRUE = {"true", "yes", "on", "1", "t", "y"}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from shipper.errors import ConfigError
-from shipper.filter_checks import (
+from shipper.filters.checks import (
     COMPARISONS,
     TEXT_TESTS,
     Literal,

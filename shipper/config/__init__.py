@@ -6,7 +6,6 @@ import json
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,24 +15,14 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from shipper.config_models import (
-    KINDS,
-    AnySink,
-    AnySource,
-    ArchiveSink,
-    Aws,
-    ElasticsearchSink,
-    Enrich,
-    Geoip,
-    Limits,
-    Part,
-    S3Source,
-    Settings,
-    SplunkHecSink,
-)
-from shipper.config_places import Mistake, Place, Tree, read
-from shipper.config_rules import disagreements, nearest
-from shipper.config_values import Surroundings
+from shipper.config.enrich import Enrich, Geoip
+from shipper.config.part import Part
+from shipper.config.places import Mistake, Place, Tree, read
+from shipper.config.rules import disagreements, nearest
+from shipper.config.settings import KINDS, Limits, Settings, State
+from shipper.config.sinks import AnySink, ArchiveSink, ElasticsearchSink, SplunkHecSink
+from shipper.config.sources import AnySource, Aws, S3Source
+from shipper.config.values import Surroundings
 from shipper.errors import ConfigError
 from shipper.escaping import printable
 
@@ -49,6 +38,7 @@ __all__ = [
     "S3Source",
     "Settings",
     "SplunkHecSink",
+    "State",
     "load",
     "parse",
     "schema_text",
@@ -241,7 +231,3 @@ def _lines(name: str, mistakes: list[Mistake]) -> Iterator[str]:
     for mistake in sorted(mistakes, key=lambda m: (m.line, [str(p) for p in m.place])):
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake.place).lstrip(".")
         yield f"{printable(name)}:{mistake.line}: " + printable(f"{key}: {mistake.text}" if key else mistake.text)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema_text())

@@ -1,6 +1,6 @@
 """Which records are shipped: `filter: drop action == "ACCEPT" and srcaddr in cidr("10.0.0.0/8")`.
 
-A rule is compiled to closures over its parse tree; nothing of its text is ever evaluated. `filter_language` reads it.
+A rule is compiled to closures over its parse tree; nothing of its text is ever evaluated. `filters.language` reads it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from shipper.errors import ConfigError
-from shipper.filter_language import Check, Field, Node, parse
+from shipper.filters.language import Check, Field, Node, parse
 from shipper.model import Document, Origin, Record
 from shipper.ports import Encoder, Schema
 

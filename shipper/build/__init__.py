@@ -1,0 +1,108 @@
+"""Settings → objects: alone in knowing all adapters, and importing each only where it is needed (fast start-up)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shipper.build.enrichment import geo, lookups
+from shipper.build.log_types import LOG_TYPES, LogType
+from shipper.build.sinks import lanes, sinks
+from shipper.build.sources import aws_sessions, readers, sources
+from shipper.config import Settings
+from shipper.delivery import Patience
+from shipper.metrics import Metrics
+from shipper.model import ReadLimits
+from shipper.ports import Stop
+from shipper.service import Pipeline
+from shipper.shipping import Route, Shipper
+
+if TYPE_CHECKING:
+    from shipper.checkpoints.sqlite import SqliteCheckpoints
+    from shipper.deadletters.sqlite import SqliteDeadLetters
+
+__all__ = [
+    "DEAD_LETTERS_FILE",
+    "LOG_TYPES",
+    "LogType",
+    "aws_sessions",
+    "dead_letters",
+    "geo",
+    "lookups",
+    "pipeline",
+    "read_limits",
+    "sinks",
+    "sources",
+    "store",
+]
+
+DEAD_LETTERS_FILE = "dead_letters.sqlite"
+# How long `--once` bears a failing sink before it gives up with exit code 1.
+ONCE_PATIENCE_SECONDS = 60.0
+
+
+def pipeline(settings: Settings, *, once: bool = False, stop: Stop | None = None) -> Pipeline:
+    """Put the whole daemon together; nothing is contacted yet but the state folder, which is locked.
+
+    Args:
+        once: bear a failing sink for `ONCE_PATIENCE_SECONDS` only.
+
+    Raises:
+        ConfigError: a database, certificate or the state cannot be used.
+    """
+    stop = stop or Stop()
+    metrics = Metrics()
+    patience = Patience(ONCE_PATIENCE_SECONDS if once else None)
+    all_sinks = sinks(settings, metrics)
+    found = lookups(settings)
+    checkpoints = store(settings)
+    letters = dead_letters(settings)
+    shipper = Shipper(
+        formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
+        routes={
+            name: Route(reader, lanes(settings, name, all_sinks, found)) for name, reader in readers(settings).items()
+        },
+        dead_letters=letters,
+        metrics=metrics,
+        stop=stop,
+        patience=patience,
+    )
+    return Pipeline(
+        sources=sources(settings, checkpoints, metrics, letters),
+        sinks=all_sinks,
+        ship=shipper.ship,
+        store=checkpoints,
+        dead_letters=letters,
+        metrics=metrics,
+        stop=stop,
+        patience=patience,
+        threads=settings.workers.threads,
+        in_flight_bytes=settings.limits.in_flight_bytes,
+        grace_seconds=settings.grace_seconds,
+        listen=settings.address,
+    )
+
+
+def read_limits(settings: Settings) -> ReadLimits:
+    """The bounds that untrusted input cannot exceed."""
+    return ReadLimits(object_bytes=settings.limits.object_bytes, record_bytes=settings.limits.record_bytes)
+
+
+def store(settings: Settings, *, read_only: bool = False) -> SqliteCheckpoints:
+    """Open the checkpoint store and take its lock.
+
+    Args:
+        read_only: only look, without the lock, while a daemon may be running.
+
+    Raises:
+        ConfigError: another daemon has it, or it is damaged.
+    """
+    from shipper.checkpoints.sqlite import SqliteCheckpoints
+
+    return SqliteCheckpoints(settings.state.path / "checkpoints.sqlite", read_only=read_only)
+
+
+def dead_letters(settings: Settings) -> SqliteDeadLetters:
+    """Open the dead-letter store."""
+    from shipper.deadletters.sqlite import SqliteDeadLetters
+
+    return SqliteDeadLetters(settings.state.path / DEAD_LETTERS_FILE, settings.dead_letters.max_bytes)

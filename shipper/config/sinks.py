@@ -1,0 +1,91 @@
+"""Where documents go: the keys of each kind of sink."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shipper.config.part import Part, Seconds, plain
+from shipper.config.values import FilePath, Fingerprint, Namespace, Secret, SecretFile, Text, Url
+
+
+class Tls(Part):
+    """How a server is trusted, and how we show who we are."""
+
+    ca_certs: FilePath | None = Field(None, description="PEM file of the authorities to trust.")
+    client_cert: FilePath | None = Field(None, description="PEM file of the client's certificate.")
+    client_key: FilePath | None = Field(None, description="PEM file of the client's key.")
+    verify_certs: bool = Field(True, description="false accepts any certificate: for experiments only.")
+    allow_insecure_http: bool = Field(False, description="Allow http:// addresses beyond this machine.")
+
+
+class ElasticsearchSink(Tls):
+    """Elasticsearch 8.x or 9.x, or OpenSearch."""
+
+    type: Literal["elasticsearch"]
+    hosts: list[Url] = Field([], description="Addresses such as https://es:9200.")
+    cloud_id: Text | None = Field(None, description="Elastic Cloud's id, instead of hosts.")
+    api_key: Secret | None = Field(None, description="Encoded API key.")
+    api_key_file: SecretFile = Field(None, description="File that holds the API key.")
+    username: Text | None = Field(None, description="User name for basic authentication.")
+    password: Secret | None = Field(None, description="Password of that user.")
+    password_file: SecretFile = Field(None, description="File that holds the password.")
+    bearer_token: Secret | None = Field(None, description="Bearer token.")
+    bearer_token_file: SecretFile = Field(None, description="File that holds the bearer token.")
+    ssl_assert_fingerprint: Fingerprint | None = Field(None, description="SHA-256 of the server's certificate.")
+    data_stream_namespace: Namespace = Field("default", description="Last part of the data streams' names.")
+    request_timeout_seconds: Seconds = Field(60.0, description="Longest wait for an answer.")
+    batch_bytes: int = Field(5_242_880, ge=65_536, le=94_371_840, description="Most bytes of documents in a request.")
+    batch_documents: int = Field(5_000, ge=1, le=50_000, description="Most documents in a request.")
+
+    @property
+    def api_key_secret(self) -> str | None:
+        """The API key, from whichever key it came."""
+        return plain(self.api_key or self.api_key_file)
+
+    @property
+    def basic_auth(self) -> tuple[str, str] | None:
+        """User name and password."""
+        password = plain(self.password or self.password_file)
+        return (self.username, password) if self.username and password is not None else None
+
+    @property
+    def bearer_secret(self) -> str | None:
+        """The bearer token, from whichever key it came."""
+        return plain(self.bearer_token or self.bearer_token_file)
+
+
+class SplunkHecSink(Tls):
+    """Splunk's HTTP Event Collector."""
+
+    type: Literal["splunk_hec"]
+    urls: list[Url] = Field(min_length=1, description="Addresses such as https://splunk:8088.")
+    token: Secret | None = Field(None, description="HEC token.")
+    token_file: SecretFile = Field(None, description="File that holds the HEC token.")
+    index: str = Field("", max_length=2048, description="Index; empty leaves it to the token.")
+    host: Text | None = Field(None, description="The events' host field.")
+    request_timeout_seconds: Seconds = Field(60.0, description="Longest wait for an answer.")
+    batch_bytes: int = Field(900_000, ge=10_000, le=838_860_800, description="Most bytes of events in a request.")
+    batch_documents: int = Field(5_000, ge=1, le=50_000, description="Most events in a request.")
+
+    @property
+    def token_secret(self) -> str:
+        """The HEC token, from whichever key it came; empty where secrets were not read."""
+        return plain(self.token or self.token_file) or ""
+
+
+class ArchiveSink(Part):
+    """Compressed files in a folder."""
+
+    type: Literal["archive"]
+    path: FilePath = Field(description="Folder of the archive.")
+
+
+SinkSettings = Annotated[ElasticsearchSink | SplunkHecSink | ArchiveSink, Field(discriminator="type")]
+AnySink = ElasticsearchSink | SplunkHecSink | ArchiveSink
+SINK_KINDS: dict[str, type[Part]] = {
+    "elasticsearch": ElasticsearchSink,
+    "splunk_hec": SplunkHecSink,
+    "archive": ArchiveSink,
+}

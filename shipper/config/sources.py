@@ -1,0 +1,43 @@
+"""Where logs come from: the keys of each kind of source."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from shipper.config.part import Part, Seconds
+from shipper.config.values import Account, Bucket, Name, Region, RoleArn, Start, Text, Url, start_seconds
+
+
+class Aws(Part):
+    """How AWS is reached; what is not given comes from the usual AWS environment and files."""
+
+    region: Region | None = Field(None, description="Region of the bucket or service.")
+    profile: Text | None = Field(None, description="Profile of the AWS configuration files.")
+    role_arn: RoleArn | None = Field(None, description="Role to assume.")
+    external_id: Text | None = Field(None, description="External id that the role asks for.")
+    endpoint_url: Url | None = Field(None, description="Another S3-compatible server or an emulator.")
+    allow_insecure_http: bool = Field(False, description="Allow an http:// endpoint beyond this machine.")
+
+
+class S3Source(Part):
+    """Objects in an S3 bucket, found by listing."""
+
+    type: Literal["s3"]
+    bucket: Bucket = Field(description="The bucket's name.")
+    prefix: str = Field("", max_length=1024, description="Only keys that begin so.")
+    logs: Literal["cloudtrail"] = Field("cloudtrail", description="The log type of the objects.")
+    start: Start = Field("-24h", description="What older objects are left out: a date, a time, an age, now, beginning.")
+    to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
+    aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
+    interval_seconds: Seconds = Field(300.0, ge=1, description="Seconds between two listings of the newest keys.")
+    expected_bucket_owner: Account | None = Field(None, description="Refuse the bucket if another account owns it.")
+
+    def start_seconds(self, now: float) -> float:
+        """When `start` is, in seconds since the epoch; ages count from `now`, "beginning" is 0."""
+        return start_seconds(self.start, now)
+
+
+AnySource = S3Source
+SOURCE_KINDS: dict[str, type[Part]] = {"s3": S3Source}
