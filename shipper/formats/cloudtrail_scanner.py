@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from shipper.errors import BadInputError
 from shipper.formats.lines import KEPT_BYTES
 
 # All up to the next bracket, or up to a string that does not end in this piece.
@@ -18,6 +19,8 @@ _OPENING = b"{["
 _NONE = 1 << 62
 # What may stand before the bracket of Records and still be recognised as its name.
 _NAME_BYTES = 1_024
+# No log is nested so deep. A bracket costs microseconds, and a small gzip object holds half a billion of them.
+_DEEPEST = 200_000
 
 
 class Overlong(bytes):
@@ -61,7 +64,11 @@ class RecordScanner:
         return self._depth == 0 and not self._in_string and not self._buffer[max(self._mark, 0) :].strip(b" \t\r\n,")
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the records that end in a piece, unchanged, or as Overlong or Junk."""
+        """Yield the records that end in a piece, unchanged, or as Overlong or Junk.
+
+        Raises:
+            BadInputError: it is nested too deep to be a log.
+        """
         self._buffer += piece
         while self._advance():
             if (found := self._bracket()) is not None:
@@ -91,6 +98,8 @@ class RecordScanner:
         self._at = self._mark = at + 1
         if self._buffer[at] in _OPENING:
             self._depth += 1
+            if self._depth > _DEEPEST:
+                raise BadInputError(f"nested deeper than {_DEEPEST:,} levels")
             if self._depth == 1:
                 return self._outermost(at, mark)
             if self._depth == 2 and self._alone and self._is_records(at, mark):
