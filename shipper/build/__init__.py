@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build.enrichment import geo, lookups
@@ -35,6 +36,7 @@ __all__ = [
     "store",
 ]
 
+CHECKPOINTS_FILE = "checkpoints.sqlite"
 DEAD_LETTERS_FILE = "dead_letters.sqlite"
 # How long `--once` bears a failing sink before it gives up with exit code 1.
 ONCE_PATIENCE_SECONDS = 60.0
@@ -98,7 +100,18 @@ def store(settings: Settings, *, read_only: bool = False) -> SqliteCheckpoints:
     """
     from shipper.checkpoints.sqlite import SqliteCheckpoints
 
-    return SqliteCheckpoints(settings.state.path / "checkpoints.sqlite", read_only=read_only)
+    return SqliteCheckpoints(settings.state.path / CHECKPOINTS_FILE, read_only=read_only)
+
+
+def set_store_aside(settings: Settings) -> Path | None:
+    """Move a damaged checkpoint store out of the way; return where it is now, None where there was none.
+
+    Raises:
+        ConfigError: a daemon uses it.
+    """
+    from shipper.checkpoints.sqlite_file import set_aside
+
+    return set_aside(settings.state.path / CHECKPOINTS_FILE)
 
 
 def dead_letters(settings: Settings) -> SqliteDeadLetters:

@@ -47,18 +47,35 @@ def show(file: Path, *, as_json: bool) -> int:
 
 @checkpoints.command()
 @config_option()
-@click.option("--source", required=True, help="Name of a source in the configuration.")
+@click.option("--source", help="Name of a source in the configuration.")
 @click.option("--scope", help="One scope of it, as `show` names it; all when not given.")
+@click.option("--damaged", is_flag=True, help="Set a damaged store aside and begin anew, for all sources.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def reset(file: Path, source: str, scope: str | None, *, yes: bool) -> int:
+def reset(file: Path, source: str | None, scope: str | None, *, damaged: bool, yes: bool) -> int:
     """Forget what is done, so that it is shipped again from `start` on.
 
-    Elasticsearch and the archive keep one copy of each event all the same; Splunk gets them twice. Receipts stay. The
-    daemon must be stopped.
+    Elasticsearch and the archive keep one copy of each event all the same; Splunk gets them twice. Receipts stay,
+    except with --damaged. The daemon must be stopped.
     """
+    if (source is None) != damaged or (damaged and scope):
+        raise click.UsageError("name either a --source (and maybe its --scope), or --damaged")
+    settings = _settings(file)
+    return _forget(settings, file, source, scope, yes=yes) if source else _set_aside(settings, yes=yes)
+
+
+def _set_aside(settings: Settings, *, yes: bool) -> int:
     from shipper import build
 
-    settings = _settings(file)
+    if not yes:
+        click.confirm(f"Set the store in {settings.state.path} aside, with all receipts?", abort=True, err=True)
+    aside = build.set_store_aside(settings)
+    click.echo(f"the store is now {aside}" if aside else f"there is no store in {settings.state.path}")
+    return DONE
+
+
+def _forget(settings: Settings, file: Path, source: str, scope: str | None, *, yes: bool) -> int:
+    from shipper import build
+
     if source not in settings.sources:
         known = ", ".join(settings.sources)
         raise click.UsageError(f"{file} has no source '{source}'; it has: {known}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -27,7 +28,9 @@ def seed(
     Returns:
         the objects.
     """
-    client = AwsSessions(AwsSettings(region="us-east-1", endpoint_url=endpoint), threads=_THREADS).client("s3")
+    # Made-up logs for an emulator, which may be another container: nothing here is worth encrypting.
+    settings = AwsSettings(region="us-east-1", endpoint_url=endpoint, allow_insecure_http=True)
+    client = AwsSessions(settings, threads=_THREADS).client("s3")
     name = bucket or organisation.bucket
     client.create_bucket(Bucket=name)
 
@@ -46,7 +49,8 @@ def main() -> None:
     parser.add_argument("--endpoint", required=True, help="the emulator's URL")
     parser.add_argument("--bucket", default="", help="the bucket to make")
     arguments = parser.parse_args()
-    seed(Organisation(SEED, datetime.now(UTC)), arguments.endpoint, arguments.bucket)
+    stored = seed(Organisation(SEED, datetime.now(UTC)), arguments.endpoint, arguments.bucket)
+    sys.stdout.write(f"{len(stored):,} objects with {sum(one.records for one in stored):,} records\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 from datetime import datetime
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -19,11 +18,14 @@ from shipper.service import Summary
 _NAMES = {account.id: account.name for account in ACCOUNTS}
 _LOUDEST = 8
 _MOST_STEPS = 24
+_WIDE = 100
+_SHORT = 30
 
 
 def tell_receipts(console: Console, summary: Summary) -> None:
     """The account: every record that was read has a known end in every sink."""
-    table = _table("sink", ">read", ">delivered", ">already there", ">filtered", ">dead-lettered", ">unaccounted")
+    ends_of = (">delivered", ">already\nthere", ">filtered", ">dead-\nlettered", ">not\naccounted")
+    table = _table("sink", ">read", *ends_of)
     for source, read in summary.read.items():
         for sink, tally in summary.sinks[source].items():
             ends = (tally.delivered, tally.present, tally.filtered, tally.dead_lettered, read - tally.accounted)
@@ -36,36 +38,32 @@ def tell_story(console: Console, arrived: Arrived) -> None:
     """Who did what from where, what was refused, and the incident."""
     console.print(f"[bold]3. What arrived[/bold]: {len(arrived.events):,} ECS documents\n")
     console.print(_counts(arrived))
-    console.print(_actors(arrived))
-    console.print(_failures(arrived))
+    console.print(_actors(arrived, wide=console.width >= _WIDE))
+    console.print(_failures(arrived, wide=console.width >= _WIDE))
     found = find_intruder(arrived.events)
     if found is not None:
         _tell_incident(console, found)
 
 
-def tell_what_next(console: Console, folder: Path, arrived: Arrived, *, kept: bool, seconds: float) -> None:
-    """Where the files are, and commands that work."""
-    console.print(f"[bold]5. Done in {seconds:.0f} s[/bold]. What to try next\n")
-    if kept:
-        shown = folder.name
-        example = f"zstdcat {shown}/archive/dataset=aws.cloudtrail/date=*/*.zst | head -n 1"
-        console.print(f"   {shown}/archive    {arrived.files} files, {arrived.bytes:,} bytes of ECS documents, zstd")
-        console.print(f"   {shown}/shipper.yaml   the configuration that ran\n")
-        console.print(f"   {example}", soft_wrap=True)
-        console.print(f"   shipper checkpoints show -c {shown}/shipper.yaml", soft_wrap=True)
-    else:
-        console.print("   shipper demo --keep                       keeps configuration, state and archive")
-    console.print("   shipper demo --elasticsearch URL          ships to your Elasticsearch too")
-    console.print("   shipper demo --splunk URL --token TOKEN   ships to your Splunk too")
-    console.print("   shipper check -c FILE                     tries your own configuration, ships nothing")
-
-
 def _table(*columns: str, title: str = "") -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
+    """A table that folds long cells and cuts none; `>` before a column is for numbers, `=` for what stays whole."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
+    )
     for column in columns:
-        right = column.startswith(">")
-        table.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right)
+        right, whole = column.startswith(">"), column.startswith((">", "="))
+        table.add_column(column.lstrip(">="), justify="right" if right else "left", no_wrap=whole, overflow="fold")
     return table
+
+
+def _name(user: str, *, wide: bool) -> str:
+    """A person's name in full, or what stands before the organisation's domain where there is little room."""
+    return user if wide else user.partition("@")[0]
 
 
 def _counts(arrived: Arrived) -> Table:
@@ -78,28 +76,30 @@ def _counts(arrived: Arrived) -> Table:
     return table
 
 
-def _actors(arrived: Arrived) -> Table:
-    table = _table(">calls", "who", "from", "network", "mostly", title="Who did what from where")
+def _actors(arrived: Arrived, *, wide: bool) -> Table:
+    columns = ("=who", "=from", "=network", "mostly") if wide else ("=who", "from", "=mostly")
+    table = _table(">calls", *columns, title="Who did what from where")
     groups: dict[tuple[str, str, str], list[Event]] = {}
     for event in arrived.events:
         if event.user:
             groups.setdefault((event.user, event.place or event.address, event.network), []).append(event)
     for (user, place, network), events in sorted(groups.items(), key=lambda item: -len(item[1]))[:12]:
         actions = collections.Counter(event.action for event in events)
-        mostly = ", ".join(name for name, _ in actions.most_common(2))
-        table.add_row(f"{len(events):,}", user, place, network, mostly)
+        mostly = ", ".join(name for name, _ in actions.most_common(2 if wide else 1))
+        where = (place, network) if wide else (place,)
+        table.add_row(f"{len(events):,}", _name(user, wide=wide), *where, mostly)
     return table
 
 
-def _failures(arrived: Arrived) -> Table:
-    table = _table(">times", "who", "wanted", "answer", "from", title="What was refused")
+def _failures(arrived: Arrived, *, wide: bool) -> Table:
+    table = _table(">times", "=who", "=wanted", "answer", "from", title="What was refused")
     refused = collections.Counter(
         (event.user, event.action, event.error or "failure", event.place or event.address)
         for event in arrived.events
         if event.failed
     )
     for (user, action, error, place), count in refused.most_common(_LOUDEST):
-        table.add_row(f"{count:,}", user, action, error, place)
+        table.add_row(f"{count:,}", _name(user, wide=wide), action, error, place)
     return table
 
 
@@ -108,13 +108,13 @@ def _tell_incident(console: Console, found: Finding) -> None:
     whose = f"The access key [bold]{found.key}[/bold] of [bold]{found.user}[/bold], at home in {found.usual_place},"
     where = f"was used from [bold red]{found.place}[/bold red] ({found.network}), where nobody else works."
     console.print(Padding(f"{whose} {where} {len(found.events):,} calls came from there:", (0, 3)))
-    table = _table("when (UTC)", "as", "what", "on", "ended")
+    wide = console.width >= _WIDE
+    table = _table("=when (UTC)", "=as", *(("=what", "on") if wide else ("=what",)), "ended")
     steps = list(found.steps())
     for event, count in steps[:_MOST_STEPS]:
         ended = f"[red]{event.error or 'failed'}[/red]" if event.failed else "ok"
-        table.add_row(
-            _when(event), event.user, event.action + (f" ({count} times)" if count > 1 else ""), event.target, ended
-        )
+        what = (event.action + (f" ({count} times)" if count > 1 else ""), event.target)
+        table.add_row(_when(event), event.user, *(what if wide else (_beside(*what),)), ended)
     console.print(table)
     if len(steps) > _MOST_STEPS:
         console.print(f"   … and {len(steps) - _MOST_STEPS} more steps\n")
@@ -125,6 +125,11 @@ def _tell_incident(console: Console, found: Finding) -> None:
         end = f"{revoked.user} ended it on {_when(revoked)} with {revoked.action}, from {revoked.place}."
     console.print(Padding(f"{taken / 1e9:.1f} GB were read, in {hours:.1f} hours. {end}", (0, 3)))
     console.print()
+
+
+def _beside(action: str, target: str) -> str:
+    """Both on one line where they are short, for terminals with little room."""
+    return f"{action}{' ' if len(action) + len(target) < _SHORT else chr(10)}{target}".rstrip()
 
 
 def _moment(event: Event) -> datetime:

@@ -200,6 +200,26 @@ def test_checkpoints_reset_forgets_what_is_named(tmp_path: Path, capfd: pytest.C
     store.close()
 
 
+def test_a_damaged_store_is_set_aside_by_the_command_that_its_message_names(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The hint of the damage works as it stands, and the next start finds an empty state."""
+    path = config_file(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "checkpoints.sqlite").write_bytes(b"not a database, " * 1000)
+    assert cli.run(["checkpoints", "show", "-c", str(path)]) == 78
+    assert "`shipper checkpoints reset --damaged`" in capfd.readouterr().err
+    reset = ["checkpoints", "reset", "-c", str(path), "--damaged"]
+    assert cli.run([*reset, "--source", "trail"]) == 2
+    assert cli.run([*reset, "--yes"]) == 0
+    assert ".damaged-" in capfd.readouterr().out
+    assert cli.run([*reset, "--yes"]) == 0
+    assert "there is no store" in capfd.readouterr().out
+    assert [file.name.partition("-")[0] for file in (tmp_path / "state").glob("*.damaged-*")] == [
+        "checkpoints.sqlite.damaged"
+    ]
+
+
 def test_checkpoints_reset_asks_and_respects_a_running_daemon(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
