@@ -34,9 +34,13 @@ check: $(STAMP)  ## lint, formatting, types, layers
 bench: $(STAMP)  ## CPU seconds per 100,000 events, events per second, peak memory
 	$(BIN)/python -m bench
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
 lock: $(STAMP)  ## write the hash-locked requirements anew
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements/runtime.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --upgrade --all-extras --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) --constraint requirements/dev.txt --extra demo pyproject.toml -o requirements/demo.txt
+	echo 'hatchling' | $(COMPILE) --constraint requirements/dev.txt - -o requirements/build.txt
 
 clean:  ## remove what was built
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

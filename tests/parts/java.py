@@ -9,12 +9,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.parts.debian import MissingPartError, install
+
 _DEBIAN_PACKAGES = ["maven", "openjdk-17-jdk-headless"]
 _MAVEN_SECONDS = 600
-
-
-class MissingPartError(RuntimeError):
-    """A program that the tests need is not installed and cannot be; the message says what to install."""
 
 
 def java_home(at_least: int) -> Path:
@@ -28,7 +26,7 @@ def java_home(at_least: int) -> Path:
     """
     found = sorted(_jdks(at_least))
     if not found and at_least <= 17:
-        _install_debian_packages()
+        install(_DEBIAN_PACKAGES)
         found = sorted(_jdks(at_least))
     if not found:
         raise MissingPartError(
@@ -79,7 +77,7 @@ def fetch_with_dependencies(artifacts: list[str], folder: Path) -> None:
 
 def _maven(goal: list[str], folder: Path, wanted: str) -> None:
     if shutil.which("mvn") is None:
-        _install_debian_packages()
+        install(_DEBIAN_PACKAGES)
     done = subprocess.run(
         ["mvn", "-B", "-q", *goal], cwd=folder, capture_output=True, text=True, timeout=_MAVEN_SECONDS, check=False
     )
@@ -96,14 +94,3 @@ def _jdks(at_least: int) -> Iterator[tuple[int, Path]]:
         said = re.search(r'JAVA_VERSION="(\d+)', release.read_text()) if release.exists() else None
         if said and int(said[1]) >= at_least and (home / "bin" / "java").exists():
             yield int(said[1]), home
-
-
-def _install_debian_packages() -> None:
-    wanted = " ".join(_DEBIAN_PACKAGES)
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise MissingPartError(f"the tests start real servers with Java and Maven: install {wanted} and try again")
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *_DEBIAN_PACKAGES]):
-        done = subprocess.run(["apt-get", *command], env=quiet, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise MissingPartError(f"apt-get {command[0]} failed, install {wanted} by hand: {done.stderr[-2000:]}")
