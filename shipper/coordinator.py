@@ -105,6 +105,12 @@ class Coordinator:
         Raises:
             FatalError: nothing can go on. Any other exception is a bug. Both stop the process.
         """
+        try:
+            self._run()
+        finally:
+            self.source.close()
+
+    def _run(self) -> None:
         while not self._stop.requested:
             looked = self._look()
             if self._once:

@@ -112,6 +112,13 @@ class Source(Protocol):
         """Try credentials and permissions with harmless calls (`shipper check`). May block; raises nothing."""
         ...
 
+    def close(self) -> None:
+        """Once, after the last settling: give back what was taken and is not settled (a queue's messages).
+
+        Called from the source's own thread, also where `splits` was never called. May block; raises nothing.
+        """
+        ...
+
 
 class Reader(Protocol):
     """Opens a split's data on a worker. Holds no state that must survive; called from many threads."""
@@ -254,6 +261,10 @@ class CheckpointStore(Protocol):
 
     def pinned(self, source: str) -> list[Split]:
         """Splits pinned and not settled, oldest first."""
+        ...
+
+    def unpin(self, splits: Sequence[Split]) -> None:
+        """Forget pinned splits without a receipt: another process has their data."""
         ...
 
     def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:

@@ -89,6 +89,12 @@ class SqliteCheckpoints:
             rows = run("SELECT kind, split FROM pins WHERE source = ? ORDER BY seq", (source,)).fetchall()
         return [unpack_split(kind, packed) for kind, packed in rows]
 
+    def unpin(self, splits: Sequence[Split]) -> None:
+        """See ports.CheckpointStore."""
+        with self._transaction() as run:
+            for split in splits:
+                run("DELETE FROM pins WHERE source = ? AND id = ?", (split.source, split.id))
+
     def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:
         """See ports.CheckpointStore."""
         query = (

@@ -158,6 +158,9 @@ class S3ListingSource:
             expected_owner=self._owner,
         )
 
+    def close(self) -> None:
+        """See ports.Source. Nothing was taken from anyone: the bucket keeps its objects."""
+
     def _load(self) -> None:
         """Once: take up what the store kept of an earlier run."""
         if self._loaded:

@@ -73,6 +73,17 @@ def test_pins_survive_unchanged_in_order(handle):
     assert handle.reopen().pinned("trail") == [first, second]
 
 
+def test_what_is_unpinned_is_forgotten_without_a_receipt(handle):
+    """Other pins, also those of the same id in another source, stay; what is not pinned is no mistake."""
+    first, second, other = a_split("s1"), a_split("s2"), a_split("s1", source="other")
+    handle.store.pin([first, second, other])
+    handle.store.unpin([first, a_split("s3")])
+    store = handle.reopen()
+    assert store.pinned("trail") == [second]
+    assert store.pinned("other") == [other]
+    assert list(store.receipts()) == []
+
+
 def test_settling_is_all_or_nothing_and_survives(handle):
     """After settling, the pin is gone, the hashes are done, the receipt is kept."""
     split = a_split("s1", "a", "b")

@@ -38,6 +38,10 @@ class MemoryCheckpoints:
     def pinned(self, source: str) -> list[Split]:
         return [split for (name, _), split in self._pins.items() if name == source]
 
+    def unpin(self, splits: Sequence[Split]) -> None:
+        for split in splits:
+            self._pins.pop((split.source, split.id), None)
+
     def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:
         buckets = self._done.get((source, scope), {})
         return {bucket: array("q", hashes) for bucket, hashes in buckets.items() if first <= bucket < last}

@@ -176,6 +176,7 @@ class QueueSource:
         self.receipts: list[Receipt] = []
         self.released: list[str] = []
         self.errors: list[RetryableError] = []
+        self.closed = 0
 
     def splits(self) -> Iterator[Split]:
         if self.errors:
@@ -202,3 +203,6 @@ class QueueSource:
 
     def problems(self) -> Iterable[Problem]:
         return []
+
+    def close(self) -> None:
+        self.closed += 1

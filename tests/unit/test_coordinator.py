@@ -45,6 +45,7 @@ def test_once_settles_everything_and_ends(executor):
     coordinator(source, executor, receipt).run()
     assert sorted(r.split_id for r in source.receipts) == sorted(str(n) for n in range(50))
     assert source.complete()
+    assert source.closed == 1, "and what was taken from a queue can be given back"
 
 
 def test_a_split_that_failed_is_released_and_not_settled(executor):
@@ -72,6 +73,18 @@ def test_a_fatal_error_reaches_the_service(executor):
     with pytest.raises(FatalError, match="disk gone"):
         coordinator(source, executor, ship).run()
     assert source.receipts == []
+
+
+def test_the_source_is_closed_whatever_ends_the_loop(executor):
+    """Even where a sink's failure is final, a queue's messages go back at once."""
+    source = QueueSource("lines", [lines_split("1")])
+
+    def ship(split):
+        raise FatalError("nothing works")
+
+    with pytest.raises(FatalError):
+        coordinator(source, executor, ship).run()
+    assert source.closed == 1
 
 
 def test_a_failed_look_is_tried_again(executor):
