@@ -72,9 +72,11 @@ def decoded(raw: bytes) -> CloudTrailRecord:
     """Take one record apart.
 
     Raises:
-        BadInputError: the bytes are no JSON object.
+        BadInputError: the bytes are no JSON object, or not in UTF-8.
     """
     try:
+        if not raw.isascii():
+            raw.decode()  # parts that are taken as they are would hide what is no text
         return _decoder.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return _tolerantly(raw)

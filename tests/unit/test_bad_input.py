@@ -46,6 +46,7 @@ WRONG_KINDS: list[object] = [
 ]
 LINES: dict[str, bytes] = {
     "invalid UTF-8": b'{"eventTime":"2026-01-02T03:04:05Z","eventID":"\xff\xfe"}',
+    "invalid UTF-8 deep inside": b'{"eventTime":"2026-01-02T03:04:05Z","requestParameters":{"\x80n":1e400}}',
     "NUL": b'{"eventTime":"2026-01-02T03:04:05Z","eventID":"\\u0000\x00"}',
     "lone surrogate": rb'{"eventTime":"2026-01-02T03:04:05Z","eventID":"\ud800","eventName":"\udfff"}',
     "NaN": b'{"eventTime":"2026-01-02T03:04:05Z","requestParameters":{"n":NaN,"i":-Infinity}}',
