@@ -88,6 +88,10 @@ _PERMISSIONS = {
     "HeadBucket": "s3:ListBucket",
     "GetObject": "s3:GetObject",
     "AssumeRole": "sts:AssumeRole",
+    "ReceiveMessage": "sqs:ReceiveMessage",
+    "DeleteMessageBatch": "sqs:DeleteMessage",
+    "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "GetQueueAttributes": "sqs:GetQueueAttributes",
 }
 
 

@@ -11,6 +11,7 @@ from shipper import __version__
 from shipper.model import Receipt
 
 _SEND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_LAG_SECONDS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400, 604_800)
 
 
 class Metrics:
@@ -41,6 +42,23 @@ class Metrics:
         self.objects_unread = counter("shipper_objects_unread", "Objects that could not be opened.", ["source", "kind"])
         self.objects_waiting = gauge(
             "shipper_objects_waiting", "Objects that could not be opened and are tried again.", ["source", "kind"]
+        )
+        self.messages = counter(
+            "shipper_messages", "Messages of a queue, by what became of them.", ["source", "outcome"]
+        )
+        self.queue_messages = gauge("shipper_queue_messages", "What a queue says of its backlog.", ["source", "state"])
+        self.oldest_message = gauge(
+            "shipper_oldest_message_seconds", "Age of the oldest message on its way; 0 where there is none.", by_source
+        )
+        self.heartbeat_errors = counter(
+            "shipper_heartbeat_errors", "Failures to keep a queue's messages hidden.", by_source
+        )
+        self.object_lag = Histogram(
+            "shipper_object_lag_seconds",
+            "From an object's LastModified to its settling.",
+            by_source,
+            buckets=_LAG_SECONDS,
+            registry=self.registry,
         )
         self.splits_settled = counter("shipper_splits_settled", "Splits delivered and committed.", by_source)
         self.splits_released = counter("shipper_splits_released", "Splits to be shipped again.", by_source)

@@ -36,8 +36,8 @@ class S3Object:
 
     @property
     def hash(self) -> int:
-        """What the done-sets remember of the object: 64 bits (signed, as SQLite stores them) of key, etag and size."""
-        return hash64(self.key, self.etag, str(self.size))
+        """What done-sets remember of the object: 64 bits (signed, as SQLite has them) of bucket, key, etag and size."""
+        return hash64(self.bucket, self.key, self.etag, str(self.size))
 
 
 @dataclass(frozen=True, slots=True)

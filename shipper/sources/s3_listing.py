@@ -9,16 +9,17 @@ import structlog
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import DeadLetter, Origin, Problem, Receipt, Retry, Split, Unread
+from shipper.model import Problem, Receipt, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
 from shipper.sources.s3_bucket import Bucket, S3Bucket
 from shipper.sources.s3_check import check_bucket
-from shipper.sources.s3_keys import Scope, account_and_region, scope_of, services_of
+from shipper.sources.s3_keys import Scope, scope_of, services_of
 from shipper.sources.s3_pending import Pending
 from shipper.sources.s3_retries import Waiting
 from shipper.sources.s3_schedule import Schedule
 from shipper.sources.s3_scope import HOUR, TIERS, Listing, ScopeState
 from shipper.sources.s3_sift import sift
+from shipper.sources.s3_unopened import Unopened
 from shipper.sources.s3_walk import Walk
 
 _WALK_SECONDS = HOUR
@@ -83,7 +84,7 @@ class S3ListingSource:
         self._clock = clock
         self._schedule = Schedule(interval_seconds)
         self._pending = Pending(name, store)
-        self._waiting = Waiting(())
+        self._unopened = Unopened(name, Waiting(()), dead_letters, metrics)
         self._states: dict[str, ScopeState] = {}
         self._listed: set[str] = set()
         self._cursors: dict[str, dict[str, float]] = {}
@@ -124,14 +125,14 @@ class S3ListingSource:
         """See ports.Source."""
         now = self._clock()
         state = self._state(split.scope)
-        retries = [r for left in receipt.unread if (r := self._again(left, split, now)) is not None]
+        retries = self._unopened.retries(split, receipt, now)
         waiting = {retry.object.hash for retry in retries}
         done = state.open_pairs(item for item in split.objects if item.hash not in waiting)
         self._store.settle(split, receipt, done, retries)
         state.add_done(done)
         self._pending.settled(split)
-        self._waiting.settled(split.objects, retries)
-        self._show_waiting()
+        self._unopened.waiting.settled(split.objects, retries)
+        self._unopened.show()
 
     def release(self, split: Split, error: RetryableError) -> None:
         """See ports.Source."""
@@ -139,13 +140,13 @@ class S3ListingSource:
 
     def idle_seconds(self) -> float:
         """See ports.Source."""
-        moments = (self._walk_at, self._schedule.next_at, self._waiting.next_at, self._pending.next_at)
+        moments = (self._walk_at, self._schedule.next_at, self._unopened.waiting.next_at, self._pending.next_at)
         nearest = min(moment for moment in moments if moment is not None)
         return min(max(nearest - self._clock(), 0.0), 60.0)
 
     def complete(self) -> bool:
         """See ports.Source. True only after a look that listed all that was due."""
-        return self._caught_up and not len(self._pending) and not len(self._waiting)
+        return self._caught_up and not len(self._pending) and not len(self._unopened.waiting)
 
     def problems(self) -> Iterable[Problem]:
         """See ports.Source."""
@@ -167,15 +168,16 @@ class S3ListingSource:
             return
         self._cursors = self._store.cursors(self.name)
         self._keep_start()
-        self._waiting = Waiting(self._store.retries(self.name))
+        waiting = Waiting(self._store.retries(self.name))
+        self._unopened = Unopened(self.name, waiting, self._dead_letters, self._metrics)
         for split in self._pending.restore():
             for item in split.objects:
-                self._waiting.take(item)
+                self._unopened.waiting.take(item)
         for name in self._cursors:
             scope = self._scope_named(name)
             if scope is not None and scope.service is not None:
                 self._list(scope, self._clock())
-        self._show_waiting()
+        self._unopened.show()
         self._loaded = True
 
     def _keep_start(self) -> None:
@@ -205,7 +207,7 @@ class S3ListingSource:
     def _list_on(self, listing: Listing, now: float) -> None:
         """Take the next page of a listing: pin what is new, then move its cursor."""
         state = listing.state
-        if self._waiting.blocks(state.name):
+        if self._unopened.waiting.blocks(state.name):
             self._schedule.postpone(listing, now + _DENIED_SECONDS)
             return
         try:
@@ -214,7 +216,9 @@ class S3ListingSource:
             if error.paused:
                 self._schedule.postpone(listing, now + _DENIED_SECONDS)
             raise
-        sifted = sift(listing, page, self._services, lambda value: value in self._pending or value in self._waiting)
+        sifted = sift(
+            listing, page, self._services, lambda value: value in self._pending or value in self._unopened.waiting
+        )
         if sifted.left_out:
             pairs = [(day, value) for day, value, _ in sifted.left_out]
             self._store.mark_done(self.name, state.name, pairs)
@@ -289,26 +293,5 @@ class S3ListingSource:
             self._unsaved.clear()
 
     def _pin_retries(self) -> None:
-        for scope, logs, objects in self._waiting.take_due(self._clock()):
+        for scope, logs, objects in self._unopened.waiting.take_due(self._clock()):
             self._pending.pin(scope, logs, objects)
-
-    def _again(self, left: Unread, split: Split, now: float) -> Retry | None:
-        """Schedule an unread object; None where it is given up, with a dead letter to show for it."""
-        retry = self._waiting.again(left, split.scope, split.logs, now)
-        if retry is not None:
-            return retry
-        item = left.object
-        origin = Origin(item.uri, item.bucket, item.key, *account_and_region(item.key))
-        letter = DeadLetter(self.name, "", split.id, split.logs, origin, None, "object_deleted", left.reason, time=now)
-        try:
-            self._dead_letters.put([letter])
-        except RetryableError as error:
-            return Retry(item, split.scope, split.logs, left.kind, str(error), 2, now + _DENIED_SECONDS)
-        self._metrics.objects_filtered.labels(self.name, "deleted").inc()
-        log.warning("object was deleted before it could be read", source=self.name, object=item.uri)
-        return None
-
-    def _show_waiting(self) -> None:
-        kinds = self._waiting.by_kind()
-        for kind in ("missing", "forbidden", "archived"):
-            self._metrics.objects_waiting.labels(self.name, kind).set(kinds[kind])

@@ -42,6 +42,10 @@ class Pending:
         """When the next released split is due, in seconds since the epoch."""
         return self._released[0][0] if self._released else None
 
+    def unsettled(self) -> list[Split]:
+        """All splits that are not settled."""
+        return [*self._ready, *self._in_flight.values(), *(split for _, _, split in self._released)]
+
     def restore(self) -> list[Split]:
         """Take up what was pinned before a restart, unchanged."""
         splits = self._store.pinned(self._source)

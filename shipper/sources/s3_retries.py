@@ -8,17 +8,24 @@ from collections.abc import Iterable, Iterator
 from shipper.errors import UnreadableKind
 from shipper.model import Retry, S3Object, Unread
 
-_MISSING_WAITS = (120.0, 480.0)
+MISSING_SECONDS = 600.0
 """Three attempts over ten minutes: a listing may run ahead of the object's own servers, but not for longer."""
 
-_FORBIDDEN_LIMIT = 200
+_MISSING_SHARES = (0.2, 0.8)
+FORBIDDEN_LIMIT = 200
 """So many refused objects of a scope stop the listing of that scope, so that a missing permission fills no table."""
 
 
 class Waiting:
-    """The retry table in memory. Used by its source's thread only."""
+    """The retry table in memory. Used by its source's thread only.
 
-    def __init__(self, retries: Iterable[Retry]) -> None:
+    Args:
+        retries: what waits already.
+        missing_seconds: an object that is missing for so long is given up.
+    """
+
+    def __init__(self, retries: Iterable[Retry], missing_seconds: float = MISSING_SECONDS) -> None:
+        self._missing_seconds = missing_seconds
         self._waiting = {retry.object.hash: retry for retry in retries}
         self._trying: dict[int, Retry] = {}
 
@@ -54,7 +61,7 @@ class Waiting:
         """
         before = self._trying.get(unread.object.hash)
         attempts = before.attempts + 1 if before and before.kind == unread.kind else 1
-        wait = _wait(unread.kind, attempts)
+        wait = self._wait(unread.kind, attempts)
         if wait is None:
             return None
         return Retry(unread.object, scope, logs, unread.kind, unread.reason, attempts, now + wait)
@@ -67,9 +74,9 @@ class Waiting:
 
     def blocks(self, scope: str) -> bool:
         """Whether so much of a scope is refused that nothing more of it should be found now."""
-        if len(self) < _FORBIDDEN_LIMIT:
+        if len(self) < FORBIDDEN_LIMIT:
             return False
-        return sum(retry.scope == scope and retry.kind == "forbidden" for retry in self._all()) >= _FORBIDDEN_LIMIT
+        return sum(retry.scope == scope and retry.kind == "forbidden" for retry in self._all()) >= FORBIDDEN_LIMIT
 
     def by_kind(self) -> Counter[str]:
         """How many objects wait, by kind."""
@@ -79,10 +86,9 @@ class Waiting:
         yield from self._waiting.values()
         yield from self._trying.values()
 
-
-def _wait(kind: UnreadableKind, attempts: int) -> float | None:
-    if kind == "missing":
-        return _MISSING_WAITS[attempts - 1] if attempts <= len(_MISSING_WAITS) else None
-    if kind == "archived":
-        return min(3600.0 * attempts, 21_600.0)
-    return float(min(60 * 2 ** min(attempts - 1, 10), 3600))
+    def _wait(self, kind: UnreadableKind, attempts: int) -> float | None:
+        if kind == "missing":
+            return self._missing_seconds * _MISSING_SHARES[attempts - 1] if attempts <= len(_MISSING_SHARES) else None
+        if kind == "archived":
+            return min(3600.0 * attempts, 21_600.0)
+        return float(min(60 * 2 ** min(attempts - 1, 10), 3600))

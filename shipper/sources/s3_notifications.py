@@ -1,0 +1,301 @@
+"""Finds S3 objects by what a queue says of them; many daemons may share the queue. Read `splits` first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from shipper.errors import FatalError, RetryableError
+from shipper.metrics import Metrics
+from shipper.model import DeadLetter, Origin, Problem, Receipt, S3Object, Split
+from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
+from shipper.sources.s3_allowed import Allowed
+from shipper.sources.s3_pending import Pending
+from shipper.sources.s3_retries import MISSING_SECONDS, Waiting
+from shipper.sources.s3_unopened import Unopened
+from shipper.sources.sqs_check import check_queue
+from shipper.sources.sqs_done import DoneObjects
+from shipper.sources.sqs_held import Heartbeat, Held
+from shipper.sources.sqs_messages import Notice, unwrap
+from shipper.sources.sqs_queue import BATCH, Message, Queue, QueueState
+
+_GATHER_OBJECTS = 256
+_GATHER_MESSAGES = 256
+_LONG_POLL_SECONDS = 5
+_SHORT_POLL_SECONDS = 1
+_IDLE_SECONDS = 0.2
+_STATE_SECONDS = 60.0
+_UNKNOWN = QueueState(0, 0, 0, visibility_seconds=30, most_receives=0)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """New objects of some messages, each once, by log type."""
+
+    objects: dict[str, list[S3Object]] = field(default_factory=dict)
+    hashes: set[int] = field(default_factory=set)
+
+    def add(self, logs: str, item: S3Object) -> None:
+        if item.hash not in self.hashes:
+            self.hashes.add(item.hash)
+            self.objects.setdefault(logs, []).append(item)
+
+
+class S3NotificationsSource:
+    """Implements `ports.Source` for a queue of S3 notifications.
+
+    A message stays in the queue, hidden from other daemons, until each of its objects is settled, and is deleted then.
+    What this process has settled is remembered for some days by hashes, because a queue may deliver twice; what
+    another process has settled is shipped again in such a case, under the same document ids.
+
+    A message is untrusted: objects outside the allowed buckets and prefixes are never asked for. A message of that
+    kind, or one that says nothing that can be understood, is left to the queue's redrive policy, and becomes a dead
+    letter where the queue has none.
+
+    Args:
+        name: the source's name in the configuration.
+        allowed: which objects are read, and as which log type.
+        client: boto3's S3 client, to try permissions with.
+        dead_letters: told of messages and objects that are given up.
+        missing_seconds: an object that is not there for so long is given up as deleted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        queue: Queue,
+        allowed: Allowed,
+        store: CheckpointStore,
+        client: Any,
+        metrics: Metrics,
+        dead_letters: DeadLetters,
+        missing_seconds: float = MISSING_SECONDS,
+        expected_bucket_owner: str | None = None,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self.name = name
+        self._queue = queue
+        self._allowed = allowed
+        self._client = client
+        self._owner = expected_bucket_owner
+        self._store = store
+        self._metrics = metrics
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._state = _UNKNOWN
+        self._state_at = 0.0
+        self._pending = Pending(name, store)
+        self._unopened = Unopened(name, Waiting((), missing_seconds), dead_letters, metrics)
+        self._done = DoneObjects(name, queue.name, store)
+        self._held = Held()
+        self._to_delete: list[str] = []
+        self._heartbeat: Heartbeat | None = None
+        self._drained = False
+        metrics.oldest_message.labels(name).set_function(self._oldest_age)
+
+    def splits(self) -> Iterator[Split]:
+        """See ports.Source.
+
+        Messages are taken until there are enough objects for some splits, or the queue has no more; what they name is
+        pinned and yielded before more is taken. Objects that could not be opened come again from memory: their
+        messages are still held, so that a crash brings them back, too.
+        """
+        self._begin()
+        self._drained = False
+        while True:
+            for scope, logs, objects in self._unopened.waiting.take_due(self._clock()):
+                self._pending.pin(scope, logs, objects)
+            yield from self._pending.take(self._clock())
+            self._flush()
+            if self._unopened.waiting.blocks(self._queue.name):
+                raise RetryableError("so many objects are refused that no more messages are taken", paused=True)
+            if not self._gather():
+                break
+        self._drained = True
+
+    def settle(self, split: Split, receipt: Receipt) -> None:
+        """See ports.Source."""
+        now = self._clock()
+        retries = self._unopened.retries(split, receipt, now)
+        waiting = {retry.object.hash for retry in retries}
+        settled = [item for item in split.objects if item.hash not in waiting]
+        # Retries are not stored: their messages are still in the queue, and say all that a restart has to know.
+        self._store.settle(split, receipt, self._done.pairs((item.hash for item in settled), now), ())
+        self._done.add(item.hash for item in settled)
+        self._pending.settled(split)
+        self._unopened.waiting.settled(split.objects, retries)
+        self._unopened.show()
+        for item in settled:
+            self._metrics.object_lag.labels(self.name).observe(max(now - item.last_modified, 0.0))
+        self._finish(item.hash for item in settled)
+
+    def release(self, split: Split, error: RetryableError) -> None:
+        """See ports.Source. The messages stay hidden meanwhile."""
+        self._pending.release(split, error, self._clock())
+
+    def idle_seconds(self) -> float:
+        """See ports.Source. Short, because the queue itself keeps a request waiting until there is something."""
+        return _IDLE_SECONDS
+
+    def complete(self) -> bool:
+        """See ports.Source. True when the queue had nothing more to give."""
+        return self._drained and not len(self._pending) and not len(self._unopened.waiting)
+
+    def problems(self) -> Iterable[Problem]:
+        """See ports.Source."""
+        yield from check_queue(self._queue, f"sources.{self.name}")
+        yield from self._allowed.problems(self._client, f"sources.{self.name}", self._owner)
+
+    def close(self) -> None:
+        """See ports.Source. Another daemon gets at once what this one has not settled."""
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+        messages = self._held.take_all()
+        try:
+            self._queue.hide([message.handle for message in messages], 0)
+            self._count("given_back", len(messages))
+            self._flush()
+        except RetryableError as error:
+            log.warning("messages could not be given back, they come again by themselves", why=str(error))
+        with contextlib.suppress(FatalError):
+            self._store.unpin(self._pending.unsettled())
+
+    def _begin(self) -> None:
+        """Take up what a crash left, and look at the queue now and then."""
+        now = self._clock()
+        if now >= self._state_at:
+            self._state_at = now + _STATE_SECONDS
+            self._look_at_queue()
+            self._done.close_days(now)
+        if self._heartbeat is None:
+            self._done.load(now)
+            self._pending.restore()
+            failed = self._metrics.heartbeat_errors.labels(self.name).inc
+            self._heartbeat = Heartbeat(self._queue, self._held, self._state.visibility_seconds, failed)
+            self._heartbeat.start()
+
+    def _look_at_queue(self) -> None:
+        try:
+            self._state = self._queue.state()
+        except RetryableError as error:
+            # Not needed for shipping: what is wrong with the queue itself, the next receipt says.
+            log.warning("the queue does not tell its state", source=self.name, why=str(error))
+            return
+        for state, count in (
+            ("waiting", self._state.waiting),
+            ("in_flight", self._state.in_flight),
+            ("delayed", self._state.delayed),
+        ):
+            self._metrics.queue_messages.labels(self.name, state).set(count)
+
+    def _gather(self) -> bool:
+        """Take messages until they name enough objects; return whether there were any messages."""
+        wait = _SHORT_POLL_SECONDS if len(self._pending) else _LONG_POLL_SECONDS
+        fresh = _Fresh()
+        taken = 0
+        try:
+            while taken < _GATHER_MESSAGES and len(fresh.hashes) < _GATHER_OBJECTS:
+                messages = self._queue.receive(wait)
+                taken += len(messages)
+                for message in messages:
+                    self._take(message, fresh)
+                if len(messages) < BATCH:
+                    break
+                wait = 0
+        finally:
+            for logs, objects in fresh.objects.items():
+                self._pending.pin(self._queue.name, logs, objects)
+        return taken > 0
+
+    def _take(self, message: Message, fresh: _Fresh) -> None:
+        """Hold a message for its objects, and add those that are new to `fresh`; or end it where there are none."""
+        notice = unwrap(message.body, message.sent)
+        faults = list(notice.faults)
+        open_: set[int] = set()
+        for item in notice.objects:
+            if not self._allowed.covers(item):
+                faults.append(f"s3://{item.bucket}/{item.key} is not in the allowed buckets")
+                continue
+            logs, reason = self._allowed.logs_of(item)
+            if logs is None:
+                self._metrics.objects_filtered.labels(self.name, reason).inc()
+                continue
+            value = item.hash
+            if value in self._done:
+                continue
+            open_.add(value)
+            if value not in self._pending and value not in self._unopened.waiting:
+                fresh.add(logs, item)
+        keep = bool(faults) and not self._bury(message, faults)
+        if open_:
+            self._held.hold(message, open_, keep=keep)
+        else:
+            self._end(message, _outcome(notice, faults), keep=keep)
+
+    def _bury(self, message: Message, faults: Sequence[str]) -> bool:
+        """Keep a message that is wrong as a dead letter; false where its queue takes care of it.
+
+        Raises:
+            RetryableError: the dead-letter store is full; the message comes again.
+        """
+        log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
+        if self._state.redrive:
+            return False
+        letter = DeadLetter(
+            source=self.name,
+            sink="",
+            split_id=message.id,
+            logs="",
+            origin=Origin(f"sqs://{self._queue.name}/{message.id}"),
+            position=None,
+            reason="bucket_not_allowed" if all(fault.startswith("s3://") for fault in faults) else "unusable_message",
+            answer="; ".join(faults),
+            payload=message.body.encode("utf-8", "surrogatepass"),
+            time=self._clock(),
+        )
+        self._dead_letters.put([letter])
+        return True
+
+    def _finish(self, values: Iterable[int]) -> None:
+        for held in self._held.settled(values):
+            self._end(held.message, "shipped", keep=held.keep)
+
+    def _end(self, message: Message, outcome: str, *, keep: bool) -> None:
+        """A message is done: it is deleted with others, or left for the queue's redrive."""
+        self._count("left" if keep else outcome)
+        if keep:
+            return
+        self._to_delete.append(message.handle)
+        if len(self._to_delete) >= BATCH:
+            with contextlib.suppress(RetryableError):
+                self._flush()
+
+    def _flush(self) -> None:
+        """Delete what is done. A message whose deletion is lost comes again, and is known then.
+
+        Raises:
+            RetryableError: the queue does not answer; they are deleted with the next ones.
+        """
+        if self._to_delete:
+            self._to_delete = self._queue.delete(self._to_delete)
+
+    def _count(self, outcome: str, number: int = 1) -> None:
+        self._metrics.messages.labels(self.name, outcome).inc(number)
+
+    def _oldest_age(self) -> float:
+        sent = self._held.oldest_sent()
+        return 0.0 if sent is None else max(self._clock() - sent, 0.0)
+
+
+def _outcome(notice: Notice, faults: Sequence[str]) -> str:
+    """What became of a message that nothing has to be shipped for."""
+    if faults:
+        return "dead_lettered"
+    return "duplicate" if notice.objects else "ignored"
