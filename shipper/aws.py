@@ -139,28 +139,39 @@ class AwsSessions:
             response_checksum_validation="when_required",
         )
         self._mutex = threading.Lock()
-        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._clients: dict[tuple[str, str | None, str | None], Any] = {}
         base = _session(settings)
         self._session = base if settings.role_arn is None else self._assumed(base, settings.role_arn)
 
-    def client(self, service: str, region: str | None = None) -> Any:
+    def client(self, service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
         """Return the boto client of a service, the same for every call; contacts nothing.
+
+        Args:
+            endpoint_url: where this service is; the settings' own by default.
 
         Raises:
             ConfigError: no region is known.
         """
         with self._mutex:
-            known = self._clients.get((service, region))
+            known = self._clients.get((service, region, endpoint_url))
             if known is None:
-                known = self._clients[service, region] = self._create(self._session, service, region)
+                known = self._create(self._session, service, region, endpoint_url)
+                self._clients[service, region, endpoint_url] = known
             return known
 
-    def _create(self, session: botocore.session.Session, service: str, region: str | None = None, **keys: Any) -> Any:
+    def _create(
+        self,
+        session: botocore.session.Session,
+        service: str,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        **keys: Any,
+    ) -> Any:
         try:
             return session.create_client(
                 service,
                 region_name=region or self._settings.region,
-                endpoint_url=self._settings.endpoint_url,
+                endpoint_url=endpoint_url or self._settings.endpoint_url,
                 config=self._config,
                 **keys,
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from shipper.config import Settings
+from shipper.build.log_types import LOG_TYPES
+from shipper.config import S3NotificationsSource, S3Source, Settings
 from shipper.metrics import Metrics
 from shipper.ports import CheckpointStore, DeadLetters, Reader, Source
 
@@ -25,25 +26,59 @@ def aws_sessions(settings: Settings) -> dict[str, AwsSessions]:
 
 def sources(settings: Settings, checkpoints: CheckpointStore, metrics: Metrics, letters: DeadLetters) -> list[Source]:
     """The sources, over one checkpoint store."""
-    from shipper.sources.s3_listing import S3ListingSource
-
     sessions = aws_sessions(settings)
     return [
-        S3ListingSource(
-            name=name,
-            bucket=source.bucket,
-            prefix=source.prefix,
-            logs=source.logs,
-            start=source.start_seconds(time.time()),
-            store=checkpoints,
-            client=sessions[name].client("s3"),
-            metrics=metrics,
-            dead_letters=letters,
-            interval_seconds=source.interval_seconds,
-            expected_bucket_owner=source.expected_bucket_owner,
-        )
+        _notifications(name, source, checkpoints, sessions[name], metrics, letters)
+        if isinstance(source, S3NotificationsSource)
+        else _listing(name, source, checkpoints, sessions[name], metrics, letters)
         for name, source in settings.sources.items()
     ]
+
+
+def _listing(  # noqa: PLR0917 - what every source is built of
+    name: str, source: S3Source, checkpoints: CheckpointStore, aws: AwsSessions, metrics: Metrics, letters: DeadLetters
+) -> Source:
+    from shipper.sources.s3_listing import S3ListingSource
+
+    return S3ListingSource(
+        name=name,
+        bucket=source.bucket,
+        prefix=source.prefix,
+        logs=source.logs,
+        start=source.start_seconds(time.time()),
+        store=checkpoints,
+        client=aws.client("s3"),
+        metrics=metrics,
+        dead_letters=letters,
+        interval_seconds=source.interval_seconds,
+        expected_bucket_owner=source.expected_bucket_owner,
+    )
+
+
+def _notifications(  # noqa: PLR0917 - as above
+    name: str,
+    source: S3NotificationsSource,
+    checkpoints: CheckpointStore,
+    aws: AwsSessions,
+    metrics: Metrics,
+    letters: DeadLetters,
+) -> Source:
+    from shipper.sources.s3_allowed import Allowed, places
+    from shipper.sources.s3_notifications import S3NotificationsSource as Notifications
+    from shipper.sources.sqs_queue import SqsQueue, endpoint_of
+
+    region, endpoint = endpoint_of(source.queue_url)
+    return Notifications(
+        name,
+        queue=SqsQueue(aws.client("sqs", region, endpoint), source.queue_url),
+        allowed=Allowed(places(source.buckets), None if source.logs == "auto" else source.logs, frozenset(LOG_TYPES)),
+        store=checkpoints,
+        client=aws.client("s3"),
+        metrics=metrics,
+        dead_letters=letters,
+        missing_seconds=source.missing_seconds,
+        expected_bucket_owner=source.expected_bucket_owner,
+    )
 
 
 def readers(settings: Settings) -> dict[str, Reader]:

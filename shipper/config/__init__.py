@@ -21,7 +21,7 @@ from shipper.config.places import Mistake, Place, Tree, read
 from shipper.config.rules import disagreements, nearest
 from shipper.config.settings import KINDS, Limits, Settings, State
 from shipper.config.sinks import AnySink, ArchiveSink, ElasticsearchSink, SplunkHecSink
-from shipper.config.sources import AnySource, Aws, S3Source
+from shipper.config.sources import AnySource, Aws, S3NotificationsSource, S3Source
 from shipper.config.values import Surroundings
 from shipper.errors import ConfigError
 from shipper.escaping import printable
@@ -35,6 +35,7 @@ __all__ = [
     "Enrich",
     "Geoip",
     "Limits",
+    "S3NotificationsSource",
     "S3Source",
     "Settings",
     "SplunkHecSink",

@@ -48,6 +48,7 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     own = _section(source, "aws")
     both = {**aws, **{key: value for key, value in own.items() if value is not None}}
     yield from _plain_http(("sources", name, "aws", "endpoint_url"), own.get("endpoint_url"), both)
+    yield from _plain_http(("sources", name, "queue_url"), source.get("queue_url"), both)
     if _given(both, "external_id") and not _given(both, "role_arn"):
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
     for position, sink in enumerate(_list(source.get("to"))):

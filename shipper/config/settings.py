@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from shipper.config.enrich import Enrich
 from shipper.config.part import Part, Seconds
 from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, SinkSettings, Tls
-from shipper.config.sources import SOURCE_KINDS, AnySource, Aws
+from shipper.config.sources import SOURCE_KINDS, Aws, SourceSettings
 from shipper.config.values import FilePath, Listen, Name, loopback
 from shipper.model import Problem
 
@@ -57,7 +57,9 @@ class Settings(Part):
     state: State = Field(State(), description="Where the daemon remembers what is done.")
     listen: Listen = Field("127.0.0.1:9464", description='Address of /metrics, /healthz and /readyz, or "off".')
     aws: Aws = Field(Aws(), description="How AWS is reached; sources may override it.")
-    sources: dict[Name, AnySource] = Field(min_length=1, description="Where logs come from, by a name of your choice.")
+    sources: dict[Name, SourceSettings] = Field(
+        min_length=1, description="Where logs come from, by a name of your choice."
+    )
     sinks: dict[Name, SinkSettings] = Field(min_length=1, description="Where they go, by a name of your choice.")
     enrich: Enrich = Field(Enrich(), description="What is added to records.")
     workers: Workers = Field(Workers(), description="How much runs at the same time.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shipper.config.part import Part, Seconds
-from shipper.config.values import Account, Bucket, Name, Region, RoleArn, Start, Text, Url, start_seconds
+from shipper.config.values import Account, Bucket, Name, Place, Region, RoleArn, Start, Text, Url, start_seconds
 
 
 class Aws(Part):
@@ -39,5 +39,21 @@ class S3Source(Part):
         return start_seconds(self.start, now)
 
 
-AnySource = S3Source
-SOURCE_KINDS: dict[str, type[Part]] = {"s3": S3Source}
+class S3NotificationsSource(Part):
+    """Objects in S3 buckets, found by what an SQS queue says of them; many daemons may share the queue."""
+
+    type: Literal["s3_notifications"]
+    queue_url: Url = Field(description="The queue's URL.")
+    buckets: list[Place] = Field(
+        min_length=1, description="Buckets, or bucket/prefix, that messages may name; no other is ever asked for."
+    )
+    logs: Literal["auto", "cloudtrail"] = Field("auto", description="The log type; auto tells it by each key's layout.")
+    to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
+    aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
+    expected_bucket_owner: Account | None = Field(None, description="Refuse buckets that another account owns.")
+    missing_seconds: Seconds = Field(600.0, description="An object that is not there for so long is given up.")
+
+
+AnySource = S3Source | S3NotificationsSource
+SourceSettings = Annotated[AnySource, Field(discriminator="type")]
+SOURCE_KINDS: dict[str, type[Part]] = {"s3": S3Source, "s3_notifications": S3NotificationsSource}

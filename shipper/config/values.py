@@ -222,6 +222,13 @@ Bucket = Annotated[
         "must be the bucket's name alone (without s3://), or an access point's ARN",
     ),
 ]
+Place = Annotated[
+    str,
+    _pattern(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}(/[^\0]{0,1024})?",
+        "must be a bucket's name, or bucket/prefix (without s3://)",
+    ),
+]
 Region = Annotated[str, _pattern(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "must be a region such as us-east-1")]
 Account = Annotated[str, _pattern(r"[0-9]{12}", "must be an account id of 12 digits")]
 RoleArn = Annotated[

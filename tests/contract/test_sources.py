@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 import pytest
 
 from shipper.errors import RetryableError
-from shipper.model import Receipt, Split, Tally
+from shipper.metrics import Metrics
+from shipper.model import Receipt, S3Object, Split, Tally
 from shipper.ports import Source
+from shipper.sources.s3_allowed import Allowed
+from shipper.sources.s3_notifications import S3NotificationsSource
 from tests.fakes.checkpoints import MemoryCheckpoints
+from tests.fakes.pipeline import MemoryDeadLetters
 from tests.fakes.s3 import MemoryBucket, TurnedClock, a_source
+from tests.fakes.sqs import MemoryQueue, s3_event
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC).timestamp()
 
@@ -71,12 +76,55 @@ class ListedBucket:
         return self._store.pinned("trail")
 
 
-HARNESSES: dict[str, Callable[[], Harness]] = {"s3_listing": ListedBucket}
+class NotifiedBucket:
+    """The notifications source over a queue in memory.
+
+    The queue is what remembers: until its message is deleted, an object comes again.
+    """
+
+    def __init__(self) -> None:
+        self._clock = TurnedClock(NOW)
+        self._queue = MemoryQueue(self._clock)
+        self._store = MemoryCheckpoints(self._clock)
+        self._number = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.source: Source = S3NotificationsSource(
+            "trail",
+            queue=self._queue,
+            allowed=Allowed((("trail", "AWSLogs/"),), None, frozenset({"cloudtrail"})),
+            store=self._store,
+            client=None,
+            metrics=Metrics(),
+            dead_letters=MemoryDeadLetters(),
+            clock=self._clock,
+        )
+
+    def add(self) -> None:
+        self._number += 1
+        folder = "AWSLogs/111111111111/CloudTrail/us-east-1/2026/03/10/111111111111_CloudTrail_us-east-1"
+        key = f"{folder}_20260310T1155Z_{self._number:04}.json.gz"
+        self._queue.send(s3_event(S3Object("trail", key, 100, f"etag of {key}", self._clock.now)))
+
+    def fail_next(self) -> None:
+        self._queue.silences.append(RetryableError("reset"))
+
+    def wait(self, seconds: float) -> None:
+        self._clock.now += seconds
+
+    def pinned(self) -> Sequence[Split]:
+        return self._store.pinned("trail")
+
+
+HARNESSES: dict[str, Callable[[], Harness]] = {"s3_listing": ListedBucket, "s3_notifications": NotifiedBucket}
 
 
 @pytest.fixture(params=list(HARNESSES))
-def harness(request) -> Harness:
-    return HARNESSES[request.param]()
+def harness(request) -> Iterator[Harness]:
+    made = HARNESSES[request.param]()
+    yield made
+    made.source.close()
 
 
 def settle(harness: Harness, split: Split) -> None:

@@ -31,7 +31,8 @@ class MemoryQueue:
     Attributes:
         most_receives: of its redrive policy; 0 for none.
         dead: what the redrive policy took away.
-        failures: raised by the next requests.
+        failures: raised by the next requests, of any kind.
+        silences: raised by the next receipts.
         hidden: (handle, seconds) of each message in a `hide`.
     """
 
@@ -41,6 +42,7 @@ class MemoryQueue:
     most_receives: int = 0
     dead: list[str] = field(default_factory=list)
     failures: list[RetryableError] = field(default_factory=list)
+    silences: list[RetryableError] = field(default_factory=list)
     hidden: list[tuple[str, int]] = field(default_factory=list)
     receives: int = 0
     _kept: dict[str, _Kept] = field(default_factory=dict)
@@ -70,6 +72,8 @@ class MemoryQueue:
 
     def receive(self, wait_seconds: int, most: int = BATCH) -> list[Message]:
         self._fail()
+        if self.silences:
+            raise self.silences.pop(0)
         self.receives += 1
         found: list[Message] = []
         for kept in list(self._kept.values()):

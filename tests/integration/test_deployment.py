@@ -144,7 +144,9 @@ def test_composes_configuration_is_accepted(tmp_path: Path, capsys: pytest.Captu
     assert f"./{mounted.relative_to(DEPLOY)}:/etc/shipper/shipper.yaml:ro" in stack["shipper"]["volumes"]
     settings = config.load(path)
     assert settings.address == ("0.0.0.0", 9464)
-    assert settings.sources["trail"].bucket in stack["seed"]["command"]
+    trail = settings.sources["trail"]
+    assert isinstance(trail, config.S3Source)
+    assert trail.bucket in stack["seed"]["command"]
 
 
 def test_the_seed_command_fills_the_bucket(

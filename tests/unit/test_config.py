@@ -43,6 +43,12 @@ def read(text: str, **environ: str) -> Settings:
     return parse(text, name="s.yaml", environ=environ, around=Surroundings(folder=Path("/etc/shipper")))
 
 
+def listed(settings: Settings, name: str) -> S3Source:
+    source = settings.sources[name]
+    assert isinstance(source, S3Source)
+    return source
+
+
 def mistakes(text: str, **environ: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         read(text, **environ)
@@ -77,7 +83,7 @@ def test_the_documented_example_is_accepted(tmp_path: Path) -> None:
     assert siem.api_key_secret == CANARY
     assert splunk.type == "splunk_hec"
     assert splunk.token_secret == "token"
-    assert settings.sources["trail"].start_seconds(0) == 1_767_225_600
+    assert listed(settings, "trail").start_seconds(0) == 1_767_225_600
     assert settings.sinks_of("trail") == ["siem", "splunk", "archive"]
     assert settings.address == ("127.0.0.1", 9464)
 
@@ -235,7 +241,7 @@ def test_scalars_keep_what_was_written() -> None:
         " aws: {role_arn: 'arn:aws:iam::123456789012:role/x', external_id: 0123}}}\n"
         "sinks: {no: {type: archive, path: a}}\n"
     )
-    assert settings.sources["on"].bucket == "0123456"
+    assert listed(settings, "on").bucket == "0123456"
     assert settings.aws_of("on").external_id == "0123"
     assert list(settings.sinks) == ["no"]
 
@@ -374,7 +380,7 @@ def test_sources_override_aws_and_choose_sinks() -> None:
 )
 def test_start_has_these_forms(start: str, seconds: float) -> None:
     """Dates, RFC 3339 times, ages, now and beginning."""
-    assert read(with_source(f"start: '{start}'")).sources["trail"].start_seconds(1e9) == seconds
+    assert listed(read(with_source(f"start: '{start}'")), "trail").start_seconds(1e9) == seconds
 
 
 def test_settings_are_frozen() -> None:
@@ -457,6 +463,38 @@ def test_any_arrangement_of_known_keys_gives_settings_or_mistakes(value: Any) ->
 def test_the_committed_schema_is_current() -> None:
     """docs/config.schema.json is what the settings say (python -m shipper.config > docs/config.schema.json)."""
     assert (ROOT / "docs" / "config.schema.json").read_text() == schema_text()
+
+
+QUEUE = "sources: {q: {type: s3_notifications, %s}}\nsinks: {out: {type: archive, path: a}}\n"
+QUEUE_URL = "queue_url: 'https://sqs.us-east-1.amazonaws.com/111122223333/logs'"
+
+
+def test_a_queue_is_a_source() -> None:
+    """It needs its URL and an allow-list; the rest has defaults."""
+    source = read(QUEUE % f"{QUEUE_URL}, buckets: [trail, flow/AWSLogs/]").sources["q"]
+    assert source.type == "s3_notifications"
+    assert source.buckets == ["trail", "flow/AWSLogs/"]
+    assert (source.logs, source.missing_seconds, source.to) == ("auto", 600.0, None)
+
+
+@pytest.mark.parametrize(
+    ("keys", "mistake"),
+    [
+        (QUEUE_URL, "s.yaml:1: sources.q.buckets: is required"),
+        (f"{QUEUE_URL}, buckets: []", "s.yaml:1: sources.q.buckets: must not be empty"),
+        (
+            f"{QUEUE_URL}, buckets: ['s3://trail']",
+            "s.yaml:1: sources.q.buckets[0]: must be a bucket's name, or bucket/prefix (without s3://)",
+        ),
+        (f"{QUEUE_URL}, bukets: [trail]", "s.yaml:1: sources.q.bukets: unknown key; did you mean 'buckets'?"),
+        (f"{QUEUE_URL}, buckets: [trail], logs: cloudtrial", "did you mean 'cloudtrail'?"),
+        ("queue_url: 'http://queue.example/1/logs', buckets: [trail]", "sources.q.queue_url: plain http beyond"),
+    ],
+)
+def test_mistakes_of_a_queue_are_told(keys: str, mistake: str) -> None:
+    """With place and nearest key."""
+    (told,) = mistakes(QUEUE % keys)
+    assert mistake in told
 
 
 def test_every_key_is_documented() -> None:
