@@ -145,7 +145,7 @@ def _config(case: Case, folder: Path, state: str, ports: Ports) -> str:
             "aws": {"region": "us-east-1", "endpoint_url": f"http://127.0.0.1:{ports.s3}"},
             "sources": {"bench": source},
             "sinks": {"sink": sinks[case.sink]},
-            "enrich": {"geoip": {"city": str(folder / "city.mmdb"), "asn": str(folder / "asn.mmdb")}},
+            "enrich": {"geoip": {"city": str(folder / "demo-City.mmdb"), "asn": str(folder / "demo-ASN.mmdb")}},
             "log": {"level": "warning"},
         }
     )

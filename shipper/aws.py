@@ -159,6 +159,21 @@ class AwsSessions:
                 self._clients[service, region, endpoint_url] = known
             return known
 
+    def credentials(self) -> Any:
+        """Return botocore's frozen credentials that are valid now, renewed where it is time; None where there are none.
+
+        May block on the network. Raises botocore's errors.
+        """
+        with self._mutex:
+            found = self._session.get_credentials()
+        return None if found is None else found.get_frozen_credentials()
+
+    @property
+    def certificates(self) -> str | None:
+        """A PEM file of authorities to trust instead of the usual ones, as botocore's settings name it."""
+        named = self._session.get_config_variable("ca_bundle")
+        return named if isinstance(named, str) else None
+
     def _create(
         self,
         session: botocore.session.Session,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.parts.elasticmq import ElasticMq
     from tests.parts.elasticsearch import ElasticsearchServer
     from tests.parts.moto import Moto
     from tests.parts.opensearch import OpenSearchServer
@@ -45,6 +46,15 @@ def elasticsearch_server(request: pytest.FixtureRequest) -> ElasticsearchServer:
     """Both release lines, one after the other."""
     server: ElasticsearchServer = request.getfixturevalue(f"elasticsearch{request.param}")
     return server
+
+
+@pytest.fixture(scope="session")
+def elasticmq() -> Iterator[ElasticMq]:
+    """ElasticMQ, which speaks SQS."""
+    from tests.parts.elasticmq import elasticmq
+
+    with elasticmq() as server:
+        yield server
 
 
 @pytest.fixture

@@ -83,10 +83,21 @@ def _notifications(  # noqa: PLR0917 - as above
 
 def readers(settings: Settings) -> dict[str, Reader]:
     """What opens each source's splits, by source name."""
+    sessions = aws_sessions(settings)
+    return {name: _s3_reader(sessions[name], source.expected_bucket_owner) for name, source in settings.sources.items()}
+
+
+def _s3_reader(aws: AwsSessions, expected_bucket_owner: str | None) -> Reader:
+    from shipper.sources.s3_get import SmallGet
     from shipper.sources.s3_objects import S3Reader
 
-    sessions = aws_sessions(settings)
-    return {
-        name: S3Reader(sessions[name].client("s3"), expected_bucket_owner=source.expected_bucket_owner)
-        for name, source in settings.sources.items()
-    }
+    client = aws.client("s3")
+    small = SmallGet(
+        client.meta.endpoint_url,
+        client.meta.region_name,
+        by_path=(client.meta.config.s3 or {}).get("addressing_style") == "path",
+        credentials=aws.credentials,
+        certificates=aws.certificates,
+        expected_owner=expected_bucket_owner,
+    )
+    return S3Reader(client, expected_bucket_owner=expected_bucket_owner, small=small)

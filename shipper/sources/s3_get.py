@@ -7,9 +7,11 @@ import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
 
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
 
 from shipper.model import S3Object
@@ -36,6 +38,7 @@ class SmallGet:
         by_path: the bucket is part of the path, not of the host's name.
         credentials: current ones, at each call.
         certificates: a PEM file of authorities instead of the usual ones.
+        most_bytes: a larger object is left to boto3, which streams it, whatever was said of its size before.
         expected_owner: account id; S3 refuses the bucket where another account owns it.
     """
 
@@ -47,6 +50,7 @@ class SmallGet:
         by_path: bool,
         credentials: Callable[[], Credentials | None],
         certificates: str | None = None,
+        most_bytes: int = 8_388_608,
         expected_owner: str | None = None,
         clock: Clock = wall_clock,
     ) -> None:
@@ -56,6 +60,7 @@ class SmallGet:
         self._by_path = by_path
         self._credentials = credentials
         self._clock = clock
+        self._most_bytes = most_bytes
         self._extra = {"x-amz-expected-bucket-owner": expected_owner} if expected_owner else {}
         self._signer = GetSigner(region)
         self._local = threading.local()
@@ -64,13 +69,12 @@ class SmallGet:
 
     def get(self, item: S3Object) -> bytes | None:
         """Return the object's bytes; None where boto3 has to be asked. Blocks on the network; raises nothing of it."""
-        if (
-            not self._usable
-            or (not self._by_path and "." in item.bucket)
-            or self._refusals[item.bucket] > _MOST_REFUSALS
-        ):
+        if not self._usable or not self._reaches(item.bucket):
             return None
-        credentials = self._credentials()
+        try:
+            credentials = self._credentials()
+        except (BotoCoreError, ClientError):
+            return None
         if credentials is None:
             return None
         host = self._host if self._by_path else f"{item.bucket}.{self._host}"
@@ -87,6 +91,11 @@ class SmallGet:
         self._refusals[item.bucket] = 0 if data is not None else self._refusals[item.bucket] + 1
         return data
 
+    def _reaches(self, bucket: str) -> bool:
+        """Access points and outposts have hosts of their own; a name with dots does not fit S3's certificate."""
+        plain = ":" not in bucket and (self._by_path or "." not in bucket)
+        return plain and self._refusals[bucket] <= _MOST_REFUSALS
+
     def _kept(self, host: str) -> bool:
         return host in getattr(self._local, "connections", {})
 
@@ -97,7 +106,7 @@ class SmallGet:
         try:
             if connection is None:
                 connection = _Connection(host, self._tls)
-            data = connection.ask(request)
+            data = connection.ask(request, self._most_bytes)
         except (OSError, ValueError, http.client.HTTPException):
             data = None
         if data is not None and connection is not None and connection.usable:
@@ -108,7 +117,7 @@ class SmallGet:
 
 
 class _Connection:
-    """One connection to S3, one request at a time."""
+    """One connection to S3, one request at a time; closed when its thread ends, or nobody needs it any more."""
 
     def __init__(self, host: str, tls: ssl.SSLContext | None) -> None:
         self.usable = True
@@ -117,24 +126,28 @@ class _Connection:
             if tls is None
             else http.client.HTTPSConnection(host, timeout=_CONNECT_SECONDS, context=tls)
         )
+        self._file: Any = None
         self._http.connect()
         self._socket = self._http.sock
         self._socket.settimeout(_READ_SECONDS)
         self._file = self._socket.makefile("rb", buffering=65_536)
 
-    def ask(self, request: bytes) -> bytes | None:
-        """Return the body of a plain answer.
+    def ask(self, request: bytes, most_bytes: int) -> bytes | None:
+        """Return the body of a plain answer; None for any other, after which the connection is of no use.
 
         Raises:
             OSError, ValueError: the connection broke, or the answer is no HTTP.
         """
+        file = self._file
+        if file is None:
+            return None
         self._socket.sendall(request)
-        status = self._file.readline(_MOST_LINE_BYTES)
+        status = file.readline(_MOST_LINE_BYTES)
         if not status.startswith(b"HTTP/1.1 200"):
             return None
         length = None
         for _ in range(_MOST_HEADERS):
-            line = self._file.readline(_MOST_LINE_BYTES)
+            line = file.readline(_MOST_LINE_BYTES)
             if line in (b"\r\n", b"\n"):
                 break
             name, _, value = line.partition(b":")
@@ -147,14 +160,19 @@ class _Connection:
                 self.usable = False
         else:
             return None
-        if length is None:
+        if length is None or not 0 <= length <= most_bytes:
             return None
-        data = self._file.read(length)
+        data = file.read(length)
         return data if len(data) == length else None
 
     def close(self) -> None:
-        self._file.close()
+        """Give the connection up; harmless when done twice."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         self._http.close()
+
+    __del__ = close
 
 
 def _tls(certificates: str | None) -> ssl.SSLContext:

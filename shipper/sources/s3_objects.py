@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shipper.aws import classify
 from shipper.errors import RetryableError, UnreadableError
 from shipper.model import Origin, Payload, S3Object, Split
+from shipper.sources.s3_get import SmallGet
 from shipper.sources.s3_keys import account_and_region
 
 _WHOLE_BYTES = 8_388_608
@@ -31,20 +32,28 @@ class S3Reader:
         client: boto3's S3 client, whose connection pool is larger than `threads` and the workers together.
         threads: how many small objects are fetched at once, over all splits.
         ahead: how many objects of one split are fetched before they are asked for.
+        small: a cheaper way to get small objects, asked first; None where there is none.
         expected_bucket_owner: account id; S3 refuses the bucket where another account owns it.
     """
 
     def __init__(
-        self, client: Any, *, threads: int = 8, ahead: int = 4, expected_bucket_owner: str | None = None
+        self,
+        client: Any,
+        *,
+        threads: int = 8,
+        ahead: int = 4,
+        expected_bucket_owner: str | None = None,
+        small: SmallGet | None = None,
     ) -> None:
         self._client = client
+        self._small = small
         self._ahead = ahead
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="s3-get")
         self._extra = {"ExpectedBucketOwner": expected_bucket_owner} if expected_bucket_owner else {}
 
     def open(self, split: Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
         """See ports.Reader."""
-        coming: deque[tuple[S3Object, Future[bytes] | None]] = deque()
+        coming: deque[tuple[S3Object, Future[bytes | None] | None]] = deque()
         left = iter(split.objects)
         try:
             while True:
@@ -54,7 +63,7 @@ class S3Reader:
                 if not coming:
                     return
                 item, future = coming.popleft()
-                yield from self._stream(item) if future is None else _whole(item, future)
+                yield from self._stream(item) if future is None else self._whole(item, future)
         finally:
             for _, future in coming:
                 if future is not None:
@@ -64,15 +73,20 @@ class S3Reader:
         """Give back the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _fetch(self, item: S3Object) -> bytes:
-        """Return a whole object.
+    def _fetch(self, item: S3Object) -> bytes | None:
+        """Return a whole object; None where it is larger than it was said to be, and has to be streamed.
 
         Raises:
             UnreadableError, RetryableError: as `shipper.aws.classify` says.
         """
+        if self._small is not None and (found := self._small.get(item)) is not None:
+            return found
         failures = 0
         while True:
             answer = self._get(item)
+            if answer["ContentLength"] > _WHOLE_BYTES:
+                answer["Body"].close()
+                return None
             try:
                 data: bytes = answer["Body"].read()
                 _check_length(item, len(data), answer["ContentLength"])
@@ -82,6 +96,17 @@ class S3Reader:
                     raise _broken(item, error) from error
             else:
                 return data
+
+    def _whole(self, item: S3Object, future: Future[bytes | None]) -> Iterator[Payload | tuple[S3Object, Exception]]:
+        try:
+            data = future.result()
+        except UnreadableError as error:
+            yield item, error
+            return
+        if data is None:
+            yield from self._stream(item)
+        else:
+            yield Payload(_origin(item), iter((data,)), len(data))
 
     def _stream(self, item: S3Object) -> Iterator[Payload | tuple[S3Object, Exception]]:
         try:
@@ -149,15 +174,6 @@ class _Stream:
         except UnreadableError as error:
             raise RetryableError(str(error)) from error
         self._body = answer["Body"]
-
-
-def _whole(item: S3Object, future: Future[bytes]) -> Iterator[Payload | tuple[S3Object, Exception]]:
-    try:
-        data = future.result()
-    except UnreadableError as error:
-        yield item, error
-    else:
-        yield Payload(_origin(item), iter((data,)), len(data))
 
 
 def _check_length(item: S3Object, came: int, expected: int) -> None:

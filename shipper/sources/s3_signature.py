@@ -14,9 +14,12 @@ _NO_BODY = hashlib.sha256(b"").hexdigest()
 class Credentials(Protocol):
     """What botocore's frozen credentials offer."""
 
-    access_key: str
-    secret_key: str
-    token: str | None
+    @property
+    def access_key(self) -> str: ...  # noqa: D102
+    @property
+    def secret_key(self) -> str: ...  # noqa: D102
+    @property
+    def token(self) -> str | None: ...  # noqa: D102
 
 
 class GetSigner:

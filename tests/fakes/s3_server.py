@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from shipper.aws import AwsSessions, AwsSettings
 
-Fault = Literal["reset", "truncate", "slow-down", "denied", "kms", "archived", "moved"]
+Fault = Literal["reset", "truncate", "slow-down", "denied", "kms", "archived", "missing"]
 
 _REFUSALS: dict[str, tuple[int, str, str]] = {
     "slow-down": (503, "SlowDown", "Please reduce your request rate."),
@@ -34,6 +34,7 @@ class TroubledS3:
         objects: bodies by `bucket/key`.
         faults: for the next requests of a key, in order; `after` bytes of the body are sent before a break.
         denied: bucket/prefix of listings that are refused.
+        forbidden: `bucket/key` of objects that are refused.
         requests: (path, Range header) of each request for an object.
     """
 
@@ -41,12 +42,13 @@ class TroubledS3:
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     after: int = 0
     denied: set[str] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
 
     def clear(self) -> None:
         """Forget objects, faults and requests."""
-        for kept in (self.objects, self.faults, self.denied, self.requests):
+        for kept in (self.objects, self.faults, self.denied, self.forbidden, self.requests):
             kept.clear()
 
     def client(self, threads: int = 8) -> Any:
@@ -88,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         span = self.headers.get("Range")
         self.s3.requests.append((path, span))
         faults = self.s3.faults.get(path)
-        fault = faults.pop(0) if faults else None
+        fault = faults.pop(0) if faults else "denied" if path in self.s3.forbidden else None
         body = self.s3.objects.get(path)
         if fault in _REFUSALS or body is None:
             self._refuse(fault or "missing")

@@ -46,6 +46,14 @@ class Daemon:
         """SIGTERM; return the exit code."""
         return self._end(signal.SIGTERM, timeout)
 
+    def freeze(self) -> None:
+        """SIGSTOP: the process stands still, and thinks that no time has passed when it goes on."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
     @property
     def running(self) -> bool:
         """Whether the background process still runs."""
@@ -73,6 +81,10 @@ class Daemon:
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals, timeout: float = 20) -> int:
         assert self._process is not None
