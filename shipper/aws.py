@@ -92,7 +92,13 @@ _PERMISSIONS = {
     "DeleteMessageBatch": "sqs:DeleteMessage",
     "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
     "GetQueueAttributes": "sqs:GetQueueAttributes",
+    "FilterLogEvents": "logs:FilterLogEvents",
+    "DescribeLogGroups": "logs:DescribeLogGroups",
+    "ListTagsForResource": "logs:ListTagsForResource",
 }
+# Services whose callers pace themselves: a retry inside botocore would be a call that nobody counts.
+_SINGLE_ATTEMPT = frozenset({"logs"})
+_ONE_ATTEMPT = botocore.config.Config(retries={"total_max_attempts": 1, "mode": "standard"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +193,7 @@ class AwsSessions:
                 service,
                 region_name=region or self._settings.region,
                 endpoint_url=endpoint_url or self._settings.endpoint_url,
-                config=self._config,
+                config=self._config.merge(_ONE_ATTEMPT) if service in _SINGLE_ATTEMPT else self._config,
                 **keys,
             )
         except botocore.exceptions.NoRegionError as error:
@@ -268,6 +274,14 @@ def classify(error: Exception) -> RetryableError | UnreadableError:
     if isinstance(error, botocore.exceptions.SSLError):
         return RetryableError(f"AWS cannot be reached safely: {error}", paused=True)
     return RetryableError(f"AWS cannot be reached: {error or type(error).__name__}")
+
+
+def is_throttling(error: Exception) -> bool:
+    """Whether AWS refused a call for coming too soon."""
+    return isinstance(error, botocore.exceptions.ClientError) and (
+        str(error.response.get("Error", {}).get("Code", "")) in _THROTTLING
+        or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 429
+    )
 
 
 def _classify_answer(error: botocore.exceptions.ClientError) -> RetryableError | UnreadableError:

@@ -96,6 +96,7 @@ class Coordinator:
         self._running: dict[Future[Receipt], Split] = {}
         self._finished: queue.SimpleQueue[Future[Receipt]] = queue.SimpleQueue()
         self._failures = 0
+        self._settled = 0
         oldest = metrics.oldest_unsettled.labels(source.name)
         oldest.set_function(self._oldest_unsettled)
 
@@ -115,6 +116,9 @@ class Coordinator:
             looked = self._look()
             if self._once:
                 self._settle_all()
+                if self._settled and not self.source.complete() and not self._stop.requested:
+                    self._settled = 0  # a log group's windows come one after the other, as each is settled
+                    continue
                 return
             pause = self.source.idle_seconds() if looked else min(2.0**self._failures, 60.0)
             until = time.monotonic() + pause
@@ -186,6 +190,7 @@ class Coordinator:
             log.warning("split given up at the stop, it is shipped again", source=self.source.name, split=split.id)
         else:
             self.source.settle(split, receipt)
+            self._settled += 1
             self._metrics.settled(receipt)
             self._on_receipt(receipt)
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from shipper.errors import ConfigError
+from shipper.escaping import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,12 @@ class Health:
     Attributes:
         alive: the threads live and move; false means restart.
         ready: the sinks were reached and reading has begun.
+        waiting: what waits for a person while the rest goes on, a line each; told beside the verdict.
     """
 
     alive: Callable[[], bool]
     ready: Callable[[], bool]
+    waiting: Callable[[], list[str]] = list
 
 
 class Listener:
@@ -72,7 +75,12 @@ _Page = Callable[[], tuple[int, str, bytes]]
 
 def _pages(registry: CollectorRegistry, health: Health) -> dict[str, _Page]:
     def verdict(question: Callable[[], bool]) -> _Page:
-        return lambda: (200, "text/plain", b"ok\n") if question() else (503, "text/plain", b"not ok\n")
+        def page() -> tuple[int, str, bytes]:
+            ok = question()
+            lines = ["ok" if ok else "not ok", *(f"waiting: {printable(line)}" for line in health.waiting())]
+            return 200 if ok else 503, "text/plain; charset=utf-8", "".join(f"{line}\n" for line in lines).encode()
+
+        return page
 
     return {
         "/metrics": lambda: (200, CONTENT_TYPE_LATEST, generate_latest(registry)),

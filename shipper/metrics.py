@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from shipper import __version__
 from shipper.model import Receipt
 
+_LATENESS_SECONDS = (1, 5, 15, 60, 150, 300, 900, 3600, 7200, 21_600, 54_000, 86_400, 604_800, 1_209_600)
 _SEND_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LAG_SECONDS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 21_600, 86_400, 604_800)
 
@@ -74,6 +75,27 @@ class Metrics:
             buckets=_SEND_SECONDS,
             registry=self.registry,
         )
+        self.aws_calls = counter("shipper_aws_calls", "Calls to CloudWatch Logs.", ["source", "operation"])
+        self.aws_throttles = counter("shipper_aws_throttles", "Calls that AWS refused for coming too soon.", by_source)
+        self.log_groups = gauge("shipper_log_groups", "Log groups by how they can be read.", ["source", "state"])
+        self.late_horizon = gauge(
+            "shipper_late_horizon_seconds",
+            "Events visible within so many seconds of their own time are read.",
+            by_source,
+        )
+        self.events_reread = counter(
+            "shipper_log_events_reread", "Events found again in a window, delivered before.", by_source
+        )
+        self.late_events_recovered = counter(
+            "shipper_late_events_recovered", "Events found in a span that was read before they were visible.", by_source
+        )
+        self.event_lateness = Histogram(
+            "shipper_event_lateness_seconds",
+            "From an event's own time to its ingestion by CloudWatch Logs.",
+            by_source,
+            buckets=_LATENESS_SECONDS,
+            registry=self.registry,
+        )
         self.in_flight_splits = gauge("shipper_in_flight_splits", "Splits on their way.", by_source)
         self.in_flight_bytes = gauge("shipper_in_flight_bytes", "Estimated memory of the splits on their way.")
         self.unaccounted = gauge("shipper_unaccounted_events", "Records without a known end; always 0.", by_source)
@@ -89,12 +111,24 @@ class Metrics:
         )
         Info("shipper_build", "Version of the running program.", registry=self.registry).info({"version": __version__})
         self._newest: dict[str, float] = {}
+        self._waiting: dict[tuple[str, str], str] = {}
 
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, labels: list[str] | None = None) -> Gauge:
         return Gauge(name, text, labels or [], registry=self.registry)
+
+    def waits(self, source: str, part: str, why: str | None) -> None:
+        """Note why a part of a source waits while the rest goes on, for /healthz to tell; None when it goes on too."""
+        if why is None:
+            self._waiting.pop((source, part), None)
+        else:
+            self._waiting[source, part] = why
+
+    def waiting(self) -> list[str]:
+        """What waits, a line each."""
+        return [f"{source}: {part}: {why}" for (source, part), why in sorted(self._waiting.copy().items())]
 
     def settled(self, receipt: Receipt) -> None:
         """Add a settled split's account to the counters."""

@@ -73,7 +73,8 @@ class WindowSplit:
     """A span of time of one log group, shipped and settled as one.
 
     Attributes:
-        id: depends on the group and the span alone, so that shipping again writes to the same places.
+        id: depends on the group, the span and what is delivered of it already: shipping again writes to the same
+            places, and a later look at the same span to others.
         source: the source's name in the configuration.
         scope: the group's ARN, whose cursor this split belongs to.
         logs: the log type, a key of `build.LOG_TYPES`.
@@ -82,7 +83,8 @@ class WindowSplit:
         seen: `hash64` of (stream, event id) of events that are delivered already, 8 bytes each, big-endian, sorted.
         layout: field names of a flow log's lines, where the log type has them.
         size_bytes: what the window is expected to hold, for the limit of what is in flight.
-        oldest: when the oldest of its data became visible, in seconds since the epoch.
+        oldest: when the oldest of its data became visible, in seconds since the epoch: what is new in the window came
+            after that, and an event whose own time is earlier came late.
     """
 
     id: str
@@ -170,12 +172,15 @@ class Events:
         records: in any order. Iterating may block and may raise RetryableError.
         done: (bucket of time, hash) of each event yielded so far; the receipt carries them to the settling.
         bytes_in: bytes of messages yielded so far.
+        reached_ms: where the reader ended, because the window holds more than one split may: events of this time and
+            later are still to be read. None where the window was read to its end.
     """
 
     origin: Origin
     records: Iterator[Record | Rejected]
     done: list[tuple[int, int]] = field(default_factory=list)
     bytes_in: int = 0
+    reached_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +339,7 @@ class Receipt:
         newest_ms: time of the newest event, None where there was none.
         unread: objects left out; they are not settled.
         done: (bucket of time, hash) pairs that the reader found, to be settled with the split.
+        reached_ms: as in Events.
     """
 
     split_id: str
@@ -345,6 +351,7 @@ class Receipt:
     unread: tuple[Unread, ...] = ()
     seconds: float = 0.0
     done: tuple[tuple[int, int], ...] = ()
+    reached_ms: int | None = None
 
     @property
     def unaccounted(self) -> int:
@@ -430,12 +437,14 @@ class Problem:
         what: what is wrong, with the server's own words.
         hint: what to do about it.
         serious: false for a remark that does not stop the daemon.
+        note: true for what is only worth knowing; it is not counted.
     """
 
     where: str
     what: str
     hint: str
     serious: bool = True
+    note: bool = False
 
 
 def hash64(*parts: str) -> int:

@@ -155,7 +155,11 @@ class _Service:
         listener = None
         try:
             if self._pipeline.listen is not None:
-                health = Health(alive=self._alive, ready=lambda: self._ready and not self._stop.requested)
+                health = Health(
+                    alive=self._alive,
+                    ready=lambda: self._ready and not self._stop.requested,
+                    waiting=self._pipeline.metrics.waiting,
+                )
                 listener = Listener(self._pipeline.listen, self._pipeline.metrics.registry, health)
                 listener.start()
             if self._prepare():

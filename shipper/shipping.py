@@ -181,6 +181,7 @@ class _Journey:
         self._read = 0
         self._bytes_in = 0
         self._done: list[tuple[int, int]] = []
+        self._reached_ms: int | None = None
         self._unread: list[Unread] = []
 
     def carry(self, payload: Payload | Events) -> None:
@@ -206,6 +207,7 @@ class _Journey:
         if isinstance(payload, Events):
             self._done += payload.done
             self._bytes_in += payload.bytes_in
+            self._reached_ms = payload.reached_ms
         else:
             self._bytes_in += payload.size or 0
 
@@ -259,4 +261,5 @@ class _Journey:
             unread=tuple(self._unread),
             seconds=seconds,
             done=tuple(self._done),
+            reached_ms=self._reached_ms,
         )

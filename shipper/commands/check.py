@@ -136,22 +136,27 @@ def _geoip(settings: Settings) -> Iterator[Problem]:
 
 
 def _write_json(problems: list[Problem]) -> None:
-    shown = [{"where": p.where, "what": p.what, "hint": p.hint, "serious": p.serious} for p in problems]
+    shown = [{"where": p.where, "what": p.what, "hint": p.hint, "serious": p.serious} for p in problems if not p.note]
+    notes = [{"where": p.where, "what": p.what} for p in problems if p.note]
     ok = not any(problem.serious for problem in problems)
-    click.echo(json.dumps({"ok": ok, "problems": shown}, indent=2))
+    click.echo(json.dumps({"ok": ok, "problems": shown} | ({"notes": notes} if notes else {}), indent=2))
 
 
 def _write_text(where: str, problems: list[Problem]) -> None:
-    if not problems:
+    if all(problem.note for problem in problems):
         click.echo(f"{click.style('ok', fg='green')}       {where}")
     for problem in problems:
-        head = click.style("problem", fg="red") if problem.serious else click.style("remark ", fg="yellow")
+        if problem.note:
+            head = click.style("note   ", fg="blue")
+        else:
+            head = click.style("problem", fg="red") if problem.serious else click.style("remark ", fg="yellow")
         click.echo(f"{head}  {printable(problem.where)}: {printable(problem.what)}")
         if problem.hint:
             click.echo(f"         {printable(problem.hint)}")
 
 
-def _write_verdict(problems: list[Problem]) -> None:
+def _write_verdict(found: list[Problem]) -> None:
+    problems = [problem for problem in found if not problem.note]
     serious = sum(problem.serious for problem in problems)
     counted = f"{_count(serious, 'problem')}, {_count(len(problems) - serious, 'remark')}"
     click.echo(counted if problems else "all is well")
