@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from shipper.errors import RetryableError
@@ -61,6 +61,13 @@ def arrivals(draw: st.DrawFn) -> Arrival:
     refused = draw(st.sampled_from([0.0, 0.0, 0.0, 30.0, 120.0])) * HOUR
     return Arrival(key, label + late, label + late + refused if refused else 0.0)
 
+
+LATE_AND_REFUSED = Arrival(
+    "AWSLogs/111111111111/CloudTrail/us-east-1/2026/03/06/111111111111_CloudTrail_us-east-1_20260306T1045Z_00.json.gz",
+    visible=1773053001.0,
+    forbidden_until=1773485001.0,
+)
+"""Visible 72 hours late and refused for five days more: only the retry table knows it when its day is closed."""
 
 STEPS = st.builds(
     Step,
@@ -115,9 +122,9 @@ class World:
             self.restart()
 
     def come_to_rest(self) -> None:
-        """Nothing fails any more; time passes until all is closed."""
+        """Nothing fails any more; time passes until all is closed, and the last refusal, on the 14th day, has ended."""
         self.bucket.failures = []
-        for _ in range(50):
+        for _ in range(60):
             self.clock.now += 6 * HOUR
             self.worker.refused = {key: "forbidden" for key, until in self._forbidden.items() if self.clock.now < until}
             self.worker.finish_all(self.source)
@@ -135,6 +142,7 @@ class World:
     st.lists(STEPS, max_size=20),
     st.sampled_from([1, 3, 1000]),
 )
+@example([LATE_AND_REFUSED], [], 1)
 def test_every_object_is_settled_exactly_once(coming: list[Arrival], steps: list[Step], page_size: int):
     """Late and smaller keys, labels ahead of time, midnight, downtime, outages, refusals and crashes lose nothing."""
     world = World(coming, page_size)
