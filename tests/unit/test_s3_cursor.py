@@ -69,6 +69,11 @@ LATE_AND_REFUSED = Arrival(
 )
 """Visible 72 hours late and refused for five days more: only the retry table knows it when its day is closed."""
 
+THERE_FROM_THE_BEGINNING = (
+    "AWSLogs/111111111111/CloudTrail/us-east-1/2026/03/01/111111111111_CloudTrail_us-east-1_20260301T2240Z_00.json.gz"
+)
+"""Found by the first look, though that comes late when the downtime is at the very start."""
+
 STEPS = st.builds(
     Step,
     seconds=st.sampled_from([1.0, 300.0, 300.0, 3600.0, 7 * 3600.0, 30 * 3600.0, 100 * 3600.0]),
@@ -162,6 +167,7 @@ DOWNTIME = st.lists(st.tuples(st.integers(0, 9 * 24), st.sampled_from([0, 1, 5, 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(arrivals(), min_size=1, max_size=30, unique_by=lambda a: a.key), DOWNTIME, st.sampled_from([1, 1000]))
+@example([Arrival(THERE_FROM_THE_BEGINNING, BEGINNING)], [(0, 1)], 1)
 def test_each_object_is_found_soon(coming: list[Arrival], downtime: list[tuple[int, int]], page_size: int):
     """While it runs: labelled up to an hour back in minutes, up to two days back in six hours, else by closing.
 
@@ -174,7 +180,7 @@ def test_each_object_is_found_soon(coming: list[Arrival], downtime: list[tuple[i
         )
         world.bucket.put(key, BEGINNING)
     down = sorted((BEGINNING + hour * HOUR, length * HOUR) for hour, length in downtime)
-    starts, looks, seen = [BEGINNING], [BEGINNING], dict[str, float]()
+    starts, looks, seen = [BEGINNING], list[float](), dict[str, float]()
     while world.clock.now < BEGINNING + 16 * 86400:
         if down and world.clock.now >= down[0][0]:
             world.clock.now += down.pop(0)[1]
