@@ -64,8 +64,7 @@ def running() -> Iterator[TroubledS3]:
     class Handler(_Handler):
         s3 = state
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -75,6 +74,13 @@ def running() -> Iterator[TroubledS3]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A peer that goes away is no news in tests of broken connections."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -18,7 +18,7 @@ from shipper.sources.s3_get import SmallGet
 from shipper.sources.s3_objects import S3Reader
 from tests.fakes.s3_server import TroubledS3, running
 from tests.parts.moto import set_credentials
-from tests.unit.test_s3_signature import SECRETS
+from tests.unit.test_s3_signature import SECRET, Frozen
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def client(served: tuple[TroubledS3, Any]) -> Any:
 
 
 def small(url: str, **changes: Any) -> SmallGet:
-    return SmallGet(url, "us-east-1", **{"by_path": True, "credentials": lambda: SECRETS, **changes})
+    return SmallGet(
+        url, "us-east-1", **{"by_path": True, "credentials": lambda: Frozen("AKIDEXAMPLE", SECRET), **changes}
+    )
 
 
 def put(s3: TroubledS3, name: str, size: int = 1000) -> S3Object:
