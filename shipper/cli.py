@@ -23,6 +23,7 @@ INTERRUPTED = 130
 
 _COMMANDS = {
     "run": "shipper.commands.run",
+    "backfill": "shipper.commands.backfill",
     "check": "shipper.commands.check",
     "decode": "shipper.commands.decode",
     "checkpoints": "shipper.commands.checkpoints",

@@ -42,11 +42,14 @@ DEAD_LETTERS_FILE = "dead_letters.sqlite"
 ONCE_PATIENCE_SECONDS = 60.0
 
 
-def pipeline(settings: Settings, *, once: bool = False, stop: Stop | None = None) -> Pipeline:
+def pipeline(
+    settings: Settings, *, once: bool = False, stop: Stop | None = None, letters: SqliteDeadLetters | None = None
+) -> Pipeline:
     """Put the whole daemon together; nothing is contacted yet but the state folder, which is locked.
 
     Args:
         once: bear a failing sink for `ONCE_PATIENCE_SECONDS` only.
+        letters: where dead letters go; the state folder's own store by default.
 
     Raises:
         ConfigError: a database, certificate or the state cannot be used.
@@ -57,7 +60,7 @@ def pipeline(settings: Settings, *, once: bool = False, stop: Stop | None = None
     all_sinks = sinks(settings, metrics)
     found = lookups(settings)
     checkpoints = store(settings)
-    letters = dead_letters(settings)
+    letters = letters or dead_letters(settings)
     shipper = Shipper(
         formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
         routes={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -46,11 +47,16 @@ class S3ListingSource:
             listed in full, apart from folders of other AWS services.
         start: objects labelled earlier (LastModified where keys have no label) are not shipped: seconds since the
             epoch, 0 for all. The first run's start is kept: an age such as "-24h" does not move with each restart.
+        end: objects labelled then or later are not shipped, and all that is earlier is listed once, day by day.
+        layouts_only: list nothing but AWS's own folders, also where there are none.
         client: boto3's S3 client.
         dead_letters: told of objects that were listed, but deleted before they could be read.
         interval_seconds: between two listings of the newest keys.
         expected_bucket_owner: account id; S3 refuses the bucket where another account owns it.
         lister: another way to list the bucket, for tests.
+
+    Attributes:
+        settled_objects: how many this process has settled.
     """
 
     def __init__(
@@ -61,6 +67,8 @@ class S3ListingSource:
         prefix: str,
         logs: str,
         start: float,
+        end: float = math.inf,
+        layouts_only: bool = False,
         store: CheckpointStore,
         client: Any,
         metrics: Metrics,
@@ -78,6 +86,8 @@ class S3ListingSource:
         self._logs = logs
         self._services = services_of(logs)
         self._start = start
+        self._end = end
+        self._layouts_only = layouts_only
         self._store = store
         self._metrics = metrics
         self._dead_letters = dead_letters
@@ -93,6 +103,7 @@ class S3ListingSource:
         self._walk_at = 0.0
         self._loaded = False
         self._caught_up = False
+        self.settled_objects = 0
 
     def splits(self) -> Iterator[Split]:
         """See ports.Source.
@@ -130,6 +141,7 @@ class S3ListingSource:
         done = state.open_pairs(item for item in split.objects if item.hash not in waiting)
         self._store.settle(split, receipt, done, retries)
         state.add_done(done)
+        self.settled_objects += len(split.objects) - len(waiting)
         self._pending.settled(split)
         self._unopened.waiting.settled(split.objects, retries)
         self._unopened.show()
@@ -161,6 +173,13 @@ class S3ListingSource:
 
     def close(self) -> None:
         """See ports.Source. Nothing was taken from anyone: the bucket keeps its objects."""
+
+    @property
+    def progress(self) -> float:
+        """How much of what lies before `end` is listed, from 0 to 1; 0 until folders are found."""
+        done = [self._states[name].progress for name in self._listed]
+        total = sum(days for _, days in done)
+        return sum(listed for listed, _ in done) / total if total else 0.0
 
     def _load(self) -> None:
         """Once: take up what the store kept of an earlier run."""
@@ -255,7 +274,8 @@ class S3ListingSource:
         whole = Scope(self._prefix)
         name = self._name_of(whole)
         if not found:
-            self._list(whole, now)
+            if not self._layouts_only:
+                self._list(whole, now)
         elif name in self._listed and self._state(name).scope.service is None:
             self._schedule.drop(name)
             self._listed.discard(name)
@@ -282,7 +302,9 @@ class S3ListingSource:
             prefix = name.partition("/")[2]
             scope = scope_of(prefix, self._services) or Scope(prefix)
             cursor = self._cursors.get(name, {})
-            state = ScopeState(name, scope, source=self.name, store=self._store, start=self._start, cursor=cursor)
+            state = ScopeState(
+                name, scope, source=self.name, store=self._store, start=self._start, end=self._end, cursor=cursor
+            )
             self._states[name] = state
         return state
 

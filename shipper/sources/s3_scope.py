@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -75,11 +76,21 @@ class ScopeState:
 
     Args:
         start: objects labelled earlier, in seconds, are not shipped.
+        end: nor are those labelled then or later. A scope that has an end is listed once, day by day, and every day is
+            closed when it is listed, however young it is.
         cursor: what the store kept of the scope.
     """
 
     def __init__(
-        self, name: str, scope: Scope, *, source: str, store: CheckpointStore, start: float, cursor: dict[str, float]
+        self,
+        name: str,
+        scope: Scope,
+        *,
+        source: str,
+        store: CheckpointStore,
+        start: float,
+        end: float = math.inf,
+        cursor: dict[str, float],
     ) -> None:
         self.name = name
         self.scope = scope
@@ -88,16 +99,19 @@ class ScopeState:
         self._source = source
         self._store = store
         self._start = start
+        self._end = end
         self._days: dict[int, Hashes] = {}
         self._swept = self.closed
 
     def begin(self, tier: Tier, now: float) -> Listing | None:
         """Begin a tier's listing; None where there is nothing to list."""
-        boundary = closable_before(now)
+        boundary = self._boundary(now)
         if self.scope.service is None:
             # Keys without a time: every listing is a full one, and does for all tiers.
             return Listing(tier, self, "", None, now) if tier == "hot" else None
-        if not self.scope.service.shipped and tier in ("hot", "warm"):
+        if not self.scope.service.shipped and (tier in ("hot", "warm") or self._end < math.inf):
+            return None
+        if tier != "close" and self._end < math.inf:
             return None
         if tier == "close":
             if self._swept >= boundary:
@@ -116,7 +130,8 @@ class ScopeState:
 
     def is_new(self, item: S3Object, day: int, value: int) -> bool:
         """Return whether an object of a day, with its hash, has to be shipped, as far as the done-sets know."""
-        return day >= self.closed and self.scope.moment(item) >= self._start and value not in self._done(day)
+        wanted = self._start <= self.scope.moment(item) < self._end
+        return wanted and day >= self.closed and value not in self._done(day)
 
     def add_done(self, done: Iterable[tuple[int, int]]) -> None:
         """Remember (day, hash) pairs that the store has."""
@@ -131,13 +146,13 @@ class ScopeState:
     def advance(self, listing: Listing, day: int | None) -> None:
         """A closing listing came as far as a day: all before it is fully listed."""
         if listing.tier == "close" and day is not None:
-            self._swept = max(self._swept, min(day, closable_before(listing.started)))
+            self._swept = max(self._swept, min(day, self._boundary(listing.started)))
 
     def finish(self, listing: Listing) -> None:
         """A listing is complete, and all it found is pinned."""
         self.listed[listing.tier] = listing.started
         if listing.tier == "close" or self.scope.service is None:
-            self._swept = max(self._swept, closable_before(listing.started))
+            self._swept = max(self._swept, self._boundary(listing.started))
 
     def close_days(self) -> None:
         """Close the days that are fully listed: what was found of them is done, pinned, or in the retry table."""
@@ -146,6 +161,17 @@ class ScopeState:
         self._store.close_before(self._source, self.name, self._swept, {"closed": float(self._swept)})
         self.closed = self._swept
         self._days = {day: hashes for day, hashes in self._days.items() if day >= self.closed}
+
+    def _boundary(self, now: float) -> int:
+        """The first day that is not closed by listing it now."""
+        return closable_before(now) if self._end == math.inf else math.ceil(self._end / DAY_SECONDS)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Days that are listed, and days there are in all; of a scope that has an end."""
+        first = int(self._start // DAY_SECONDS)
+        last = self._boundary(0.0)
+        return min(self._swept, last) - first, last - first
 
     @property
     def remembered(self) -> int:

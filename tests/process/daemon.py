@@ -68,6 +68,19 @@ class Daemon:
             process.kill()
         return process.returncode, json.loads(output) if output.strip() else {}
 
+    def command(self, *arguments: str, timeout: float = 120) -> tuple[int, str]:
+        """Run another command with the same configuration to its end; return exit code and standard output."""
+        process = self._popen(*arguments, "-c", str(self.config))
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        return process.returncode, output.decode()
+
+    def begin(self, *arguments: str) -> None:
+        """Start another command in the background, in place of `start`."""
+        self._process = self._popen(*arguments, "-c", str(self.config))
+
     def log(self) -> str:
         """All that the processes wrote to standard error."""
         return self.errors.read_text()

@@ -57,7 +57,18 @@ def test_help_names_every_command(capfd: pytest.CaptureFixture[str]) -> None:
     """Help lists the commands of the contract; the schema's is for machines and hidden."""
     assert cli.run(["--help"]) == 0
     out = capfd.readouterr().out
-    for command in ("run", "check", "decode", "checkpoints", "dead-letters", "setup", "demo", "version", "completion"):
+    for command in (
+        "run",
+        "backfill",
+        "check",
+        "decode",
+        "checkpoints",
+        "dead-letters",
+        "setup",
+        "demo",
+        "version",
+        "completion",
+    ):
         assert f"  {command} " in out
     assert "config-schema" not in out
 

@@ -1,0 +1,165 @@
+"""A past range of a source, shipped apart from the daemon: with a state and a lock of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipper.build import LOG_TYPES, aws_sessions, dead_letters, pipeline, store
+from shipper.config import S3NotificationsSource, S3Source, Settings, State
+from shipper.config.values import start_seconds
+from shipper.delivery import Patience
+from shipper.errors import ConfigError
+from shipper.metrics import Metrics
+from shipper.ports import Stop
+from shipper.service import Pipeline
+
+if TYPE_CHECKING:
+    from shipper.sources.s3_listing import S3ListingSource
+
+FOLDER = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is to be shipped again, or for the first time.
+
+    Attributes:
+        source: its name in the configuration.
+        since, until: as a source's `start`; ages count from the first run, so that a later one goes on with it.
+        queue_url: where objects are put instead of being shipped; None to ship them here.
+    """
+
+    source: str
+    since: str
+    until: str
+    queue_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """One listing of a range, ready to run.
+
+    Attributes:
+        title: what is listed, for people.
+        folder: its state.
+    """
+
+    title: str
+    folder: Path
+    pipeline: Pipeline
+    listing: S3ListingSource
+
+
+def backfills(settings: Settings, wanted: Range, *, stop: Stop | None = None) -> Iterator[Backfill]:
+    """Yield a backfill for each bucket, prefix and log type of a source; each is closed by who takes it.
+
+    Raises:
+        ConfigError: the source lists no buckets, a time is none, or another process ships the same range.
+    """
+    chosen = settings.sources.get(wanted.source)
+    if chosen is None:
+        raise ConfigError(f"no source is called '{wanted.source}'", f"known: {', '.join(settings.sources)}")
+    if not isinstance(chosen, S3Source | S3NotificationsSource):
+        raise ConfigError(f"source '{wanted.source}' is none of S3", "choose a source of objects in S3")
+    for place, layouts_only in _places(chosen):
+        yield _backfill(settings, wanted, place, layouts_only=layouts_only, stop=stop or Stop())
+
+
+def _places(chosen: S3Source | S3NotificationsSource) -> Iterator[tuple[S3Source, bool]]:
+    """A source's buckets and prefixes as sources of their own, and whether only AWS's own folders are meant."""
+    if isinstance(chosen, S3Source):
+        yield chosen, False
+        return
+    from shipper.sources.s3_allowed import places
+    from shipper.sources.s3_keys import services_of
+
+    shared = {key: getattr(chosen, key) for key in S3Source.model_fields.keys() & type(chosen).model_fields.keys()}
+    all_types = [name for name in LOG_TYPES if services_of(name)] if chosen.logs == "auto" else [chosen.logs]
+    for bucket, prefix in places(chosen.buckets):
+        for logs in all_types:
+            own = {"type": "s3", "bucket": bucket, "prefix": prefix, "logs": logs}
+            yield S3Source.model_validate({**shared, **own}), chosen.logs == "auto"
+
+
+def _backfill(settings: Settings, wanted: Range, place: S3Source, *, layouts_only: bool, stop: Stop) -> Backfill:
+    folder = settings.state.path / FOLDER / _name(wanted, place)
+    changes = {"state": State(path=folder), "sources": {wanted.source: place}, "listen": "off"}
+    apart = settings.model_copy(update=changes)
+    base = _enqueuing(apart, settings, wanted, stop) if wanted.queue_url else _shipping(apart, settings, stop)
+    try:
+        start, end = _span(base, wanted)
+    except BaseException:
+        base.close()
+        raise
+    from shipper.sources.s3_listing import S3ListingSource
+
+    listing = S3ListingSource(
+        wanted.source,
+        bucket=place.bucket,
+        prefix=place.prefix,
+        logs=place.logs,
+        start=start,
+        end=end,
+        layouts_only=layouts_only,
+        store=base.store,
+        client=aws_sessions(apart)[wanted.source].client("s3"),
+        metrics=base.metrics,
+        dead_letters=base.dead_letters,
+        expected_bucket_owner=place.expected_bucket_owner,
+    )
+    title = f"{place.logs} of s3://{place.bucket}/{place.prefix}"
+    return Backfill(title, folder, replace(base, sources=[listing]), listing)
+
+
+def _shipping(apart: Settings, settings: Settings, stop: Stop) -> Pipeline:
+    return pipeline(apart, stop=stop, letters=dead_letters(settings))
+
+
+def _enqueuing(apart: Settings, settings: Settings, wanted: Range, stop: Stop) -> Pipeline:
+    from shipper.sources.sqs_enqueue import Enqueue
+    from shipper.sources.sqs_queue import endpoint_of
+
+    url = wanted.queue_url or ""
+    region, endpoint = endpoint_of(url)
+    client = aws_sessions(apart)[wanted.source].client("sqs", region, endpoint)
+    return Pipeline(
+        sources=[],
+        sinks={},
+        ship=Enqueue(client, url).ship,
+        store=store(apart),
+        dead_letters=dead_letters(settings),
+        metrics=Metrics(),
+        stop=stop,
+        patience=Patience(),
+        threads=settings.workers.threads,
+        in_flight_bytes=settings.limits.in_flight_bytes,
+        grace_seconds=settings.grace_seconds,
+        listen=None,
+    )
+
+
+def _span(base: Pipeline, wanted: Range) -> tuple[float, float]:
+    """Start and end in seconds since the epoch: those of the first run, where this one goes on with it."""
+    kept = base.store.cursors(wanted.source).get("", {})
+    if "end" in kept:
+        return kept["start"], kept["end"]
+    now = time.time()
+    try:
+        start, end = start_seconds(wanted.since, now), start_seconds(wanted.until, now)
+    except ValueError as error:
+        raise ConfigError(f"--since and --until: {error}") from error
+    if start >= end:
+        raise ConfigError("--since must be before --until")
+    base.store.set_cursors(wanted.source, {"": {"start": start, "end": end}})
+    return start, end
+
+
+def _name(wanted: Range, place: S3Source) -> str:
+    parts = (wanted.since, wanted.until, wanted.queue_url or "", place.bucket, place.prefix, place.logs)
+    digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    return f"{wanted.source}-{digest}"
