@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from shipper import __version__
 from shipper.commands import DONE, FAILED, config_option, private_files, start
+
+if TYPE_CHECKING:
+    from shipper.ports import Stop
 
 
 @click.command()
@@ -21,6 +29,14 @@ def run(file: Path, *, once: bool, as_json: bool) -> int:
     The first SIGTERM or SIGINT stops reading and lets what is on its way finish; a second one kills. Nothing is lost
     either way. With --once, the exit code is 0 when all that was found is delivered or dead-lettered, 1 otherwise.
     """
+    from shipper.ports import Stop
+
+    stop = Stop()
+    with _hearing(stop):
+        return _run(file, stop, once=once, as_json=as_json)
+
+
+def _run(file: Path, stop: Stop, *, once: bool, as_json: bool) -> int:
     settings = start(file)
     private_files()
     import structlog
@@ -31,7 +47,7 @@ def run(file: Path, *, once: bool, as_json: bool) -> int:
     log.info("starting", version=__version__, config=file, sources=list(settings.sources), sinks=list(settings.sinks))
     for remark in settings.remarks():
         log.warning(remark.what, where=remark.where, hint=remark.hint)
-    pipeline = build.pipeline(settings, once=once)
+    pipeline = build.pipeline(settings, once=once, stop=stop)
     try:
         summary = service.run(pipeline, once=once)
     finally:
@@ -41,3 +57,18 @@ def run(file: Path, *, once: bool, as_json: bool) -> int:
         return DONE
     click.echo(json.dumps(summary.as_json(), indent=2) if as_json else "\n".join(summary.lines()))
     return DONE if summary.ok else FAILED
+
+
+@contextmanager
+def _hearing(stop: Stop) -> Iterator[None]:
+    """Hear signals before all that takes time: a supervisor may stop what it has just started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, lambda *_: stop.request()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,20 @@ class Daemon:
         self.config.write_text(json.dumps(settings, indent=1))
         self.config.chmod(0o600)
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
 
     def start(self) -> None:
         """Start `shipper run` in the background."""
+        self._starts = self.log().count('"starting"') + 1
         self._process = self._popen("run", "-c", str(self.config))
+
+    def await_start(self, seconds: float = 60) -> None:
+        """Wait until the process started last hears signals: it says so with `starting` (log level info)."""
+        deadline = time.monotonic() + seconds
+        while self.log().count('"starting"') < self._starts:
+            assert self.running, self.log()
+            assert time.monotonic() < deadline, f"not started within {seconds} seconds: {self.log()}"
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """SIGKILL: the process gets no chance to tidy up."""
@@ -83,7 +94,7 @@ class Daemon:
 
     def log(self) -> str:
         """All that the processes wrote to standard error."""
-        return self.errors.read_text()
+        return self.errors.read_text() if self.errors.exists() else ""
 
     def _popen(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.errors.open("ab") as errors:

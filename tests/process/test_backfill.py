@@ -54,7 +54,7 @@ def settings(folder: Path, endpoint: str, elasticsearch: str, **sources: Any) ->
         "sources": {"trail": trail, **sources},
         "sinks": {"siem": {"type": "elasticsearch", "hosts": [elasticsearch], "batch_documents": 10}},
         "workers": {"threads": 2},
-        "log": {"level": "warning"},
+        "log": {"level": "info"},
     }
 
 
@@ -100,8 +100,8 @@ def test_an_interrupted_backfill_goes_on_beside_a_running_daemon(tmp_path, moto)
         assert code == 0
         assert json.loads(output)["parts"][0]["objects"] == 0
         assert len(elasticsearch.requests) == requests
-        assert daemon.running, daemon.log()
-        assert daemon.terminate() == 0
+        daemon.await_start()
+        assert daemon.terminate() == 0, daemon.log()
 
 
 def test_a_fleet_gets_a_backfill_by_its_queue(tmp_path, moto):

@@ -99,7 +99,7 @@ def settings(folder: Path, s3: TroubledS3, queue: Queue, elasticsearch: str) -> 
             }
         },
         "workers": {"threads": 2},
-        "log": {"level": "warning"},
+        "log": {"level": "info"},
     }
 
 
@@ -152,6 +152,7 @@ def test_a_fleet_loses_and_doubles_nothing(tmp_path, aws_environment, s3, elasti
         torment(daemons, chance)
         s3.forbidden = set()  # somebody has mended the permission
         for daemon in daemons:
+            daemon.await_start()
             assert daemon.terminate() == 0, daemon.log()
             daemon.start()
         deadline = time.monotonic() + 240
@@ -159,6 +160,7 @@ def test_a_fleet_loses_and_doubles_nothing(tmp_path, aws_environment, s3, elasti
             time.sleep(0.5)
         assert queue.left() == 0
         for daemon in daemons:
+            daemon.await_start()
             assert daemon.terminate() == 0, daemon.log()
     finally:
         for daemon in daemons:
