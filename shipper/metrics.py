@@ -68,6 +68,13 @@ class Metrics:
         self.failure_store = counter(
             "shipper_failure_store_documents", "Documents that Elasticsearch put into a failure store.", by_sink
         )
+        self.possible_duplicates = counter(
+            "shipper_possible_duplicates", "Events that a sink without ids of its own may hold twice.", by_sink
+        )
+        self.acks_waiting = gauge("shipper_sink_acks_waiting", "Requests whose indexing is not confirmed yet.", by_sink)
+        self.sink_endpoint_up = gauge(
+            "shipper_sink_endpoint_up", "1 where the endpoint's last answer was as it should be.", ["sink", "endpoint"]
+        )
         self.send_seconds = Histogram(
             "shipper_send_seconds",
             "Time that one attempt to send a batch took.",

@@ -57,7 +57,7 @@ def pipeline(
     stop = stop or Stop()
     metrics = Metrics()
     patience = Patience(ONCE_PATIENCE_SECONDS if once else None)
-    all_sinks = sinks(settings, metrics)
+    all_sinks = sinks(settings, metrics, stop)
     found = lookups(settings)
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)

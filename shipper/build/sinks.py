@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
 from shipper.metrics import Metrics
-from shipper.ports import Lookups, Schema, Sink
+from shipper.ports import Lookups, Schema, Sink, Stop
 from shipper.shipping import Lane
 
 
-def sinks(settings: Settings, metrics: Metrics) -> dict[str, Sink]:
-    """The sinks by name, in the file's order."""
-    return {name: _sink(name, chosen, metrics) for name, chosen in settings.sinks.items()}
+class _EcsDocuments(NamedTuple):
+    namespace: str
 
 
-def _sink(name: str, chosen: AnySink, metrics: Metrics) -> Sink:
+class _Envelopes(NamedTuple):
+    host: str
+    main_index: str
+    indexes: tuple[tuple[str, str], ...]
+
+
+_Documents = _EcsDocuments | _Envelopes
+
+
+def sinks(settings: Settings, metrics: Metrics, stop: Stop | None = None) -> dict[str, Sink]:
+    """The sinks by name, in the file's order; `stop` ends what they wait for."""
+    stop = stop or Stop()
+    return {name: _sink(name, chosen, metrics, stop) for name, chosen in settings.sinks.items()}
+
+
+def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop) -> Sink:
     if isinstance(chosen, ElasticsearchSink):
         from shipper.sinks.elasticsearch import ElasticsearchSink as Elasticsearch
 
@@ -40,23 +55,38 @@ def _sink(name: str, chosen: AnySink, metrics: Metrics) -> Sink:
             metrics=metrics,
         )
     if isinstance(chosen, SplunkHecSink):
-        from shipper.sinks.splunk_hec import SplunkHecSink as SplunkHec
-
-        return SplunkHec(
-            name,
-            chosen.urls,
-            chosen.token_secret,
-            ca_certs=_text(chosen.ca_certs),
-            client_cert=_text(chosen.client_cert),
-            client_key=_text(chosen.client_key),
-            verify_certs=chosen.verify_certs,
-            request_timeout_seconds=chosen.request_timeout_seconds,
-            batch_bytes=chosen.batch_bytes,
-            batch_documents=chosen.batch_documents,
-        )
+        return _splunk(name, chosen, metrics, stop)
     from shipper.sinks.archive import ArchiveSink as Archive
 
     return Archive(name, chosen.path)
+
+
+def _splunk(name: str, chosen: SplunkHecSink, metrics: Metrics, stop: Stop) -> Sink:
+    from shipper.sinks.splunk_hec import SplunkHecSink as SplunkHec
+    from shipper.sinks.splunk_hec_acks import AckPolicy
+    from shipper.sinks.splunk_hec_connection import HecServers
+
+    servers = HecServers(
+        chosen.urls,
+        chosen.token_secret,
+        ca_certs=_text(chosen.ca_certs),
+        client_cert=_text(chosen.client_cert),
+        client_key=_text(chosen.client_key),
+        verify_certs=chosen.verify_certs,
+        request_timeout_seconds=chosen.request_timeout_seconds,
+        proxy=chosen.proxy,
+    )
+    ack = AckPolicy(chosen.ack_timeout_seconds, chosen.ack_poll_seconds, chosen.ack_pending_requests)
+    return SplunkHec(
+        name,
+        servers,
+        endpoint=chosen.endpoint,
+        ack=ack if chosen.ack else None,
+        batch_bytes=chosen.batch_bytes,
+        batch_documents=chosen.batch_documents,
+        metrics=metrics,
+        stop=stop,
+    )
 
 
 def _text(path: Path | None) -> str | None:
@@ -65,19 +95,23 @@ def _text(path: Path | None) -> str | None:
 
 def lanes(settings: Settings, source: str, all_sinks: Mapping[str, Sink], lookups: Lookups) -> tuple[Lane, ...]:
     """Group a source's sinks by the documents they take, so that each record is encoded once for each group."""
-    groups: dict[tuple[str, ...], list[Sink]] = {}
+    groups: dict[_Documents, list[Sink]] = {}
     for name in settings.sinks_of(source):
         groups.setdefault(_documents_of(settings.sinks[name]), []).append(all_sinks[name])
     return tuple(Lane(_schemas(key, lookups), tuple(members)) for key, members in groups.items())
 
 
-def _documents_of(chosen: AnySink) -> tuple[str, ...]:
+def _documents_of(chosen: AnySink) -> _Documents:
     if isinstance(chosen, SplunkHecSink):
-        return ("splunk", chosen.index, chosen.host or "")
-    return ("ecs", "default" if isinstance(chosen, ArchiveSink) else chosen.data_stream_namespace)
+        return _Envelopes(chosen.host or "", chosen.index, tuple(sorted(chosen.indexes.items())))
+    return _EcsDocuments("default" if isinstance(chosen, ArchiveSink) else chosen.data_stream_namespace)
 
 
-def _schemas(key: tuple[str, ...], lookups: Lookups) -> dict[str, Schema]:
-    if key[0] == "splunk":
-        return {name: log_type.splunk(key[1], key[2], lookups) for name, log_type in LOG_TYPES.items()}
-    return {name: log_type.ecs(key[1], lookups) for name, log_type in LOG_TYPES.items()}
+def _schemas(documents: _Documents, lookups: Lookups) -> dict[str, Schema]:
+    if isinstance(documents, _EcsDocuments):
+        return {name: log_type.ecs(documents.namespace, lookups) for name, log_type in LOG_TYPES.items()}
+    indexes = dict(documents.indexes)
+    return {
+        name: log_type.splunk(indexes.get(name, documents.main_index), documents.host, lookups)
+        for name, log_type in LOG_TYPES.items()
+    }

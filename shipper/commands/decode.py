@@ -61,7 +61,7 @@ def decode(  # noqa: PLR0917 - click passes them by name
     found = build.lookups(_with_databases(settings, geoip_city, geoip_asn))
     chosen = build.LOG_TYPES[log_type]
     if target == "splunk":
-        index, host = _splunk(settings)
+        index, host = _splunk(settings, log_type)
         schema = chosen.splunk(index, host, found)
     else:
         schema = chosen.ecs(_namespace(settings), found)
@@ -154,9 +154,13 @@ def _namespace(settings: Settings | None) -> str:
     return next((sink.data_stream_namespace for sink in sinks if sink.type == "elasticsearch"), "default")
 
 
-def _splunk(settings: Settings | None) -> tuple[str, str]:
+def _splunk(settings: Settings | None, log_type: str) -> tuple[str, str]:
     sinks = settings.sinks.values() if settings else ()
-    return next(((sink.index, sink.host or "") for sink in sinks if sink.type == "splunk_hec"), ("", ""))
+    sink = next((sink for sink in sinks if sink.type == "splunk_hec"), None)
+    if sink is None:
+        return "", ""
+    indexes = {str(name): index for name, index in sink.indexes.items()}
+    return indexes.get(log_type, sink.index), sink.host or ""
 
 
 def _output() -> BinaryIO:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shipper.config.part import Part, Seconds, plain
-from shipper.config.values import FilePath, Fingerprint, Namespace, Secret, SecretFile, Text, Url
+from shipper.config.values import FilePath, Fingerprint, LogTypeName, Namespace, Secret, SecretFile, Text, Url
 
 
 class Tls(Part):
@@ -64,6 +64,17 @@ class SplunkHecSink(Tls):
     token: Secret | None = Field(None, description="HEC token.")
     token_file: SecretFile = Field(None, description="File that holds the HEC token.")
     index: str = Field("", max_length=2048, description="Index; empty leaves it to the token.")
+    indexes: dict[LogTypeName, Text] = Field({}, description="Index by log type, where it is another than index.")
+    endpoint: Literal["event", "raw"] = Field(
+        "event", description="raw sends bare events without indexed fields, for Splunk's own props to take apart."
+    )
+    ack: bool = Field(False, description="Wait until Splunk has indexed the events; the token must have it enabled.")
+    ack_timeout_seconds: Seconds = Field(300.0, description="What is not confirmed by then is sent again.")
+    ack_poll_seconds: float = Field(10.0, ge=0.05, le=10.0, description="Longest time between two looks.")
+    ack_pending_requests: int = Field(
+        32, ge=1, le=1000, description="Requests that one worker may have unconfirmed; then it waits."
+    )
+    proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
     host: Text | None = Field(None, description="The events' host field.")
     request_timeout_seconds: Seconds = Field(60.0, description="Longest wait for an answer.")
     batch_bytes: int = Field(900_000, ge=10_000, le=838_860_800, description="Most bytes of events in a request.")

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shipper.config.part import Part, Seconds
-from shipper.config.values import Account, Bucket, Name, Place, Region, RoleArn, Start, Text, Url, start_seconds
+from shipper.config.values import (
+    Account,
+    Bucket,
+    LogTypeName,
+    Name,
+    Place,
+    Region,
+    RoleArn,
+    Start,
+    Text,
+    Url,
+    start_seconds,
+)
 
 
 class Aws(Part):
@@ -27,7 +39,7 @@ class S3Source(Part):
     type: Literal["s3"]
     bucket: Bucket = Field(description="The bucket's name.")
     prefix: str = Field("", max_length=1024, description="Only keys that begin so.")
-    logs: Literal["cloudtrail"] = Field("cloudtrail", description="The log type of the objects.")
+    logs: LogTypeName = Field("cloudtrail", description="The log type of the objects.")
     start: Start = Field("-24h", description="What older objects are left out: a date, a time, an age, now, beginning.")
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")

@@ -10,13 +10,16 @@ import pytest
 
 from shipper.errors import RetryableError
 from shipper.model import Document, SendResult
-from tests.contract.sinks import SinkCase, SinkFactory, elasticsearch, split
+from tests.contract.sinks import SinkCase, SinkFactory, archive, elasticsearch, split, splunk_hec
 
 FACTORIES: dict[str, SinkFactory] = {
     "elasticsearch-fake": elasticsearch.fake,
     "elasticsearch-9": elasticsearch.real9,
     "elasticsearch-8": elasticsearch.real8,
     "opensearch-2": elasticsearch.opensearch,
+    "splunk-hec": splunk_hec.received,
+    "splunk-hec-acks": splunk_hec.acknowledged,
+    "archive": archive.folder,
 }
 
 
@@ -101,8 +104,8 @@ def test_deliveries_of_many_threads_do_not_mix(case):
 
 
 def test_a_healthy_sink_has_no_problems(case):
-    """`shipper check` finds nothing wrong where nothing is."""
-    assert list(case.sink.problems()) == []
+    """`shipper check` finds nothing wrong where nothing is; it may remark on what success means."""
+    assert [problem for problem in case.sink.problems() if problem.serious] == []
 
 
 def test_problems_are_told_and_never_raised(case):

@@ -1,0 +1,284 @@
+"""A strict HTTP Event Collector over HTTP that stores events, or answers as a script says."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import struct
+import threading
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.fakes.splunk_hec_rules import STATUSES, TEXTS, Acks, Event, Refused, Token, checked_channel, envelopes, lines
+
+TOKEN = "0a1b2c3d-1111-2222-3333-444455556666"
+_GZIP = 31
+_EVENT_PATHS = frozenset({"/services/collector", "/services/collector/event", "/services/collector/event/1.0"})
+_RAW_PATHS = frozenset({"/services/collector/raw", "/services/collector/raw/1.0"})
+_HEALTH_PATHS = frozenset({"/services/collector/health", "/services/collector/health/1.0"})
+
+
+@dataclass
+class Reply:
+    """What goes back on the wire.
+
+    Attributes:
+        reset: end the connection with a TCP reset instead.
+        stall_seconds: wait first (cut short when the server stops).
+    """
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
+    reset: bool = False
+    stall_seconds: float = 0.0
+
+
+@dataclass
+class Request:
+    """One request, taken apart.
+
+    Attributes:
+        body: decompressed.
+        peer: the client's port: equal where a connection was kept alive.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    peer: int
+
+    @property
+    def channel(self) -> str:
+        """The channel, from the header or the query."""
+        return self.headers.get("x-splunk-request-channel", "") or self.query.get("channel", "")
+
+
+Step = Callable[["FakeSplunk", Request], Reply]
+
+
+class FakeSplunk:
+    """One collector, on a free port of 127.0.0.1.
+
+    Attributes:
+        tokens: settings by token.
+        script: steps for the next requests with events; when it is empty, they are stored.
+        ack_script: the same for queries of acknowledgements.
+        events: what was indexed, in order.
+        lost: how many of the next requests are received, and never indexed or acknowledged.
+        cookie: what every client must send back, or is told to, as a load balancer does ("" for none).
+        down: every connection is reset.
+        max_content_length: larger bodies are refused.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.tokens = {TOKEN: Token()}
+        self.script: list[Step] = []
+        self.ack_script: list[Step] = []
+        self.events: list[Event] = []
+        self.acks = Acks()
+        self.lost = 0
+        self.cookie = ""
+        self.down = False
+        self.healthy = True
+        self.max_content_length = 838_860_800
+        self.requests: list[Request] = []
+        self.stopping = threading.Event()
+        self.arrived = threading.Event()
+        self.lock = threading.RLock()
+        self._scheme = "https" if tls else "http"
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def stored(self) -> Counter[str]:
+        """How often each event_uid was indexed; more than once is a duplicate."""
+        with self.lock:
+            return Counter(event.uid for event in self.events)
+
+    @property
+    def sends(self) -> list[Request]:
+        """The requests that carried events."""
+        with self.lock:
+            return [request for request in self.requests if request.path in _EVENT_PATHS | _RAW_PATHS]
+
+    @property
+    def polls(self) -> list[Request]:
+        """The queries of acknowledgements."""
+        with self.lock:
+            return [request for request in self.requests if request.path == "/services/collector/ack"]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, request: Request) -> Reply:
+        """Answer one request as the script says, else as Splunk does."""
+        with self.lock:
+            self.requests.append(request)
+            self.arrived.set()
+            script = self.ack_script if request.path == "/services/collector/ack" else self.script
+            step = script.pop(0) if script and request.method == "POST" else None
+        if self.down:
+            return Reply(reset=True)
+        return step(self, request) if step else self.serve(request)
+
+    def serve(self, request: Request) -> Reply:
+        """Answer as Splunk does."""
+        with self.lock:
+            if request.path in _HEALTH_PATHS and request.method == "GET":
+                return coded(17 if self.healthy else 18)
+            if request.path not in _EVENT_PATHS | _RAW_PATHS | {"/services/collector/ack"}:
+                return Reply(404, b'{"text":"The requested URL was not found on this server.","code":404}')
+            if request.method != "POST":
+                return Reply(405, b'{"text":"Method Not Allowed","code":405}')
+            if len(request.body) > self.max_content_length:
+                words = f"Content-Length of {len(request.body)} too large (maximum is {self.max_content_length})"
+                return Reply(413, words.encode(), "text/plain")
+            try:
+                return self._serve(request, self._token(request.headers.get("authorization", "")))
+            except Refused as refusal:
+                return coded(refusal.code, **_number(refusal.number))
+
+    def _serve(self, request: Request, token: Token) -> Reply:
+        if request.path == "/services/collector/ack":
+            if not token.ack:
+                raise Refused(14)
+            channel = checked_channel(request.channel, required=True)
+            return Reply(body=json.dumps({"acks": self.acks.ask(channel, json.loads(request.body)["acks"])}).encode())
+        raw = request.path in _RAW_PATHS
+        channel = checked_channel(request.channel, required=token.ack or raw)
+        text = request.body.decode("utf-8", "replace")
+        lost = self.lost > 0
+        self.lost = max(self.lost - 1, 0)
+        # one by one: those before an unacceptable one are indexed
+        found: Iterator[Event] = lines(text, request.query, token) if raw else envelopes(text, token)
+        for event in found:
+            if not lost:
+                self.events.append(event)
+        if not token.ack:
+            return coded(0)
+        never, self.acks.never = self.acks.never, self.acks.never or lost
+        number = self.acks.give(channel)
+        self.acks.never = never
+        return coded(0, ackId=number)
+
+    def _token(self, authorization: str) -> Token:
+        if not authorization:
+            raise Refused(2)
+        kind, _, value = authorization.partition(" ")
+        if kind != "Splunk" or not value:
+            raise Refused(3)
+        if value not in self.tokens:
+            raise Refused(4)
+        if not self.tokens[value].enabled:
+            raise Refused(1)
+        return self.tokens[value]
+
+    def move(self, cookie: str) -> None:
+        """From now on another indexer answers, which knows nothing of the channels so far."""
+        with self.lock:
+            self.cookie = cookie
+            self.acks.forget()
+
+
+def coded(code: int, status: int | None = None, **more: Any) -> Reply:
+    """The answer that goes with a HEC code."""
+    body = {"text": TEXTS.get(code, f"code {code}"), "code": code, **more}
+    return Reply(STATUSES.get(code, 400) if status is None else status, json.dumps(body).encode())
+
+
+def _number(number: int | None) -> dict[str, int]:
+    return {} if number is None else {"invalid-event-number": number}
+
+
+def answering(reply: Reply, *, store: bool = False) -> Step:
+    """A step that gives this reply, after taking the events or without."""
+
+    def step(server: FakeSplunk, request: Request) -> Reply:
+        if store:
+            server.serve(request)
+        return reply
+
+    return step
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is what tests do on purpose."""
+
+
+def _handler(server: FakeSplunk) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 1 << 20  # head and body in one write: two cost 40 ms of delayed ACK
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            self._send(server.answer(self._request(b"")))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            encoding = self.headers.get("content-encoding", "identity")
+            if encoding not in {"identity", "gzip"}:
+                self._send(Reply(415, b"unsupported media type", "text/plain"))
+                return
+            try:
+                body = zlib.decompress(body, wbits=_GZIP) if encoding == "gzip" else body
+            except zlib.error:
+                self._send(Reply(400, b"bad gzip", "text/plain"))
+                return
+            self._send(server.answer(self._request(body)))
+
+        def _request(self, body: bytes) -> Request:
+            parts = urlsplit(self.path)
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            return Request(
+                self.command, parts.path, dict(parse_qsl(parts.query)), headers, body, self.client_address[1]
+            )
+
+        def _send(self, reply: Reply) -> None:
+            if reply.stall_seconds:
+                server.stopping.wait(reply.stall_seconds)
+            if reply.reset:
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.close_connection = True
+                self.connection.close()
+                return
+            self.send_response_only(reply.status)
+            headers = {"content-type": reply.content_type, "content-length": str(len(reply.body))} | reply.headers
+            if server.cookie and server.cookie not in (self.headers.get("cookie") or ""):
+                headers["set-cookie"] = f"{server.cookie}; path=/"
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.body)
+
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+    return Handler
