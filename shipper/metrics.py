@@ -37,6 +37,9 @@ class Metrics:
             "shipper_events_dead_lettered", "Records kept as dead letters instead of being delivered.", by_both
         )
         self.bytes_delivered = counter("shipper_delivered_bytes", "Bytes of documents sent, uncompressed.", by_both)
+        self.values_redacted = counter(
+            "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
+        )
         self.objects_filtered = counter(
             "shipper_objects_filtered", "Objects left out for what they are.", ["source", "reason"]
         )

@@ -7,7 +7,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, overload
 
 from shipper.errors import RetryableError, Stopped
 from shipper.model import (
@@ -160,6 +160,18 @@ class Schema(Protocol):
 
         The function raises BadInputError for a record that cannot be a document.
         """
+        ...
+
+
+class Redact(Protocol):
+    """Takes out of records what nobody shall see. Called from many threads; never blocks, never raises."""
+
+    @overload
+    def __call__(self, record: Record) -> Record: ...
+    @overload
+    def __call__(self, record: Rejected) -> Rejected: ...
+    def __call__(self, record: Record | Rejected) -> Record | Rejected:
+        """Return the record without it; the same object where there is nothing to take out."""
         ...
 
 

@@ -24,7 +24,7 @@ from shipper.model import (
     Split,
     Unread,
 )
-from shipper.ports import DeadLetters, Encoder, Format, Reader, Schema, Sink, Stop
+from shipper.ports import DeadLetters, Encoder, Format, Reader, Redact, Schema, Sink, Stop
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,7 @@ class Shipper:
         formats: by log type.
         routes: by source name.
         patience: how long a sink's failures are borne.
+        redact: takes out of records what nobody shall see, before anything else is done with them; None for nothing.
     """
 
     def __init__(
@@ -67,7 +68,9 @@ class Shipper:
         metrics: Metrics,
         stop: Stop,
         patience: Patience,
+        redact: Redact | None = None,
     ) -> None:
+        self._redact = redact
         self._formats = formats
         self._routes = routes
         self._dead_letters = dead_letters
@@ -85,7 +88,7 @@ class Shipper:
         started = time.monotonic()
         route = self._routes[split.source]
         strands = [_Strand(lane, split, self._outlet) for lane in route.lanes]
-        journey = _Journey(split, strands, self._formats[split.logs], self._bury)
+        journey = _Journey(split, strands, self._formats[split.logs], self._bury, self._redact)
         try:
             for payload in route.reader.open(split):
                 if isinstance(payload, Payload | Events):
@@ -172,8 +175,14 @@ class _Journey:
     """What happened on the way of one split."""
 
     def __init__(
-        self, split: Split, strands: Sequence[_Strand], format_: Format, bury: Callable[[Sequence[DeadLetter]], None]
+        self,
+        split: Split,
+        strands: Sequence[_Strand],
+        format_: Format,
+        bury: Callable[[Sequence[DeadLetter]], None],
+        redact: Redact | None,
     ) -> None:
+        self._redact = redact
         self._split = split
         self._strands = strands
         self._format = format_
@@ -186,11 +195,13 @@ class _Journey:
 
     def carry(self, payload: Payload | Events) -> None:
         """Ship one payload's records; what cannot be a document becomes a dead letter and its neighbours go on."""
-        origin = payload.origin
+        origin, redact = payload.origin, self._redact
         lanes = [(strand, strand.schema.encoder(origin)) for strand in self._strands]
         try:
             for record in payload.records if isinstance(payload, Events) else self._format.records(payload):
                 self._read += 1
+                if redact is not None:
+                    record = redact(record)  # noqa: PLW2901 - nothing after this may see the other
                 if isinstance(record, Rejected):
                     self._dead(origin, record.position, "undecodable", record.reason, raw=record.raw)
                     for strand in self._strands:

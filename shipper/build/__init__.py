@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from shipper.build.enrichment import geo, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
+from shipper.build.redaction import redactor
 from shipper.build.sinks import lanes, sinks
 from shipper.build.sources import aws_sessions, readers, sources
 from shipper.config import Settings
@@ -31,6 +32,7 @@ __all__ = [
     "lookups",
     "pipeline",
     "read_limits",
+    "redactor",
     "sinks",
     "sources",
     "store",
@@ -70,6 +72,7 @@ def pipeline(
         metrics=metrics,
         stop=stop,
         patience=patience,
+        redact=redactor(settings.redact, metrics),
     )
     return Pipeline(
         sources=sources(settings, checkpoints, metrics, letters),

@@ -55,6 +55,8 @@ def decode(  # noqa: PLR0917 - click passes them by name
     with its position, and the exit code is 1; the good ones still come out.
     """
     from shipper import build, config
+    from shipper.metrics import Metrics
+    from shipper.redaction import Redacted
 
     quiet_log()
     settings = config.load(file, secrets=False) if file else None
@@ -65,6 +67,8 @@ def decode(  # noqa: PLR0917 - click passes them by name
         schema = chosen.splunk(index, host, found)
     else:
         schema = chosen.ecs(_namespace(settings), found)
+    if (redact := build.redactor(settings.redact if settings else config.Redact(), Metrics())) is not None:
+        schema = Redacted(schema, redact)
     limits = settings.limits if settings else config.Limits()
     format_ = chosen.format(ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes))
     try:

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from shipper.config.enrich import Enrich, Geoip
 from shipper.config.part import Part
 from shipper.config.places import Mistake, Place, Tree, read
+from shipper.config.redact import Redact, RedactRule
 from shipper.config.rules import disagreements, nearest
 from shipper.config.settings import KINDS, Limits, Settings, State
 from shipper.config.sinks import AnySink, ArchiveSink, ElasticsearchSink, SplunkHecSink
@@ -35,6 +36,8 @@ __all__ = [
     "Enrich",
     "Geoip",
     "Limits",
+    "Redact",
+    "RedactRule",
     "S3NotificationsSource",
     "S3Source",
     "Settings",
@@ -223,7 +226,7 @@ def _resolve(loc: tuple[int | str, ...]) -> tuple[Place, type[Part]]:
 
 
 def _nested(annotation: Any) -> type[Part] | None:
-    if get_origin(annotation) in {Union, UnionType}:
+    if get_origin(annotation) in {Union, UnionType, list}:
         return next((found for arg in get_args(annotation) if (found := _nested(arg))), None)
     return annotation if isinstance(annotation, type) and issubclass(annotation, Part) else None
 

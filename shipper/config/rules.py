@@ -19,6 +19,7 @@ def disagreements(data: dict[str, Any], folder: Path) -> Found:
     """Yield (place, text) for each pair of keys that cannot stand together; relative paths start at `folder`."""
     aws = _section(data, "aws")
     yield from _plain_http(("aws", "endpoint_url"), aws.get("endpoint_url"), aws)
+    yield from _redact(_section(data, "redact"))
     sinks = _sections(data, "sinks")
     for name, source in _sections(data, "sources").items():
         yield from _source(name, source, aws, list(sinks))
@@ -69,6 +70,18 @@ def _elasticsearch(place: Place, sink: dict[str, Any]) -> Found:
     for key in ("password", "password_file"):
         if _given(sink, key) and not _given(sink, "username"):
             yield (*place, key), "needs username beside it"
+
+
+def _redact(redact: dict[str, Any]) -> Found:
+    yield from _twice(("redact",), redact)
+    for position, rule in enumerate(_list(redact.get("rules"))):
+        if not isinstance(rule, dict):
+            continue
+        place = ("redact", "rules", position)
+        if _given(rule, "field") == _given(rule, "pattern"):
+            yield place, "needs either field or pattern"
+        if rule.get("action") == "hash" and not _given(redact, "hash_key", "hash_key_file"):
+            yield (*place, "action"), "hash needs redact.hash_key or redact.hash_key_file"
 
 
 def _twice(place: Place, sink: dict[str, Any]) -> Found:

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 
 from shipper.config.enrich import Enrich
 from shipper.config.part import Part, Seconds
+from shipper.config.redact import Redact
 from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, SinkSettings, Tls
 from shipper.config.sources import SOURCE_KINDS, Aws, SourceSettings
 from shipper.config.values import FilePath, Listen, Name, loopback
@@ -61,6 +62,7 @@ class Settings(Part):
         min_length=1, description="Where logs come from, by a name of your choice."
     )
     sinks: dict[Name, SinkSettings] = Field(min_length=1, description="Where they go, by a name of your choice.")
+    redact: Redact = Field(Redact(), description="What is taken out of records, before any sink.")
     enrich: Enrich = Field(Enrich(), description="What is added to records.")
     workers: Workers = Field(Workers(), description="How much runs at the same time.")
     limits: Limits = Field(Limits(), description="Bounds in decompressed bytes.")
@@ -91,6 +93,7 @@ class Settings(Part):
         values = (value for sink in self.sinks.values() for _, value in sink)
         plain = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         pairs = [sink.basic_auth for sink in self.sinks.values() if isinstance(sink, ElasticsearchSink)]
+        plain += [self.redact.key.decode()] if self.redact.key else []
         return plain + [b64encode(f"{pair[0]}:{pair[1]}".encode()).decode() for pair in pairs if pair]
 
     def remarks(self) -> list[Problem]:

@@ -177,3 +177,15 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 0
+
+
+def test_secrets_are_masked_as_they_would_be_shipped(tmp_path, capfdbinary):
+    """What is shown is what would be shipped, in both kinds of documents."""
+    record = b'{"eventTime":"2026-01-05T12:00:00Z","eventID":"1","responseElements":{"sessionToken":"IQoJ"}}'
+    file = tmp_path / "record.json"
+    file.write_bytes(record)
+    for target in ("ecs", "splunk"):
+        assert cli.run(["decode", "--type", "cloudtrail", "--for", target, str(file)]) == 0
+        out = capfdbinary.readouterr().out
+        assert b"IQoJ" not in out
+        assert b"[redacted]" in out

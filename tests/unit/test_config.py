@@ -59,6 +59,10 @@ def with_sink(keys: str) -> str:
     return f"sources: {{trail: {{type: s3, bucket: my-trail}}}}\nsinks: {{out: {{{keys}}}}}\n"
 
 
+def with_redact(keys: str) -> str:
+    return f"{SMALL}redact: {{{keys}}}\n"
+
+
 def with_source(keys: str) -> str:
     return f"sources: {{trail: {{type: s3, bucket: my-trail, {keys}}}}}\nsinks: {{out: {{type: archive, path: a}}}}\n"
 
@@ -186,6 +190,20 @@ limits: {object_bytes: many}
             "s.yaml:2: sinks.out.token: the secret is empty",
         ),
         (with_sink("type: archive, path: /var/lib/shipper/"), "s.yaml:2: sinks.out.path: is the folder of the state"),
+        (with_redact("rules: [{action: mask}]"), "s.yaml:6: redact.rules[0]: needs either field or pattern"),
+        (with_redact("rules: [{field: a, pattern: email}]"), "s.yaml:6: redact.rules[0]: needs either field or"),
+        (
+            with_redact("rules: [{feild: a, pattern: email}]"),
+            "s.yaml:6: redact.rules[0].feild: unknown key; did you mean 'field'?",
+        ),
+        (with_redact("rules: [{field: eventID}]"), "s.yaml:6: redact.rules[0].field: cannot be taken out"),
+        (with_redact("rules: [{field: a..b}]"), "s.yaml:6: redact.rules[0].field: must be a path of names"),
+        (with_redact("rules: [{pattern: emial}]"), "s.yaml:6: redact.rules[0].pattern: must be 'access_key'"),
+        (with_redact("rules: [{field: a, action: hash}]"), "s.yaml:6: redact.rules[0].action: hash needs redact.hash_"),
+        (
+            with_redact("hash_key: a, hash_key_file: null, rules: [{field: a, pattern: token}]"),
+            "s.yaml:6: redact.rules[0]: needs either field or pattern",
+        ),
         (with_source("bucket: b"), "s.yaml:1: sources.trail.bucket: the key is given twice"),
         (with_source("start: 2026-02-30"), "s.yaml:1: sources.trail.start: is not in the calendar"),
         (with_source("start: '2026-01-01T00:00:00'"), "s.yaml:1: sources.trail.start: a time of day needs its zone"),
@@ -280,6 +298,7 @@ def test_all_secrets_are_known_to_the_log() -> None:
     text = "sources: {t: {type: s3, bucket: abc}}\nsinks: {a: {type: splunk_hec, urls: ['https://s'], token: tok},"
     settings = read(text + " b: {type: elasticsearch, hosts: ['https://e'], username: u, password: pass}}")
     assert settings.secret_values() == ["tok", "pass", "dTpwYXNz"]
+    assert "salt" in read(with_redact("hash_key: salt")).secret_values()
 
 
 def test_remarks_name_what_should_not_stay_so() -> None:

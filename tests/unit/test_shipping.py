@@ -7,6 +7,9 @@ import pytest
 from shipper.delivery import Patience
 from shipper.errors import RetryableError, UnreadableError
 from shipper.metrics import Metrics
+from shipper.model import Rejection, SendResult
+from shipper.ports import Redact
+from shipper.redaction import Redactor, Rule
 from shipper.shipping import Lane, Route, Shipper
 from tests.fakes.pipeline import (
     HastyStop,
@@ -22,7 +25,9 @@ from tests.fakes.pipeline import (
 class Bench:
     """A shipper over fakes with two sinks in one lane and a third in another."""
 
-    def __init__(self, contents: dict[str, bytes | Exception], batch_documents: int = 1000) -> None:
+    def __init__(
+        self, contents: dict[str, bytes | Exception], batch_documents: int = 1000, redact: Redact | None = None
+    ) -> None:
         self.sinks = [MemorySink(name, batch_documents=batch_documents) for name in ("a", "b", "c")]
         self.letters = MemoryDeadLetters()
         lanes = (
@@ -36,6 +41,7 @@ class Bench:
             metrics=Metrics(),
             stop=HastyStop(),
             patience=Patience(0.0),
+            redact=redact,
         )
 
 
@@ -61,6 +67,21 @@ def test_an_undecodable_record_is_one_letter_and_an_unmappable_one_a_letter_for_
         ("unmappable", "b"),
         ("unmappable", "c"),
     ]
+
+
+def test_what_is_redacted_reaches_neither_sinks_nor_dead_letters():
+    """Delivered, refused, undecodable and unmappable records alike are seen without it."""
+    redact = Redactor([Rule(pattern="email")], secrets=True, count=lambda *_: None)
+    content = b'{"password":"hunter2"} a@b.example'
+    bench = Bench({"one": b"\n".join([content, b"!" + content, b"?" + content, b"refused " + content])}, redact=redact)
+    bench.sinks[2].script = [lambda batch: SendResult(delivered=1, rejected=(Rejection(1, "why", ""),))]
+    receipt = bench.shipper.ship(lines_split("one"))
+    assert receipt.unaccounted == 0
+    kept = [body for sink in bench.sinks for body in sink.stored.values()]
+    payloads = [letter.payload for letter in bench.letters.letters]
+    assert (len(kept), len(payloads)) == (4, 5)
+    for text in kept + payloads:
+        assert text.removeprefix(b"refused ").strip(b"!?") == b'{"password":"[redacted]"} [redacted]'
 
 
 def test_an_object_unreadable_in_its_midst_keeps_what_came_before_and_its_neighbours():
