@@ -9,7 +9,7 @@ from shipper.build.enrichment import geo, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.redaction import redactor
 from shipper.build.sinks import lanes, sinks
-from shipper.build.sources import aws_sessions, readers, sources
+from shipper.build.sources import aws_sessions, names, readers, sources
 from shipper.config import Settings
 from shipper.delivery import Patience
 from shipper.metrics import Metrics
@@ -63,10 +63,12 @@ def pipeline(
     found = lookups(settings)
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)
+    owners = names(settings)
     shipper = Shipper(
         formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
         routes={
-            name: Route(reader, lanes(settings, name, all_sinks, found)) for name, reader in readers(settings).items()
+            name: Route(reader, lanes(settings, owners[name], all_sinks, found))
+            for name, reader in readers(settings).items()
         },
         dead_letters=letters,
         metrics=metrics,

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipper.build import LOG_TYPES, aws_sessions, dead_letters, pipeline, store
+from shipper.build import aws_sessions, dead_letters, pipeline, store
+from shipper.build.sources import listed_places
 from shipper.config import S3NotificationsSource, S3Source, Settings, State
 from shipper.config.values import start_seconds
 from shipper.delivery import Patience
@@ -66,24 +67,8 @@ def backfills(settings: Settings, wanted: Range, *, stop: Stop | None = None) ->
         raise ConfigError(f"no source is called '{wanted.source}'", f"known: {', '.join(settings.sources)}")
     if not isinstance(chosen, S3Source | S3NotificationsSource):
         raise ConfigError(f"source '{wanted.source}' is none of S3", "choose a source of objects in S3")
-    for place, layouts_only in _places(chosen):
+    for place, layouts_only in listed_places(chosen):
         yield _backfill(settings, wanted, place, layouts_only=layouts_only, stop=stop or Stop())
-
-
-def _places(chosen: S3Source | S3NotificationsSource) -> Iterator[tuple[S3Source, bool]]:
-    """A source's buckets and prefixes as sources of their own, and whether only AWS's own folders are meant."""
-    if isinstance(chosen, S3Source):
-        yield chosen, False
-        return
-    from shipper.sources.s3_allowed import places
-    from shipper.sources.s3_keys import services_of
-
-    shared = {key: getattr(chosen, key) for key in S3Source.model_fields.keys() & type(chosen).model_fields.keys()}
-    all_types = [name for name in LOG_TYPES if services_of(name)] if chosen.logs == "auto" else [chosen.logs]
-    for bucket, prefix in places(chosen.buckets):
-        for logs in all_types:
-            own = {"type": "s3", "bucket": bucket, "prefix": prefix, "logs": logs}
-            yield S3Source.model_validate({**shared, **own}), chosen.logs == "auto"
 
 
 def _backfill(settings: Settings, wanted: Range, place: S3Source, *, layouts_only: bool, stop: Stop) -> Backfill:

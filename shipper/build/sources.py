@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import S3NotificationsSource, S3Source, Settings
 from shipper.metrics import Metrics
+from shipper.model import S3Object
 from shipper.ports import CheckpointStore, DeadLetters, Reader, Source
 
 if TYPE_CHECKING:
     from shipper.aws import AwsSessions
+    from shipper.sources.s3_notifications import S3NotificationsSource as Notifications
 
 
 def aws_sessions(settings: Settings) -> dict[str, AwsSessions]:
@@ -27,16 +31,70 @@ def aws_sessions(settings: Settings) -> dict[str, AwsSessions]:
 def sources(settings: Settings, checkpoints: CheckpointStore, metrics: Metrics, letters: DeadLetters) -> list[Source]:
     """The sources, over one checkpoint store."""
     sessions = aws_sessions(settings)
-    return [
-        _notifications(name, source, checkpoints, sessions[name], metrics, letters)
-        if isinstance(source, S3NotificationsSource)
-        else _listing(name, source, checkpoints, sessions[name], metrics, letters)
-        for name, source in settings.sources.items()
-    ]
+    made: list[Source] = []
+    for name, source in settings.sources.items():
+        parts = _Parts(checkpoints, sessions[name], metrics, letters)
+        if not isinstance(source, S3NotificationsSource):
+            made.append(_listing(name, source, parts))
+            continue
+        notified = _notifications(name, source, parts)
+        made.append(notified)
+        made += [
+            _listing(under, place, parts, layouts_only=layouts_only, of_another=notified.has)
+            for under, (place, layouts_only) in zip(_nets(name, source), listed_places(source), strict=False)
+        ]
+    return made
 
 
-def _listing(  # noqa: PLR0917 - what every source is built of
-    name: str, source: S3Source, checkpoints: CheckpointStore, aws: AwsSessions, metrics: Metrics, letters: DeadLetters
+def names(settings: Settings) -> dict[str, str]:
+    """Each running source's name, and the configuration's source that it belongs to."""
+    found: dict[str, str] = {}
+    for name, source in settings.sources.items():
+        found[name] = name
+        if isinstance(source, S3NotificationsSource):
+            found.update(dict.fromkeys(_nets(name, source), name))
+    return found
+
+
+def _nets(name: str, source: S3NotificationsSource) -> list[str]:
+    """Names of the listings under a queue; no source of the configuration can have a dot in its name."""
+    count = len(list(listed_places(source))) if source.verify_listing else 0
+    return [f"{name}.listing{number or ''}" for number in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every source is built of."""
+
+    checkpoints: CheckpointStore
+    aws: AwsSessions
+    metrics: Metrics
+    letters: DeadLetters
+
+
+def listed_places(chosen: S3Source | S3NotificationsSource) -> Iterator[tuple[S3Source, bool]]:
+    """Yield a source's buckets and prefixes as sources of their own, and whether only AWS's own folders are meant."""
+    if isinstance(chosen, S3Source):
+        yield chosen, False
+        return
+    from shipper.sources.s3_allowed import places
+    from shipper.sources.s3_keys import services_of
+
+    shared = {key: getattr(chosen, key) for key in S3Source.model_fields.keys() & type(chosen).model_fields.keys()}
+    all_types = [name for name in LOG_TYPES if services_of(name)] if chosen.logs == "auto" else [chosen.logs]
+    for bucket, prefix in places(chosen.buckets):
+        for logs in all_types:
+            own = {"type": "s3", "bucket": bucket, "prefix": prefix, "logs": logs}
+            yield S3Source.model_validate({**shared, **own}), chosen.logs == "auto"
+
+
+def _listing(
+    name: str,
+    source: S3Source,
+    parts: _Parts,
+    *,
+    layouts_only: bool = False,
+    of_another: Callable[[S3Object], bool] | None = None,
 ) -> Source:
     from shipper.sources.s3_listing import S3ListingSource
 
@@ -46,23 +104,18 @@ def _listing(  # noqa: PLR0917 - what every source is built of
         prefix=source.prefix,
         logs=source.logs,
         start=source.start_seconds(time.time()),
-        store=checkpoints,
-        client=aws.client("s3"),
-        metrics=metrics,
-        dead_letters=letters,
+        layouts_only=layouts_only,
+        of_another=of_another,
+        store=parts.checkpoints,
+        client=parts.aws.client("s3"),
+        metrics=parts.metrics,
+        dead_letters=parts.letters,
         interval_seconds=source.interval_seconds,
         expected_bucket_owner=source.expected_bucket_owner,
     )
 
 
-def _notifications(  # noqa: PLR0917 - as above
-    name: str,
-    source: S3NotificationsSource,
-    checkpoints: CheckpointStore,
-    aws: AwsSessions,
-    metrics: Metrics,
-    letters: DeadLetters,
-) -> Source:
+def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> Notifications:
     from shipper.sources.s3_allowed import Allowed, places
     from shipper.sources.s3_notifications import S3NotificationsSource as Notifications
     from shipper.sources.sqs_queue import SqsQueue, endpoint_of
@@ -70,12 +123,12 @@ def _notifications(  # noqa: PLR0917 - as above
     region, endpoint = endpoint_of(source.queue_url)
     return Notifications(
         name,
-        queue=SqsQueue(aws.client("sqs", region, endpoint), source.queue_url),
+        queue=SqsQueue(parts.aws.client("sqs", region, endpoint), source.queue_url),
         allowed=Allowed(places(source.buckets), None if source.logs == "auto" else source.logs, frozenset(LOG_TYPES)),
-        store=checkpoints,
-        client=aws.client("s3"),
-        metrics=metrics,
-        dead_letters=letters,
+        store=parts.checkpoints,
+        client=parts.aws.client("s3"),
+        metrics=parts.metrics,
+        dead_letters=parts.letters,
         missing_seconds=source.missing_seconds,
         expected_bucket_owner=source.expected_bucket_owner,
     )
@@ -84,7 +137,8 @@ def _notifications(  # noqa: PLR0917 - as above
 def readers(settings: Settings) -> dict[str, Reader]:
     """What opens each source's splits, by source name."""
     sessions = aws_sessions(settings)
-    return {name: _s3_reader(sessions[name], source.expected_bucket_owner) for name, source in settings.sources.items()}
+    made = {name: _s3_reader(sessions[name], source.expected_bucket_owner) for name, source in settings.sources.items()}
+    return {name: made[owner] for name, owner in names(settings).items()}
 
 
 def _s3_reader(aws: AwsSessions, expected_bucket_owner: str | None) -> Reader:

@@ -63,6 +63,7 @@ class S3NotificationsSource(Part):
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
     expected_bucket_owner: Account | None = Field(None, description="Refuse buckets that another account owns.")
+    verify_listing: bool = Field(False, description="List the buckets once a day, for lost notifications.")
     missing_seconds: Seconds = Field(600.0, description="An object that is not there for so long is given up.")
 
 

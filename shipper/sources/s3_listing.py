@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import structlog
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Problem, Receipt, Split
+from shipper.model import Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
 from shipper.sources.s3_bucket import Bucket, S3Bucket
 from shipper.sources.s3_check import check_bucket
@@ -49,6 +49,8 @@ class S3ListingSource:
             epoch, 0 for all. The first run's start is kept: an age such as "-24h" does not move with each restart.
         end: objects labelled then or later are not shipped, and all that is earlier is listed once, day by day.
         layouts_only: list nothing but AWS's own folders, also where there are none.
+        of_another: whether another source has an object, or may still get it. Where this is given, the listing is a
+            net under that source: it takes place once a day, and ships what the other one missed.
         client: boto3's S3 client.
         dead_letters: told of objects that were listed, but deleted before they could be read.
         interval_seconds: between two listings of the newest keys.
@@ -69,6 +71,7 @@ class S3ListingSource:
         start: float,
         end: float = math.inf,
         layouts_only: bool = False,
+        of_another: Callable[[S3Object], bool] | None = None,
         store: CheckpointStore,
         client: Any,
         metrics: Metrics,
@@ -88,11 +91,12 @@ class S3ListingSource:
         self._start = start
         self._end = end
         self._layouts_only = layouts_only
+        self._of_another = of_another
         self._store = store
         self._metrics = metrics
         self._dead_letters = dead_letters
         self._clock = clock
-        self._schedule = Schedule(interval_seconds)
+        self._schedule = Schedule(interval_seconds, daily=of_another is not None)
         self._pending = Pending(name, store)
         self._unopened = Unopened(name, Waiting(()), dead_letters, metrics)
         self._states: dict[str, ScopeState] = {}
@@ -235,9 +239,7 @@ class S3ListingSource:
             if error.paused:
                 self._schedule.postpone(listing, now + _DENIED_SECONDS)
             raise
-        sifted = sift(
-            listing, page, self._services, lambda value: value in self._pending or value in self._unopened.waiting
-        )
+        sifted = sift(listing, page, self._services, self._is_held)
         if sifted.left_out:
             pairs = [(day, value) for day, value, _ in sifted.left_out]
             self._store.mark_done(self.name, state.name, pairs)
@@ -255,6 +257,12 @@ class S3ListingSource:
             state.advance(listing, sifted.day)
         state.close_days()
 
+    def _is_held(self, item: S3Object) -> bool:
+        value = item.hash
+        if value in self._pending or value in self._unopened.waiting:
+            return True
+        return self._of_another is not None and self._of_another(item)
+
     def _walk_on(self, now: float) -> None:
         """Look into one more folder for scopes."""
         self._walk = self._walk or Walk(self._bucket, self._prefix, self._services)
@@ -267,7 +275,7 @@ class S3ListingSource:
             raise
         if self._walk.done:
             self._choose_layout(now, found=self._walk.found)
-            self._walk, self._walk_at = None, now + _WALK_SECONDS
+            self._walk, self._walk_at = None, now + (_WALK_SECONDS if self._of_another is None else 24 * HOUR)
 
     def _choose_layout(self, now: float, *, found: int) -> None:
         """A prefix without any known folder is listed in full, for as long as it has none."""

@@ -29,6 +29,8 @@ _LONG_POLL_SECONDS = 5
 _SHORT_POLL_SECONDS = 1
 _IDLE_SECONDS = 0.2
 _STATE_SECONDS = 60.0
+# Notifications mostly come within seconds; a backlog of hours is left to the queue.
+_NOTIFIED_SECONDS = 6 * 3600.0
 _UNKNOWN = QueueState(0, 0, 0, visibility_seconds=30, most_receives=0)
 
 log = structlog.get_logger(__name__)
@@ -93,7 +95,7 @@ class S3NotificationsSource:
         self._state_at = 0.0
         self._pending = Pending(name, store)
         self._unopened = Unopened(name, Waiting((), missing_seconds), dead_letters, metrics)
-        self._done = DoneObjects(name, queue.name, store)
+        self._done = DoneObjects(name, queue.name, store, clock)
         self._held = Held()
         self._to_delete: list[str] = []
         self._heartbeat: Heartbeat | None = None
@@ -127,8 +129,9 @@ class S3NotificationsSource:
         waiting = {retry.object.hash for retry in retries}
         settled = [item for item in split.objects if item.hash not in waiting]
         # Retries are not stored: their messages are still in the queue, and say all that a restart has to know.
-        self._store.settle(split, receipt, self._done.pairs((item.hash for item in settled), now), ())
-        self._done.add(item.hash for item in settled)
+        done = self._done.pairs(item.hash for item in settled)
+        self._store.settle(split, receipt, done, ())
+        self._done.add(done)
         self._pending.settled(split)
         self._unopened.waiting.settled(split.objects, retries)
         self._unopened.show()
@@ -167,15 +170,24 @@ class S3NotificationsSource:
         with contextlib.suppress(FatalError):
             self._store.unpin(self._pending.unsettled())
 
+    def has(self, item: S3Object) -> bool:
+        """Whether an object has been shipped from the queue, is on its way, or may still come by it.
+
+        Called from other threads.
+        """
+        if self._clock() - item.last_modified < _NOTIFIED_SECONDS:
+            return True
+        value = item.hash
+        return value in self._done or value in self._pending or value in self._unopened.waiting
+
     def _begin(self) -> None:
         """Take up what a crash left, and look at the queue now and then."""
         now = self._clock()
         if now >= self._state_at:
             self._state_at = now + _STATE_SECONDS
             self._look_at_queue()
-            self._done.close_days(now)
+            self._done.close_days()
         if self._heartbeat is None:
-            self._done.load(now)
             self._pending.restore()
             failed = self._metrics.heartbeat_errors.labels(self.name).inc
             self._heartbeat = Heartbeat(self._queue, self._held, self._state.visibility_seconds, failed)

@@ -9,6 +9,7 @@ from itertools import count
 from shipper.sources.s3_scope import HOUR, TIERS, Listing, ScopeState, Tier
 
 _PERIODS: dict[Tier, float] = {"warm": HOUR, "cold": 6 * HOUR, "close": HOUR}
+_DAILY: dict[Tier, float] = {"hot": 24 * HOUR, "warm": 24 * HOUR, "cold": 24 * HOUR, "close": HOUR}
 _SHARE_OF_TIME = 10
 
 
@@ -17,10 +18,11 @@ class Schedule:
 
     Args:
         hot_seconds: between two listings of the newest keys.
+        daily: everything once a day only.
     """
 
-    def __init__(self, hot_seconds: float) -> None:
-        self._periods: dict[Tier, float] = {"hot": hot_seconds, **_PERIODS}
+    def __init__(self, hot_seconds: float, *, daily: bool = False) -> None:
+        self._periods: dict[Tier, float] = _DAILY if daily else {"hot": hot_seconds, **_PERIODS}
         self._later: list[tuple[float, int, Tier, ScopeState]] = []
         self._due: dict[Tier, deque[ScopeState]] = {tier: deque() for tier in TIERS}
         self._begun: dict[Tier, Listing] = {}

@@ -30,12 +30,12 @@ class Sifted:
     scopes: set[Scope] = field(default_factory=set)
 
 
-def sift(listing: Listing, page: Page, services: tuple[Service, ...], is_held: Callable[[int], bool]) -> Sifted:
+def sift(listing: Listing, page: Page, services: tuple[Service, ...], is_held: Callable[[S3Object], bool]) -> Sifted:
     """Sort a page and move the listing past it.
 
     Args:
         services: whose scopes are listed.
-        is_held: whether an object, by its hash, is on its way or waits in the retry table.
+        is_held: whether an object is on its way, waits in the retry table, or is another source's.
     """
     state, sifted = listing.state, Sifted(at_end=not page.more)
     for item in page.objects:
@@ -55,7 +55,7 @@ def sift(listing: Listing, page: Page, services: tuple[Service, ...], is_held: C
         # An object in a dated folder without a date: remembered by when it was written.
         kept_in = int(item.last_modified // DAY_SECONDS) if day is None else day
         value = item.hash
-        if is_held(value) or not state.is_new(item, kept_in, value):
+        if is_held(item) or not state.is_new(item, kept_in, value):
             continue
         reason = _left_out(state.scope, day)
         if reason is None:

@@ -128,6 +128,7 @@ def a_source(
     clock: TurnedClock,
     *,
     start: float = 0.0,
+    name: str = "trail",
     **more: object,
 ) -> S3ListingSource:
     """Return a listing source over fakes; `more` goes to its constructor."""
@@ -143,4 +144,4 @@ def a_source(
         "clock": clock,
         "lister": bucket,
     }
-    return S3ListingSource("trail", **{**arguments, **more})  # type: ignore[arg-type]  # named values of many types
+    return S3ListingSource(name, **{**arguments, **more})  # type: ignore[arg-type]  # named values of many types

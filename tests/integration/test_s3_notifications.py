@@ -11,9 +11,9 @@ import pytest
 from shipper import build, config, service
 from shipper.model import Problem, S3Object
 from shipper.service import Summary
-from tests.fakes import cloudtrail
+from tests.fakes import cloudtrail, s3_server
 from tests.fakes.elasticsearch import FakeElasticsearch
-from tests.fakes.sqs import bridge_event
+from tests.fakes.sqs import bridge_event, s3_event
 from tests.parts.moto import Moto
 
 
@@ -114,6 +114,27 @@ def test_the_version_that_a_message_names_is_read(moto, tmp_path):
     with FakeElasticsearch() as elasticsearch:
         assert drain(cloud.settings(tmp_path, elasticsearch.url, buckets=["versions"])).read == {"q": 10}
         assert len(elasticsearch.stored) == 10
+
+
+def test_a_daily_listing_ships_what_no_message_told_of(moto, tmp_path):
+    """By the same road as the queue's objects, under a name of its own, so that metrics tell of lost notifications."""
+    cloud = Cloud(moto, by="sqs")
+    objects = cloud.trail.objects(12, 5)
+    with s3_server.running() as s3, FakeElasticsearch() as elasticsearch:
+        for number, (key, body) in enumerate(objects):
+            s3.objects[f"trail/{key}"] = body
+            if number < 8:
+                item = S3Object("trail", key, len(body), "x", 0.0)
+                cloud.sqs.send_message(QueueUrl=cloud.url, MessageBody=json.dumps(s3_event(item)))
+        aws = {"endpoint_url": s3.url}
+        settings = cloud.settings(tmp_path, elasticsearch.url, aws=aws, logs="cloudtrail", verify_listing=True)
+        drained = [drain(settings) for _ in range(2)]
+        found = [json.loads(body)["event"]["id"] for body in elasticsearch.stored.values()]
+    assert all(summary.ok for summary in drained)
+    assert sorted(found) == sorted(cloud.trail.event_ids)
+    shipped = [sum(summary.read.get(name, 0) for summary in drained) for name in ("q", "q.listing")]
+    assert shipped[0] == 40
+    assert shipped[1] >= 20
 
 
 def problems(settings: config.Settings, folder: Path) -> list[Problem]:

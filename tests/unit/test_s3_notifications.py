@@ -16,7 +16,7 @@ from shipper.sources.s3_retries import FORBIDDEN_LIMIT
 from shipper.sources.sqs_held import LONGEST_SECONDS, Heartbeat, Held
 from tests.fakes.checkpoints import MemoryCheckpoints
 from tests.fakes.pipeline import MemoryDeadLetters
-from tests.fakes.s3 import TurnedClock
+from tests.fakes.s3 import MemoryBucket, TurnedClock, Worker, a_source
 from tests.fakes.sqs import MemoryQueue, s3_event, s3_record
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC).timestamp()
@@ -376,7 +376,36 @@ def test_done_objects_are_forgotten_after_some_days(world):
         world.work()
         world.clock.now += 86400
     world.work()
-    assert 4 <= world.store.open_hashes <= 6
+    assert world.store.open_hashes == 6
+
+
+def test_a_daily_listing_finds_what_no_message_told_of(world):
+    """Nothing that the queue has brought, is bringing, or may still bring; and each object once."""
+    bucket = MemoryBucket("trail")
+    net = a_source(
+        bucket, world.store, world.clock, start=NOW - 86400, name="trail.listing", of_another=world.source.has
+    )
+    worker = Worker(bucket)
+    for name in ("told", "lost", "late"):
+        item = an_object(name)
+        bucket.put(item.key, NOW, item.size, item.etag)
+        if name == "told":
+            world.queue.send(s3_event(item))
+    world.work()
+    assert worker.finish_all(net) == []
+    world.clock.now += 7 * 3600
+    world.queue.send(s3_event(an_object("late")))
+    (late,) = world.source.splits()
+    requests = bucket.requests
+    assert worker.finish_all(net) == []
+    assert bucket.requests == requests, "once a day is enough"
+    world.clock.now += 18 * 3600
+    assert [item.key for split in worker.finish_all(net) for item in split.objects] == [an_object("lost").key]
+    world.settle(late)
+    for _ in range(8):
+        world.clock.now += 86400
+        assert worker.finish_all(net) == []
+    assert world.store.closed("trail.listing", f"trail/{FOLDER.partition('2026')[0]}") != {}
 
 
 def test_check_says_what_is_wrong_with_a_queue(world):
