@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipper.build.cloudwatch import cloudwatch_calls
 from shipper.build.enrichment import geo, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.redaction import redactor
@@ -64,11 +65,12 @@ def pipeline(
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)
     owners = names(settings)
+    calls = cloudwatch_calls(settings, aws_sessions(settings), metrics, stop)
+    openers = readers(settings, calls, metrics, read_limits(settings))
     shipper = Shipper(
         formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
         routes={
-            name: Route(reader, lanes(settings, owners[name], all_sinks, found))
-            for name, reader in readers(settings).items()
+            name: Route(reader, lanes(settings, owners[name], all_sinks, found)) for name, reader in openers.items()
         },
         dead_letters=letters,
         metrics=metrics,
@@ -77,7 +79,7 @@ def pipeline(
         redact=redactor(settings.redact, metrics),
     )
     return Pipeline(
-        sources=sources(settings, checkpoints, metrics, letters),
+        sources=sources(settings, checkpoints, metrics, letters, calls),
         sinks=all_sinks,
         ship=shipper.ship,
         store=checkpoints,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shipper.build.cloudwatch import cloudwatch_calls, log_groups, window_reader
 from shipper.build.log_types import LOG_TYPES
-from shipper.config import S3NotificationsSource, S3Source, Settings
+from shipper.config import CloudWatchLogsSource, S3NotificationsSource, S3Source, Settings
 from shipper.metrics import Metrics
-from shipper.model import S3Object
-from shipper.ports import CheckpointStore, DeadLetters, Reader, Source
+from shipper.model import ReadLimits, S3Object
+from shipper.ports import CheckpointStore, DeadLetters, Reader, Source, Stop
 
 if TYPE_CHECKING:
     from shipper.aws import AwsSessions
+    from shipper.sources.cloudwatch_calls import Calls
     from shipper.sources.s3_notifications import S3NotificationsSource as Notifications
 
 
@@ -28,12 +30,28 @@ def aws_sessions(settings: Settings) -> dict[str, AwsSessions]:
     }
 
 
-def sources(settings: Settings, checkpoints: CheckpointStore, metrics: Metrics, letters: DeadLetters) -> list[Source]:
-    """The sources, over one checkpoint store."""
+def sources(
+    settings: Settings,
+    checkpoints: CheckpointStore,
+    metrics: Metrics,
+    letters: DeadLetters,
+    calls: Mapping[str, Calls] | None = None,
+) -> list[Source]:
+    """The sources, over one checkpoint store.
+
+    Args:
+        calls: how sources of CloudWatch Logs call AWS, where their readers are to share it.
+    """
     sessions = aws_sessions(settings)
+    if calls is None:
+        calls = cloudwatch_calls(settings, sessions, metrics, Stop())
     made: list[Source] = []
     for name, source in settings.sources.items():
         parts = _Parts(checkpoints, sessions[name], metrics, letters)
+        if isinstance(source, CloudWatchLogsSource):
+            aws = settings.aws_of(name)
+            made.append(log_groups(name, source, aws=aws, calls=calls[name], store=checkpoints, metrics=metrics))
+            continue
         if not isinstance(source, S3NotificationsSource):
             made.append(_listing(name, source, parts))
             continue
@@ -134,10 +152,19 @@ def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> N
     )
 
 
-def readers(settings: Settings) -> dict[str, Reader]:
-    """What opens each source's splits, by source name."""
+def readers(settings: Settings, calls: Mapping[str, Calls], metrics: Metrics, limits: ReadLimits) -> dict[str, Reader]:
+    """What opens each source's splits, by source name.
+
+    Args:
+        calls: as for `sources`.
+    """
     sessions = aws_sessions(settings)
-    made = {name: _s3_reader(sessions[name], source.expected_bucket_owner) for name, source in settings.sources.items()}
+    made = {
+        name: window_reader(source, calls[name], metrics, limits)
+        if isinstance(source, CloudWatchLogsSource)
+        else _s3_reader(sessions[name], source.expected_bucket_owner)
+        for name, source in settings.sources.items()
+    }
     return {name: made[owner] for name, owner in names(settings).items()}
 
 

@@ -12,6 +12,7 @@ import click
 
 from shipper.commands import DONE, FAILED, config_option, quiet_log
 from shipper.escaping import printable
+from shipper.model import WindowSplit
 
 if TYPE_CHECKING:
     from shipper.checkpoints.sqlite import SqliteCheckpoints
@@ -38,7 +39,7 @@ def show(file: Path, *, as_json: bool) -> int:
     settings = _settings(file)
     store = build.store(settings, read_only=True)
     try:
-        state = {name: _source(store, name) for name in settings.sources}
+        state = {name: _source(store, name, settings.sources[name].type) for name in settings.sources}
     finally:
         store.close()
     click.echo(json.dumps(state, indent=2) if as_json else "\n".join(_lines(state)))
@@ -101,20 +102,25 @@ def _settings(file: Path) -> Settings:
     return config.load(file, secrets=False)
 
 
-def _source(store: SqliteCheckpoints, source: str) -> dict[str, Any]:
+def _source(store: SqliteCheckpoints, source: str, kind: str) -> dict[str, Any]:
     pinned, retries = store.pinned(source), store.retries(source)
     scopes = {}
     for scope, cursor in sorted(store.cursors(source).items()):
         done = store.done(source, scope, *_ALL_TIME)
+        if kind == "cloudwatch_logs":  # whose buckets of time are minutes, kept for as long as they may be read again
+            scopes[scope] = {"cursor": cursor, "delivered_events_kept": sum(map(len, done.values()))}
+            continue
         closed = store.closed(source, scope)
         scopes[scope] = {
             "cursor": cursor,
             "open_days": {_day(day): len(hashes) for day, hashes in sorted(done.items())},
             "closed_days": {_day(day): count for day, (count, _) in sorted(closed.items())},
         }
+    pins: dict[str, Any] = {"splits": len(pinned), "objects": sum(len(split.objects) for split in pinned)}
+    windows = [_window(split) for split in pinned if isinstance(split, WindowSplit)]
     return {
         "scopes": scopes,
-        "pinned": {"splits": len(pinned), "objects": sum(len(split.objects) for split in pinned)},
+        "pinned": pins | ({"windows": windows} if windows else {}),
         "retries": [
             {
                 "object": r.object.uri,
@@ -126,6 +132,15 @@ def _source(store: SqliteCheckpoints, source: str) -> dict[str, Any]:
             for r in retries
         ],
         "receipts": {total.sink: _total(asdict(total)) for total in store.totals(source)},
+    }
+
+
+def _window(split: WindowSplit) -> dict[str, Any]:
+    return {
+        "group": split.scope,
+        "from": _time(split.first_ms / 1000),
+        "to": _time(split.last_ms / 1000),
+        "delivered_before": len(split.seen) // 8,
     }
 
 
@@ -145,11 +160,17 @@ def _lines(state: dict[str, Any]) -> list[str]:
         for scope, part in found["scopes"].items():
             lines.append(f"  scope {printable(scope)}" if scope else "  as a whole")
             lines += [f"    {name}: {_cursor_value(name, value)}" for name, value in sorted(part["cursor"].items())]
-            lines += [f"    {day}: {count:,} done" for day, count in part["open_days"].items()]
-            if part["closed_days"]:
+            if "delivered_events_kept" in part:
+                lines.append(f"    {part['delivered_events_kept']:,} delivered events are kept in mind")
+            lines += [f"    {day}: {count:,} done" for day, count in part.get("open_days", {}).items()]
+            if part.get("closed_days"):
                 total = sum(part["closed_days"].values())
                 lines.append(f"    {len(part['closed_days'])} closed days: {total:,} done")
         lines.append(f"  pinned: {found['pinned']['splits']:,} splits of {found['pinned']['objects']:,} objects")
+        lines += [
+            f"    {printable(w['group'])}: {w['from']} to {w['to']}, {w['delivered_before']:,} delivered before"
+            for w in found["pinned"].get("windows", [])[:20]
+        ]
         lines.append(f"  waiting for another attempt: {len(found['retries']):,} objects")
         lines += [
             f"    {printable(r['object'])}: {r['kind']}, {r['attempts']} attempts, next {r['next']}"

@@ -22,7 +22,7 @@ from shipper.config.redact import Redact, RedactRule
 from shipper.config.rules import disagreements, nearest
 from shipper.config.settings import KINDS, Limits, Settings, State
 from shipper.config.sinks import AnySink, ArchiveSink, ElasticsearchSink, SplunkHecSink
-from shipper.config.sources import AnySource, Aws, S3NotificationsSource, S3Source
+from shipper.config.sources import AnySource, Aws, CloudWatchLogsSource, S3NotificationsSource, S3Source
 from shipper.config.values import Surroundings
 from shipper.errors import ConfigError
 from shipper.escaping import printable
@@ -32,6 +32,7 @@ __all__ = [
     "AnySource",
     "ArchiveSink",
     "Aws",
+    "CloudWatchLogsSource",
     "ElasticsearchSink",
     "Enrich",
     "Geoip",

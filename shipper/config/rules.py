@@ -52,9 +52,24 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     yield from _plain_http(("sources", name, "queue_url"), source.get("queue_url"), both)
     if _given(both, "external_id") and not _given(both, "role_arn"):
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
+    if source.get("type") == "cloudwatch_logs":
+        yield from _log_groups(("sources", name), source)
     for position, sink in enumerate(_list(source.get("to"))):
         if isinstance(sink, str) and sink not in sinks:
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"
+
+
+def _log_groups(place: Place, source: dict[str, Any]) -> Found:
+    if not _given(source, "log_groups") and not _section(source, "tags"):
+        yield place, "log_groups or tags is required"
+    regions, accounts = _list(source.get("regions")), _list(source.get("accounts"))
+    for position, text in enumerate(_list(source.get("log_groups"))):
+        parts = text.split(":") if isinstance(text, str) and text.startswith("arn:") else []
+        for kind, known, part in (("region", regions, 3), ("account", accounts, 4)):
+            if len(parts) > 4 and known and parts[part] not in known:
+                where = (*place, "log_groups", position)
+                yield where, f"its {kind} {parts[part]} is not among the {kind}s of this source"
+                break
 
 
 def _elasticsearch(place: Place, sink: dict[str, Any]) -> Found:

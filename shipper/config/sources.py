@@ -10,14 +10,19 @@ from shipper.config.part import Part, Seconds
 from shipper.config.values import (
     Account,
     Bucket,
+    LateHorizon,
+    LinkedAccounts,
+    LogGroupPattern,
     LogTypeName,
     Name,
     Place,
     Region,
     RoleArn,
     Start,
+    StreamPrefix,
     Text,
     Url,
+    duration_seconds,
     start_seconds,
 )
 
@@ -67,6 +72,60 @@ class S3NotificationsSource(Part):
     missing_seconds: Seconds = Field(600.0, description="An object that is not there for so long is given up.")
 
 
-AnySource = S3Source | S3NotificationsSource
+class Streams(Part):
+    """Which log streams of a group."""
+
+    prefix: StreamPrefix = Field("", description="Only streams whose names begin so.")
+
+
+class CloudWatchLogsSource(Part):
+    """Events of CloudWatch log groups."""
+
+    type: Literal["cloudwatch_logs"]
+    log_groups: list[LogGroupPattern] = Field([], description="Names, globs such as /aws/lambda/*, or ARNs.")
+    exclude: list[LogGroupPattern] = Field([], description="Log groups to be left out, in the same forms.")
+    tags: dict[Text, str] = Field({}, description="Only log groups that have these tags; a value may be a glob.")
+    streams: Streams = Field(Streams(), description="Which log streams of them.")
+    logs: LogTypeName = Field("cloudtrail", description="The log type of the events.")
+    start: Start = Field("-1h", description="What older events are left out: a date, a time, an age, now, beginning.")
+    regions: list[Region] = Field([], description="Regions; when not given, those of the ARNs, and aws.region.")
+    accounts: LinkedAccounts = Field(
+        [], description="linked, or the ids of accounts that this one monitors (cross-account observability)."
+    )
+    late_horizon: LateHorizon = Field("15h", description="An event visible within so long of its own time is read.")
+    calls_per_second: float = Field(
+        3.0,
+        gt=0,
+        le=1000,
+        allow_inf_nan=False,
+        description="Of FilterLogEvents for each account and region; AWS has 5.",
+    )
+    discover_seconds: Seconds = Field(300.0, ge=10, description="Seconds between two listings of the log groups.")
+    to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
+    aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
+
+    def start_seconds(self, now: float) -> float:
+        """When `start` is, in seconds since the epoch; ages count from `now`, "beginning" is 0."""
+        return start_seconds(self.start, now)
+
+    @property
+    def horizon_seconds(self) -> float:
+        """The late horizon in seconds."""
+        return duration_seconds(self.late_horizon)
+
+    def all_regions(self, default: str | None) -> list[str]:
+        """The regions that are read, in order: `regions`, or those of the ARNs and, for other entries, `default`."""
+        if self.regions:
+            return list(dict.fromkeys(self.regions))
+        arns = [text.split(":")[3] for text in self.log_groups if text.startswith("arn:")]
+        plain = default and (len(arns) < len(self.log_groups) or not arns)
+        return list(dict.fromkeys([*([default] if plain and default else []), *arns]))
+
+
+AnySource = S3Source | S3NotificationsSource | CloudWatchLogsSource
 SourceSettings = Annotated[AnySource, Field(discriminator="type")]
-SOURCE_KINDS: dict[str, type[Part]] = {"s3": S3Source, "s3_notifications": S3NotificationsSource}
+SOURCE_KINDS: dict[str, type[Part]] = {
+    "s3": S3Source,
+    "s3_notifications": S3NotificationsSource,
+    "cloudwatch_logs": CloudWatchLogsSource,
+}

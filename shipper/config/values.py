@@ -19,6 +19,7 @@ LogTypeName = Literal["cloudtrail"]
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
 _ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 _START_FORMS = 'a date "2026-01-01", a time "2026-01-01T08:00:00Z", an age "-24h" or "-7d", "now" or "beginning"'
 
 
@@ -71,6 +72,18 @@ def start_seconds(start: str, now: float) -> float:
     return max((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1), 0.0)
 
 
+def duration_seconds(text: str) -> float:
+    """How long a duration such as 90s, 15m, 15h or 14d is.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    found = _DURATION.fullmatch(text)
+    if not found:
+        raise ValueError('must be a number and its unit, such as "90s", "30m", "15h" or "14d"')
+    return float(int(found[1]) * _UNIT_SECONDS[found[2]])
+
+
 def loopback(host: str) -> bool:
     """Whether a host name or address is this machine itself."""
     if host == "localhost" or host.endswith(".localhost"):
@@ -104,6 +117,12 @@ def split_url(text: str) -> SplitResult:
 
 def _start(text: str) -> str:
     start_seconds(text, 0.0)
+    return text
+
+
+def _late_horizon(text: str) -> str:
+    if not 180 <= duration_seconds(text) <= 14 * 86_400:
+        raise ValueError('must be between "3m" and "14d": CloudWatch Logs accepts nothing that is older')
     return text
 
 
@@ -236,6 +255,23 @@ RoleArn = Annotated[
     str,
     _pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "must be such as arn:aws:iam::123456789012:role/logs"),
 ]
+LateHorizon = Annotated[str, AfterValidator(_late_horizon)]
+LogGroupPattern = Annotated[
+    str,
+    _pattern(
+        # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+        r"(arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:)?[.\-_/#A-Za-z0-9*?]{1,512}(:\*)?",
+        "must be a log group's name, a glob such as /aws/lambda/*, or an ARN",
+    ),
+]
+LinkedAccounts = Annotated[
+    list[Annotated[str, _pattern(r"linked|[0-9]{12}", "must be an account id of 12 digits, or linked")]],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema(
+        {"anyOf": [{"const": "linked"}, {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{12}$"}}]}
+    ),
+]
+StreamPrefix = Annotated[str, _pattern(r"[^:*]{0,512}", "must be the beginning of log streams' names, without : and *")]
 Namespace = Annotated[
     str,
     _pattern(

@@ -47,7 +47,7 @@ Tiers = tuple[Tier, ...]
 
 def tiers_for(horizon: float) -> Tiers:
     """The tiers whose late horizon is `horizon` seconds, the most frequent first."""
-    hot = Tier("hot", HOT_SECONDS, min(max(horizon, LEAST_HORIZON), 300.0))
+    hot = Tier("hot", HOT_SECONDS, horizon if LEAST_HORIZON <= horizon <= 2 * LEAST_HORIZON else LEAST_HORIZON)
     if horizon <= hot.reach:
         return (hot,)
     warm = Tier("warm", min(horizon, 3600.0), min(horizon, 3600.0))
