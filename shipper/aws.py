@@ -88,6 +88,8 @@ _PERMISSIONS = {
     "HeadBucket": "s3:ListBucket",
     "GetObject": "s3:GetObject",
     "AssumeRole": "sts:AssumeRole",
+    "GetRole": "iam:GetRole",
+    "GetUser": "iam:GetUser",
     "ReceiveMessage": "sqs:ReceiveMessage",
     "DeleteMessageBatch": "sqs:DeleteMessage",
     "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",

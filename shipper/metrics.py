@@ -37,6 +37,10 @@ class Metrics:
             "shipper_events_dead_lettered", "Records kept as dead letters instead of being delivered.", by_both
         )
         self.bytes_delivered = counter("shipper_delivered_bytes", "Bytes of documents sent, uncompressed.", by_both)
+        self.iam_lookups = counter(
+            "shipper_iam_lookups", "Look-ups of roles and users in IAM, by how they ended.", ["outcome"]
+        )
+        self.iam_principals = gauge("shipper_iam_principals", "Roles and users that are remembered.")
         self.values_redacted = counter(
             "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
         )

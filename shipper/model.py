@@ -447,6 +447,15 @@ class Problem:
     note: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class IamPrincipal:
+    """What IAM says of a role or user, apart from its name. Shared: never change it."""
+
+    path: str | None
+    description: str | None
+    tags: Mapping[str, str]
+
+
 def hash64(*parts: str) -> int:
     """A 64-bit hash of some strings, signed as SQLite stores integers; parts cannot run into one another."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

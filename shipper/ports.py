@@ -14,6 +14,7 @@ from shipper.model import (
     DeadLetter,
     Document,
     Events,
+    IamPrincipal,
     LedgerLine,
     LedgerTotal,
     Origin,
@@ -186,11 +187,34 @@ class GeoLookup(Protocol):
         ...
 
 
+class PrincipalLookup(Protocol):
+    """What IAM says of roles and users. Called from many threads; never blocks on the network, never raises."""
+
+    def __call__(self, arn: str) -> IamPrincipal | None:
+        """Return what is known now; None where nothing is yet: it is looked up in the background.
+
+        Args:
+            arn: of a role or user, without its path.
+        """
+        ...
+
+    def learn(self, arn: str, change: Mapping[str, Any], kind: Literal["create", "tag", "untag"], at: float) -> None:
+        """Note a change that CloudTrail tells of; the same again changes nothing.
+
+        Args:
+            arn: as above.
+            change: `tags` set, `keys` of tags taken away; `path` and `description` of what was created.
+            at: when it happened, seconds since the epoch.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Lookups:
     """What schemas may ask while they map a record; None where it is not configured, and then it costs nothing."""
 
     geo: GeoLookup | None = None
+    principals: PrincipalLookup | None = None
 
 
 class Delivery(Protocol):

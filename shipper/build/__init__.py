@@ -61,7 +61,7 @@ def pipeline(
     metrics = Metrics()
     patience = Patience(ONCE_PATIENCE_SECONDS if once else None)
     all_sinks = sinks(settings, metrics, stop)
-    found = lookups(settings)
+    found = lookups(settings, metrics, stop)
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)
     owners = names(settings)

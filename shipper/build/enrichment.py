@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 from shipper.config import Settings
-from shipper.ports import GeoLookup, Lookups
+from shipper.metrics import Metrics
+from shipper.ports import GeoLookup, Lookups, PrincipalLookup, Stop
 
 
-def lookups(settings: Settings) -> Lookups:
+def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | None = None) -> Lookups:
     """All that records can be enriched with.
 
+    Args:
+        metrics, stop: of the daemon; without them nothing that needs the network is asked.
+
     Raises:
-        ConfigError: a database is missing or broken.
+        ConfigError: a database is missing or broken, or AWS cannot be used as configured.
     """
-    return Lookups(geo=geo(settings))
+    return Lookups(geo=geo(settings), principals=principals(settings, metrics, stop) if metrics and stop else None)
+
+
+def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLookup | None:
+    """What IAM says of roles and users, or None where it is not configured.
+
+    Raises:
+        ConfigError: AWS cannot be used as configured.
+    """
+    chosen = settings.enrich.iam
+    if chosen is None:
+        return None
+    from shipper.aws import AwsSettings
+    from shipper.enrich.iam import IamPrincipals
+    from shipper.enrich.iam_accounts import IamAccounts
+
+    return IamPrincipals(
+        IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id),
+        metrics,
+        stop,
+        most=chosen.cache_entries,
+        refresh_seconds=chosen.refresh_seconds,
+        requests_per_second=chosen.requests_per_second,
+        allowed=frozenset(chosen.tags),
+        denied=frozenset(chosen.without_tags),
+    )
 
 
 def geo(settings: Settings) -> GeoLookup | None:

@@ -190,6 +190,10 @@ limits: {object_bytes: many}
             "s.yaml:2: sinks.out.token: the secret is empty",
         ),
         (with_sink("type: archive, path: /var/lib/shipper/"), "s.yaml:2: sinks.out.path: is the folder of the state"),
+        (
+            f"{SMALL}enrich: {{iam: {{role_name: 'arn:aws:iam::1:role/x'}}}}\n",
+            "s.yaml:6: enrich.iam.role_name: must be a role's name",
+        ),
         (with_redact("rules: [{action: mask}]"), "s.yaml:6: redact.rules[0]: needs either field or pattern"),
         (with_redact("rules: [{field: a, pattern: email}]"), "s.yaml:6: redact.rules[0]: needs either field or"),
         (

@@ -13,15 +13,16 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import Encoder, GeoLookup
+from shipper.ports import Encoder, GeoLookup, PrincipalLookup
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_details import add_details
 from shipper.schemas.ecs.cloudtrail_digest import digest_fields
 from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
-from shipper.schemas.ecs.cloudtrail_identity import identity
+from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.user_agent import user_agent
+from shipper.schemas.iam_changes import CHANGES, IAM, learn
 
 DATASET = "aws.cloudtrail"
 ECS_VERSION = "8.11.0"
@@ -39,10 +40,19 @@ class CloudTrailEcs:
     Args:
         namespace: the data stream's last part.
         geo: None to leave out geography and network owner.
+        principals: None to leave out what IAM says of the caller.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
     """
 
-    def __init__(self, namespace: str, geo: GeoLookup | None, *, geo_seconds: float = 600.0) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        geo: GeoLookup | None,
+        principals: PrincipalLookup | None = None,
+        *,
+        geo_seconds: float = 600.0,
+    ) -> None:
+        self._principals = principals
         self._index = f"logs-{DATASET}-{namespace}"
         self._stream = {"type": "logs", "dataset": DATASET, "namespace": namespace}
         self._geo = geo
@@ -112,7 +122,35 @@ class CloudTrailEcs:
         parts = Parts(event)
         add_event(fields, trail, event, who, parts)
         add_details(fields, trail, event, who, parts)
+        if self._principals is not None:
+            self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
         return time_ms, fields
+
+    def _add_principal(
+        self,
+        principals: PrincipalLookup,
+        fields: dict[str, Any],
+        event: CloudTrailRecord,
+        *,
+        who: Identity,
+        parts: Parts,
+        time_ms: int,
+    ) -> None:
+        """Add what IAM says of the caller, and learn from records that change it."""
+        if event.event_source == IAM and event.event_name in CHANGES and not event.error_code:
+            asked = parts.request.tree if parts.request else {}
+            account = event.recipient_account_id or who.account
+            learn(principals, event.event_name, account=account, region=event.aws_region, asked=asked, at_ms=time_ms)
+        if who.principal is None or (found := principals(who.principal)) is None:
+            return
+        iam: dict[str, Any] = {"arn": who.principal}
+        if found.tags:
+            iam["tags"] = found.tags
+        if found.path:
+            iam["path"] = found.path
+        if found.description:
+            iam["description"] = found.description
+        fields["aws"]["iam"] = iam
 
     def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None]:
         source: dict[str, Any] = {"address": address}

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from shipper.errors import BadInputError
 from shipper.schemas.cloudtrail_record import loaded, time_of
 from shipper.schemas.ecs.cloudtrail_subtrees import cut
+from shipper.schemas.iam_changes import principal_of
 
 _MOST_IDENTITIES = 8_192
 _LONGEST_CACHED = 4_096
@@ -34,6 +35,7 @@ class Identity(Struct, gc=False, frozen=True):
         actor: the id of who acted, `acted` the same as ECS's `actor` in JSON; `acting` says what that is in ECS: user,
             service, host or entity.
         service: the AWS service that acted on its own.
+        principal: the ARN of the IAM role or user behind it, without its path.
     """
 
     type: str | None
@@ -48,6 +50,7 @@ class Identity(Struct, gc=False, frozen=True):
     acted: orjson.Fragment | None
     issuer_arn: str | None
     service: str | None
+    principal: str | None
 
 
 def identity(raw: Raw) -> Identity:
@@ -93,6 +96,7 @@ def _mapped(data: bytes) -> Identity:
         acted=orjson.Fragment(orjson.dumps({"entity": {"id": [actor]}})) if actor else None,
         issuer_arn=issuer_arn,
         service=invoked_by if kind == "AWSService" else None,
+        principal=principal_of(kind, arn, issuer_arn),
     )
 
 

@@ -14,8 +14,9 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import Encoder, GeoLookup
+from shipper.ports import Encoder, GeoLookup, PrincipalLookup
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
+from shipper.schemas.splunk.cloudtrail_principal import principal_fields
 from shipper.schemas.splunk.vpc_flow import flat_geography
 
 SOURCETYPE = "aws:cloudtrail"
@@ -45,14 +46,26 @@ class CloudTrailSplunk:
     Indexed fields: `event_uid` (the document's id), and of the source address `src_country`, `src_country_code`,
     `src_region`, `src_city`, `src_lat`, `src_lon`, `src_asn`, `src_as_org` where they are known.
 
+    Of the role or user that called: `iam_arn`, `iam_path`, `iam_description` and `iam_tag_KEY` for each tag.
+
     Args:
         index: "" for the token's own.
         host: "" for none.
         geo: None to leave out geography and network owner.
+        principals: None to leave out what IAM says of the caller.
         geo_seconds: how long what was found for an address is kept.
     """
 
-    def __init__(self, index: str, host: str, geo: GeoLookup | None, *, geo_seconds: float = 600.0) -> None:
+    def __init__(
+        self,
+        index: str,
+        host: str,
+        geo: GeoLookup | None,
+        principals: PrincipalLookup | None = None,
+        *,
+        geo_seconds: float = 600.0,
+    ) -> None:
+        self._principals = principals
         self._index = index
         self._host = host
         self._geo = geo
@@ -67,6 +80,7 @@ class CloudTrailSplunk:
             self._opened = now
             self._places.cache_clear()
         index, place, label = self._index, self._places, label_time(origin)
+        principals = self._principals
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
 
@@ -75,13 +89,14 @@ class CloudTrailSplunk:
             event = _decoded(raw)
             time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
             key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
-            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b}}' % (
+            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b}}' % (
                 time_ms // 1000,
                 time_ms % 1000,
                 head,
                 raw if b"\n" not in raw and b"\r" not in raw else _LINE_ENDS.sub(b" ", raw),  # between tokens only
                 key.encode(),
                 place(event.address) if event.address else b"",
+                b"" if principals is None else principal_fields(principals, raw, time_ms),
             )
             return Document(key, index, time_ms, body, record, origin)
 
