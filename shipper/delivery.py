@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.model import DeadLetter, Document, SendResult, Split, Tally
+from shipper.pace import Pace
 from shipper.ports import DeadLetters, Delivery, Stop
 
 FIRST_WAIT_SECONDS = 0.5
@@ -76,6 +77,7 @@ class Outlet:
         metrics: Metrics,
         stop: Stop,
         patience: Patience,
+        pace: Pace | None = None,
     ) -> None:
         self.sink = sink
         self.tally = Tally()
@@ -85,6 +87,7 @@ class Outlet:
         self._metrics = metrics
         self._stop = stop
         self._patience = patience
+        self._pace = pace or Pace()
         self._failing = False
 
     def send(self, documents: Sequence[Document]) -> None:
@@ -97,18 +100,22 @@ class Outlet:
         pending: list[Sequence[Document]] = [documents]
         backoff = Backoff(self._patience, self._stop)
         while pending:
-            batch = pending.pop()
+            batch = self._next(pending)
             try:
                 result = self._attempt(batch)
             except RetryableError as error:
                 self._failed(error)
                 if error.restart:
                     raise
+                if error.busy:
+                    self._pace.busy(len(batch))
                 pending.append(batch)
                 backoff.wait(error)
                 continue
+            result = self._spare(result, len(batch))
             again = self._account(batch, result)
             if not again:
+                self._pace.well(len(batch))
                 self._succeeded()
             elif result.too_large:
                 middle = len(again) // 2
@@ -117,6 +124,8 @@ class Outlet:
                 pending.append(again)
                 refusal = RetryableError(result.retry_reason, result.retry_after, paused=result.paused)
                 self._failed(refusal)
+                if not result.paused:
+                    self._pace.busy(len(batch))
                 if len(again) < len(batch):  # something got through: the server is alive
                     backoff = Backoff(self._patience, self._stop)
                 backoff.wait(refusal)
@@ -130,13 +139,36 @@ class Outlet:
         """Give the split up."""
         self._delivery.abandon()
 
+    def _next(self, pending: list[Sequence[Document]]) -> Sequence[Document]:
+        """Take the next batch, no larger than the sink takes now; the rest of it stays pending."""
+        batch, most = pending.pop(), self._pace.documents
+        if len(batch) <= most:
+            return batch
+        pending.append(batch[most:])
+        return batch[:most]
+
+    def _spare(self, result: SendResult, sent: int) -> SendResult:
+        """Turn refusals that are too many of one kind into retries that wait for a person."""
+        alike = self._pace.refused_alike(sent, result.rejected)
+        if not alike:
+            return result
+        first = alike[0]
+        return replace(
+            result,
+            rejected=tuple(r for r in result.rejected if r not in alike),
+            retry=tuple(sorted([*result.retry, *(r.position for r in alike)])),
+            retry_reason=f"{len(alike)} of {sent} documents are refused alike ({first.reason}), so that the fault is "
+            f"not theirs and they wait: {first.answer}",
+            paused=True,
+        )
+
     def _attempt(self, batch: Sequence[Document]) -> SendResult:
         started = time.monotonic()
         try:
             result = self._delivery.send(batch)
         finally:
             self._metrics.send_seconds.labels(self.sink).observe(time.monotonic() - started)
-        ends = result.delivered + result.present + len(result.rejected) + len(result.retry)
+        ends = result.delivered + result.present + result.repaired + len(result.rejected) + len(result.retry)
         if ends != len(batch) or (result.too_large and len(batch) == 1):
             raise AssertionError(f"sink {self.sink} accounted for {ends} of {len(batch)} documents")
         return result
@@ -147,6 +179,7 @@ class Outlet:
             keep(self._dead_letters, letters, Backoff(self._patience, self._stop))
         self.tally.delivered += result.delivered
         self.tally.present += result.present
+        self.tally.repaired += result.repaired
         self.tally.dead_lettered += len(result.rejected)
         return [batch[i] for i in result.retry]
 

@@ -36,15 +36,23 @@ class RetryableError(ShipperError):
             it is reported as an alarm.
         restart: true where sending the same batch again cannot work, because what was sent before it is gone too (an
             archive's half-written file): the whole split is shipped anew.
+        busy: true where the server is well and asks for less: what is sent next is sent in smaller pieces.
     """
 
     def __init__(
-        self, message: str, retry_after: float | None = None, *, paused: bool = False, restart: bool = False
+        self,
+        message: str,
+        retry_after: float | None = None,
+        *,
+        paused: bool = False,
+        restart: bool = False,
+        busy: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.paused = paused
         self.restart = restart
+        self.busy = busy
 
 
 class UnreadableError(ShipperError):

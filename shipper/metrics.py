@@ -36,6 +36,9 @@ class Metrics:
         self.events_dead_lettered = counter(
             "shipper_events_dead_lettered", "Records kept as dead letters instead of being delivered.", by_both
         )
+        self.events_repaired = counter(
+            "shipper_events_repaired", "Records stored after a part that the sink refused was moved aside.", by_both
+        )
         self.bytes_delivered = counter("shipper_delivered_bytes", "Bytes of documents sent, uncompressed.", by_both)
         self.iam_lookups = counter(
             "shipper_iam_lookups", "Look-ups of roles and users in IAM, by how they ended.", ["outcome"]
@@ -155,6 +158,7 @@ class Metrics:
             self.events_present.labels(source, sink).inc(tally.present)
             self.events_filtered.labels(source, sink).inc(tally.filtered)
             self.events_dead_lettered.labels(source, sink).inc(tally.dead_lettered)
+            self.events_repaired.labels(source, sink).inc(tally.repaired)
             self.bytes_delivered.labels(source, sink).inc(tally.bytes_out)
         for unread in receipt.unread:
             self.objects_unread.labels(source, unread.kind).inc()

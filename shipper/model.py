@@ -253,11 +253,13 @@ class Rejection:
         position: index in the batch that was sent. Position, never the id, says which document an answer is for.
         reason: the error's type, as the server names it.
         answer: the server's own words.
+        stored: the server keeps the document aside (a failure store): sending it again would keep it there twice.
     """
 
     position: int
     reason: str
     answer: str
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +269,7 @@ class SendResult:
     Attributes:
         delivered: how many were newly stored.
         present: how many were there already (409 for our own id).
+        repaired: how many were stored after a part that the server refused was moved aside.
         rejected: those refused for good.
         retry: positions of those to be sent again, in order.
         retry_reason: why, in the server's words.
@@ -283,6 +286,7 @@ class SendResult:
     retry_after: float | None = None
     too_large: bool = False
     paused: bool = False
+    repaired: int = 0
 
 
 @dataclass(slots=True)
@@ -294,11 +298,12 @@ class Tally:
     filtered: int = 0
     dead_lettered: int = 0
     bytes_out: int = 0
+    repaired: int = 0
 
     @property
     def accounted(self) -> int:
         """Records whose end is known; equals the records read, or the split is not done."""
-        return self.delivered + self.present + self.filtered + self.dead_lettered
+        return self.delivered + self.present + self.filtered + self.dead_lettered + self.repaired
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +369,7 @@ class LedgerLine:
     """How one settled split ended in one sink, as the checkpoint store keeps it.
 
     Attributes:
-        read, delivered, present, filtered, dead_lettered: records; read is the sum of the other four.
+        read, delivered, present, filtered, dead_lettered, repaired: records; read is the sum of the other five.
         bytes_in: as stored at the source.
         bytes_out: of documents, uncompressed.
         newest_ms: time of the newest event, None where there was none.
@@ -383,6 +388,7 @@ class LedgerLine:
     bytes_out: int
     newest_ms: int | None
     settled_at: float
+    repaired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +407,7 @@ class LedgerTotal:
     bytes_out: int
     newest_ms: int | None
     settled_at: float
+    repaired: int = 0
 
 
 @dataclass(frozen=True, slots=True)

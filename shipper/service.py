@@ -76,7 +76,7 @@ class Summary:
             totals = self.sinks.setdefault(receipt.source, {})
             for sink, tally in receipt.sinks.items():
                 total = totals.setdefault(sink, Tally())
-                for part in ("delivered", "present", "filtered", "dead_lettered", "bytes_out"):
+                for part in ("delivered", "present", "filtered", "dead_lettered", "repaired", "bytes_out"):
                     setattr(total, part, getattr(total, part) + getattr(tally, part))
 
     def as_json(self) -> dict[str, Any]:
@@ -95,6 +95,7 @@ class Summary:
                             "present": tally.present,
                             "filtered": tally.filtered,
                             "dead_lettered": tally.dead_lettered,
+                            "repaired": tally.repaired,
                             "bytes": tally.bytes_out,
                         }
                         for sink, tally in sorted(self.sinks[source].items())
@@ -111,6 +112,7 @@ class Summary:
             for sink, t in sorted(self.sinks[source].items()):
                 account = f"{t.delivered:,} delivered + {t.present:,} already there"
                 rest = f"{t.filtered:,} filtered + {t.dead_lettered:,} dead-lettered"
+                rest += f" + {t.repaired:,} repaired" if t.repaired else ""
                 lines.append(f"{source} → {sink}: {read:,} read = {account} + {rest}")
         if not self.read:
             lines.append("nothing new was found")

@@ -24,6 +24,7 @@ from shipper.model import (
     Split,
     Unread,
 )
+from shipper.pace import Pace
 from shipper.ports import DeadLetters, Encoder, Format, Reader, Redact, Schema, Sink, Stop
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Shipper:
         routes: by source name.
         patience: how long a sink's failures are borne.
         redact: takes out of records what nobody shall see, before anything else is done with them; None for nothing.
+        paces: by sink name; sinks without one are never slowed down or paused by what they refuse.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Shipper:
         stop: Stop,
         patience: Patience,
         redact: Redact | None = None,
+        paces: Mapping[str, Pace] | None = None,
     ) -> None:
         self._redact = redact
         self._formats = formats
@@ -77,6 +80,7 @@ class Shipper:
         self._metrics = metrics
         self._stop = stop
         self._patience = patience
+        self._paces = paces or {}
 
     def ship(self, split: Split) -> Receipt:
         """Ship one split to all of its source's sinks and return the account.
@@ -118,6 +122,7 @@ class Shipper:
             metrics=self._metrics,
             stop=self._stop,
             patience=self._patience,
+            pace=self._paces.get(sink.name),
         )
 
     def _bury(self, letters: Sequence[DeadLetter]) -> None:

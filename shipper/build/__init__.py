@@ -11,10 +11,11 @@ from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.redaction import redactor
 from shipper.build.sinks import lanes, sinks
 from shipper.build.sources import aws_sessions, names, readers, sources
-from shipper.config import Settings
+from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
 from shipper.metrics import Metrics
 from shipper.model import ReadLimits
+from shipper.pace import Pace
 from shipper.ports import Stop
 from shipper.service import Pipeline
 from shipper.shipping import Route, Shipper
@@ -77,6 +78,7 @@ def pipeline(
         stop=stop,
         patience=patience,
         redact=redactor(settings.redact, metrics),
+        paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
     )
     return Pipeline(
         sources=sources(settings, checkpoints, metrics, letters, calls),
@@ -92,6 +94,10 @@ def pipeline(
         grace_seconds=settings.grace_seconds,
         listen=settings.address,
     )
+
+
+def _refused_share(sink: AnySink) -> float:
+    return 1.0 if isinstance(sink, ArchiveSink) else sink.pause_above_refused_share
 
 
 def read_limits(settings: Settings) -> ReadLimits:

@@ -48,6 +48,11 @@ _MIGRATIONS = (
         settled_at REAL NOT NULL, PRIMARY KEY (source, sink)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE receipts ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE totals ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX receipts_split_id ON receipts (split_id);
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

@@ -181,7 +181,7 @@ def _lines(state: dict[str, Any]) -> list[str]:
 
 
 def _receipt_line(sink: str, total: dict[str, Any]) -> str:
-    names = ("delivered", "present", "filtered", "dead_lettered")
+    names = ["delivered", "present", "filtered", "dead_lettered"] + ["repaired"] * bool(total["repaired"])
     account = " + ".join(f"{total[name]:,} {name.replace('_', '-')}" for name in names)
     return f"  → {sink}: {total['read']:,} read = {account}, newest event {total['newest_event'] or 'none'}"
 

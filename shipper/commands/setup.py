@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import click
 
@@ -14,6 +15,10 @@ from shipper.escaping import printable
 
 class _Installs(Protocol):
     def install_templates(self) -> list[str]: ...
+
+    def role(self) -> dict[str, Any]: ...
+
+    def setup_role(self) -> dict[str, Any]: ...
 
     def close(self) -> None: ...
 
@@ -26,13 +31,14 @@ def setup() -> None:
 @setup.command()
 @config_option()
 @click.option("--sink", "only", help="Name of one Elasticsearch sink; all of them when not given.")
-def elasticsearch(file: Path, only: str | None) -> int:
+@click.option("--show-role", is_flag=True, help="Print the privileges that the credentials need; contact nothing.")
+def elasticsearch(file: Path, only: str | None, *, show_role: bool) -> int:
     """Install index templates, component templates and lifecycle policies for the data streams."""
     from shipper import build, config
     from shipper.metrics import Metrics
 
     quiet_log()
-    settings = config.load(file)
+    settings = config.load(file, secrets=not show_role)
     chosen = {
         name: sink for name, sink in settings.sinks.items() if sink.type == "elasticsearch" and only in (None, name)
     }
@@ -40,9 +46,19 @@ def elasticsearch(file: Path, only: str | None) -> int:
         raise click.UsageError(f"{file} has no Elasticsearch sink" + (f" called '{only}'" if only else ""))
     code = DONE
     for name, sink in build.sinks(settings.model_copy(update={"sinks": chosen}), Metrics()).items():
-        if not _install(name, cast("_Installs", sink)):
+        if show_role:
+            _show_role(name, cast("_Installs", sink))
+        elif not _install(name, cast("_Installs", sink)):
             code = FAILED
     return code
+
+
+def _show_role(name: str, sink: _Installs) -> None:
+    parts = (("delivers", "shipper-writer", sink.role()), ("sets up, once", "shipper-setup", sink.setup_role()))
+    sink.close()
+    for purpose, role, body in parts:
+        click.echo(f"# {name}: the role of the key that {purpose}\nPUT /_security/role/{role}")
+        click.echo(json.dumps(body, indent=2))
 
 
 def _install(name: str, sink: _Installs) -> bool:

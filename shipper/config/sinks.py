@@ -20,7 +20,18 @@ class Tls(Part):
     allow_insecure_http: bool = Field(False, description="Allow http:// addresses beyond this machine.")
 
 
-class ElasticsearchSink(Tls):
+class Server(Tls):
+    """A server that may refuse documents."""
+
+    pause_above_refused_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="When a larger share of a batch is refused alike, wait for a person; 1 never does.",
+    )
+
+
+class ElasticsearchSink(Server):
     """Elasticsearch 8.x or 9.x, or OpenSearch."""
 
     type: Literal["elasticsearch"]
@@ -34,6 +45,13 @@ class ElasticsearchSink(Tls):
     bearer_token: Secret | None = Field(None, description="Bearer token.")
     bearer_token_file: SecretFile = Field(None, description="File that holds the bearer token.")
     ssl_assert_fingerprint: Fingerprint | None = Field(None, description="SHA-256 of the server's certificate.")
+    proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
+    mode: Literal["data_stream", "strict"] = Field(
+        "data_stream", description="strict: plain indices named by the events' days, without any duplicate."
+    )
+    repair: bool = Field(
+        False, description="Store a document that was refused for a field's type without it: it goes under unmapped."
+    )
     data_stream_namespace: Namespace = Field("default", description="Last part of the data streams' names.")
     request_timeout_seconds: Seconds = Field(60.0, description="Longest wait for an answer.")
     batch_bytes: int = Field(5_242_880, ge=65_536, le=94_371_840, description="Most bytes of documents in a request.")
@@ -56,7 +74,7 @@ class ElasticsearchSink(Tls):
         return plain(self.bearer_token or self.bearer_token_file)
 
 
-class SplunkHecSink(Tls):
+class SplunkHecSink(Server):
     """Splunk's HTTP Event Collector."""
 
     type: Literal["splunk_hec"]

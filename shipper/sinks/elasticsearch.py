@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import structlog
 from isal import isal_zlib
 
@@ -13,6 +16,7 @@ from shipper.metrics import Metrics
 from shipper.model import Document, Problem, SendResult, Split
 from shipper.ports import SchemaName
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
+from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
 from shipper.sinks.elasticsearch_setup import HINT, NotAllowedError, Setup
 
@@ -26,14 +30,18 @@ class ElasticsearchSink:
     """A cluster as a sink: `_bulk` create into data streams, results by position, no retry of its own.
 
     Document ids are the caller's, so that sending again what is there already changes nothing (409 → present). That
-    holds within a backing index: what was on its way while a data stream rolled over can be stored twice.
+    holds within a backing index: what was on its way while a data stream rolled over can be stored twice. With `strict`
+    documents go into plain indices named by the events' own days instead: no rollover, no duplicate.
 
     Args:
         name: as in the configuration.
         hosts: URLs; requests go round, nodes that fail rest.
         api_key, bearer_auth, basic_auth, cloud_id, ca_certs, client_cert, client_key, ssl_assert_fingerprint,
             verify_certs: as the official client has them.
+        proxy: URL of an HTTP proxy.
         namespace: the data streams' last part.
+        strict: plain indices by day, see above.
+        repair: send a document that was refused for a field's type once more, with that field under `unmapped`.
         request_timeout_seconds: for one request; when it passes, what the server did is unknown and all is sent again.
         batch_bytes, batch_documents: limits of one request. Elasticsearch takes 100 MB at most
             (`http.max_content_length`), and is fastest with 5 to 15 MB.
@@ -58,7 +66,10 @@ class ElasticsearchSink:
         client_key: str | None = None,
         ssl_assert_fingerprint: str | None = None,
         verify_certs: bool = True,
+        proxy: str | None = None,
         namespace: str = "default",
+        strict: bool = False,
+        repair: bool = False,
         request_timeout_seconds: float = 60.0,
         batch_bytes: int = 5_000_000,
         batch_documents: int = 5000,
@@ -70,7 +81,9 @@ class ElasticsearchSink:
         self.batch_documents = batch_documents
         self._compression = (0 if _all_local(hosts) and not cloud_id else 1) if compression is None else compression
         self._metrics = metrics
-        self._require_data_stream = True
+        self._strict = strict
+        self._repair = repair
+        self._require_data_stream = not strict
         access = Access(
             hosts=hosts,
             cloud_id=cloud_id,
@@ -83,9 +96,10 @@ class ElasticsearchSink:
             ssl_assert_fingerprint=ssl_assert_fingerprint,
             verify_certs=verify_certs,
             request_timeout_seconds=request_timeout_seconds,
+            proxy=proxy,
         )
         self._connection = Connection(access)
-        self._setup = Setup(self._connection, namespace)
+        self._setup = Setup(self._connection, namespace, strict=strict)
 
     def prepare(self) -> None:
         """Install the templates that are missing or old, where the credentials allow it; say so where they do not.
@@ -114,9 +128,21 @@ class ElasticsearchSink:
         """Begin a delivery; holds nothing that must be given back."""
         return ElasticsearchDelivery(self)
 
+    def role(self) -> dict[str, Any]:
+        """The role that delivering needs, as a body for `PUT /_security/role/<name>`."""
+        return self._setup.role()
+
+    def setup_role(self) -> dict[str, Any]:
+        """The role that installing templates needs."""
+        return self._setup.setup_role()
+
     def send(self, documents: Sequence[Document]) -> SendResult:
         """Send one batch, once. See `ports.Delivery.send`."""
-        plain = bulk_body(documents)
+        result = self._attempt(documents)
+        return self._repaired(documents, result) if self._repair and result.rejected else result
+
+    def _attempt(self, documents: Sequence[Document]) -> SendResult:
+        plain = bulk_body(documents, strict=self._strict)
         required = self._require_data_stream  # read once: another thread may learn meanwhile
         answer = self._post(plain, require_data_stream=required)
         if required and answer.status == 400 and b"require_data_stream" in answer.body:
@@ -141,6 +167,36 @@ class ElasticsearchSink:
         """Close the connections."""
         self._connection.close()
 
+    def _repaired(self, documents: Sequence[Document], result: SendResult) -> SendResult:
+        """Send what was refused for a field's type once more, without that field.
+
+        Where nothing is known of this second attempt the documents are sent again as they were, are refused, and come
+        here again: their ids stay, so that nothing is stored twice.
+        """
+        mended: dict[int, Document] = {}
+        for refused in result.rejected:
+            found = None if refused.stored else conflict(refused.answer)
+            body = without_conflict(documents[refused.position].body, found) if found else None
+            if body is not None:
+                mended[refused.position] = msgspec.structs.replace(documents[refused.position], body=body)
+        if not mended:
+            return result
+        positions = list(mended)
+        try:
+            second = self._attempt(list(mended.values()))
+        except RetryableError as error:
+            second = SendResult(0, retry=tuple(range(len(mended))), retry_reason=str(error), paused=error.paused)
+        refusals = [replace(r, position=positions[r.position]) for r in second.rejected]
+        return replace(
+            result,
+            repaired=second.delivered,
+            present=result.present + second.present,
+            rejected=(*(r for r in result.rejected if r.position not in mended), *refusals),
+            retry=tuple(sorted([*result.retry, *(positions[i] for i in second.retry)])),
+            retry_reason=result.retry_reason or second.retry_reason,
+            paused=result.paused or second.paused,
+        )
+
     def _post(self, plain: bytes, *, require_data_stream: bool) -> Answer:
         path = f"/_bulk?{FILTER}{_REQUIRE if require_data_stream else ''}"
         if self._compression == 0:
@@ -153,11 +209,11 @@ class ElasticsearchSink:
     def _count_failure_store(self, count: int) -> None:
         if self._metrics:
             self._metrics.failure_store.labels(self.name).inc(count)
-        log.warning(
+        log.error(
             "documents went into the failure store",
             sink=self.name,
             documents=count,
-            hint="they are stored but failed a pipeline or mapping: look into the data stream's ::failures",
+            hint="a pipeline or mapping failed them: see the data stream's ::failures; each is a dead letter here too",
         )
 
 

@@ -6,6 +6,7 @@ import enum
 import re
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,8 +17,12 @@ from shipper.sinks.elasticsearch_connection import Answer
 
 # The statuses are asked for so that the items can be counted; all else is left out unless something went wrong.
 FILTER = "filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
+STRICT_PREFIX = "shipper-"
+_DAY_MS = 86_400_000
+_LAST_MS = 253_402_300_799_000  # the end of the year 9999
 _ANSWER_BYTES = 1000
 _OPERATION_AND_LIMIT = re.compile(r"operation_bytes=(\d+), max_\w*bytes=(\d+)")
+_FAILURE_STORE = "a pipeline or mapping failed, and the data stream's failure store has it (::failures)"
 _STORED = b'{"create":{"status":201}}'
 _HEAD, _TAIL = b'{"errors":false,"items":[', b"]}"
 
@@ -40,16 +45,36 @@ class BulkResult(NamedTuple):
     failure_store: int = 0
 
 
-def bulk_body(documents: Sequence[Document]) -> bytes:
-    """Return the request's body: an action line and a source line for each document (`create`, never `index`)."""
-    heads: dict[str, bytes] = {}
+def bulk_body(documents: Sequence[Document], *, strict: bool = False) -> bytes:
+    """Return the request's body: an action line and a source line for each document (`create`, never `index`).
+
+    Args:
+        strict: into indices named by the events' own days (`strict_index`), not into data streams.
+    """
+    heads: dict[tuple[str, int], bytes] = {}
     parts: list[bytes] = []
     for document in documents:
-        head = heads.get(document.index)
+        day = document.time_ms // _DAY_MS if strict else 0
+        head = heads.get((document.index, day))
         if head is None:
-            head = heads[document.index] = b'{"create":{"_index":%s,"_id":' % orjson.dumps(document.index)
+            index = strict_index(document.index, document.time_ms) if strict else document.index
+            head = heads[document.index, day] = b'{"create":{"_index":%s,"_id":' % orjson.dumps(index)
         parts += (head, orjson.dumps(document.id), b"}}\n", document.body, b"\n")
     return b"".join(parts)
+
+
+def strict_index(data_stream: str, time_ms: int) -> str:
+    """Return the index that an event of this time belongs to for ever, whenever it is sent.
+
+    Its name begins otherwise than the data stream's, because an index whose name matches a data stream's template
+    cannot be made.
+
+    Args:
+        data_stream: such as `logs-aws.cloudtrail-default`.
+        time_ms: the event's own time, milliseconds since the epoch.
+    """
+    day = datetime.fromtimestamp(min(max(time_ms, 0), _LAST_MS) / 1000, UTC)
+    return f"{STRICT_PREFIX}{data_stream.removeprefix('logs-')}-{day:%Y.%m.%d}"
 
 
 def read_answer(answer: Answer, documents: Sequence[Document], sent_bytes: int) -> BulkResult:
@@ -114,8 +139,11 @@ def _by_position(outcomes: Sequence[dict[str, Any]], count: int) -> BulkResult:
         error = outcome.get("error") or {}
         verdict = classify(outcome["status"], error.get("type", ""))
         if verdict is Verdict.STORED:
-            stored += 1
-            failure_store += outcome.get("failure_store") == "used"
+            if outcome.get("failure_store") == "used":  # 201, and yet not where it belongs
+                failure_store += 1
+                rejected.append(Rejection(position, "failure_store", _FAILURE_STORE, stored=True))
+            else:
+                stored += 1
         elif verdict is Verdict.PRESENT:
             present += 1
         elif verdict in (Verdict.RETRY, Verdict.PAUSE):
@@ -153,7 +181,8 @@ def _refused(answer: Answer, documents: Sequence[Document], sent_bytes: int) -> 
             return SendResult(delivered=0, rejected=(Rejection(0, kind or "too_large", said),))
         return SendResult(delivered=0, retry=tuple(range(len(documents))), retry_reason=said, too_large=True)
     # A refusal of the whole request (a bad path, a proxy's page) is no fault of the documents: never a dead letter.
-    raise RetryableError(said, answer.retry_after, paused=verdict is not Verdict.RETRY)
+    busy = answer.status == 429
+    raise RetryableError(said, answer.retry_after, paused=verdict is not Verdict.RETRY, busy=busy)
 
 
 def _over_node_limit(words: str, count: int, sent_bytes: int) -> bool:

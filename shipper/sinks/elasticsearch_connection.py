@@ -73,6 +73,7 @@ class Access:
     ssl_assert_fingerprint: str | None = None
     verify_certs: bool = True
     request_timeout_seconds: float = 60.0
+    proxy: str | None = None
 
 
 class Connection:
@@ -144,7 +145,7 @@ class Connection:
         # It warns of every failed attempt; delivery says once that a sink does not take documents.
         logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
         try:
-            return NodePool(self._node_configs(), node_class=_quiet_node())
+            return NodePool(self._node_configs(), node_class=_node_class(self._access.proxy))
         except (ValueError, OSError) as error:
             words = f"Elasticsearch cannot be reached as configured: {error}"
             raise ConfigError(words, "hosts are URLs such as https://es:9200; certificates are PEM files") from error
@@ -204,16 +205,47 @@ class Connection:
         }
 
 
-def _quiet_node() -> Any:
+def _node_class(proxy: str | None) -> Any:
     from elastic_transport import Urllib3HttpNode
 
     class QuietNode(Urllib3HttpNode):
         """Does not write bodies to the debug log: they are other people's events, and writing them takes time."""
 
+        def __init__(self, config: NodeConfig) -> None:
+            super().__init__(config)
+            if proxy:
+                self.pool = _through(proxy, self.pool, self.base_url.removesuffix(self.path_prefix))
+
         def _log_request(self, *_: Any, **__: Any) -> None:
             pass
 
     return QuietNode
+
+
+def _through(proxy: str, pool: Any, base_url: str) -> Any:
+    """The pool's requests by way of a proxy: a tunnel for https (the proxy sees no more than the name), else in full.
+
+    The transport has no proxy of its own, and urllib3's manager cannot be given a pool; so the parts of a pool that
+    the manager would set are set here (urllib3.poolmanager.ProxyManager.__init__).
+    """
+    import urllib3
+
+    manager = urllib3.ProxyManager(proxy, timeout=pool.timeout, maxsize=_CONNECTIONS_PER_NODE, block=True)
+    if pool.scheme == "https":
+        pool.proxy, pool.proxy_config, pool.proxy_headers = manager.proxy, manager.proxy_config, {}
+        pool.conn_kw |= {"proxy": manager.proxy, "proxy_config": manager.proxy_config}
+        return pool
+
+    class Forwarded:
+        """Names the whole address in each request, as plain proxies want it (RFC 9112 §3.2.2)."""
+
+        def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+            return manager.urlopen(method, base_url + url, *args, **options)
+
+        def close(self) -> None:
+            manager.clear()
+
+    return Forwarded()
 
 
 def _innermost(error: BaseException) -> str:

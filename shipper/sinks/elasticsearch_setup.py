@@ -10,6 +10,7 @@ import orjson
 
 from shipper.errors import ConfigError, RetryableError
 from shipper.model import Problem
+from shipper.sinks.elasticsearch_bulk import STRICT_PREFIX
 from shipper.sinks.elasticsearch_connection import Answer, Connection
 from shipper.sinks.elasticsearch_templates import MANAGED_BY, POLICY, VERSION, Template, degraded, policy, templates
 
@@ -44,9 +45,31 @@ class Version:
 class Setup:
     """Templates and privileges of one cluster."""
 
-    def __init__(self, connection: Connection, namespace: str) -> None:
+    def __init__(self, connection: Connection, namespace: str, *, strict: bool = False) -> None:
         self._connection = connection
         self._namespace = namespace
+        self._strict = strict
+
+    @property
+    def names(self) -> str:
+        """What the credentials need their privileges on."""
+        if self._strict:
+            return f"{STRICT_PREFIX}aws.*-{self._namespace}-*"
+        return f"logs-aws.*-{self._namespace}"
+
+    def role(self) -> dict[str, Any]:
+        """The role that delivering needs, as the body of `PUT /_security/role/<name>`, and no more than that.
+
+        https://www.elastic.co/docs/reference/elasticsearch/security-privileges
+        """
+        return {
+            "cluster": ["monitor"],
+            "indices": [{"names": [self.names], "privileges": [*_DOCUMENT_PRIVILEGES, "read", "view_index_metadata"]}],
+        }
+
+    def setup_role(self) -> dict[str, Any]:
+        """The role that `shipper setup elasticsearch` needs, once."""
+        return {"cluster": ["monitor", "manage_index_templates", "manage_ilm"]}
 
     def install(self) -> list[str]:
         """Put what is missing or older than this program; return a line for each thing done.
@@ -56,9 +79,9 @@ class Setup:
             NotAllowedError: the credentials do not allow it.
             ConfigError: the cluster refuses a template for good.
         """
-        ilm = self._has_ilm()
+        ilm = not self._strict and self._has_ilm()
         done = self._install_policy() if ilm else []
-        for template in templates(ilm=ilm):
+        for template in templates(ilm=ilm, strict=self._strict):
             found = self._found(template)
             if found is not None and not _is_ours(found):
                 template = _renamed(template)  # noqa: PLW2901 - the name is an integration's: leave that one alone
@@ -82,15 +105,15 @@ class Setup:
             yield Problem(where, what, "use Elasticsearch 8 or later, or OpenSearch 2 or later")
         missing, may_install = self._privileges()
         if missing:
-            names = f"logs-aws.*-{self._namespace}"
-            what = f"the credentials lack {', '.join(missing)} on {names}"
-            yield Problem(where, what, f"give the API key's role these index privileges on {names}")
+            what = f"the credentials lack {', '.join(missing)} on {self.names}"
+            hint = "give the role what `shipper setup elasticsearch --show-role` prints"
+            yield Problem(where, what, hint)
         yield from self._template_problems(where, may_install=may_install)
 
     def _template_problems(self, where: str, *, may_install: bool) -> Iterator[Problem]:
         missing, old = [], []
         try:
-            for template in templates(ilm=False):
+            for template in templates(ilm=False, strict=self._strict):
                 found = self._found(template)
                 if found is not None and not _is_ours(found):
                     found = self._found(_renamed(template))
@@ -116,7 +139,7 @@ class Setup:
         """Index privileges that are lacking, and whether templates may be put. Without security: none, and true."""
         wanted = {
             "cluster": ["manage_index_templates"],
-            "index": [{"names": [f"logs-aws.cloudtrail-{self._namespace}"], "privileges": _DOCUMENT_PRIVILEGES}],
+            "index": [{"names": [self.names.replace("*", "cloudtrail", 1)], "privileges": _DOCUMENT_PRIVILEGES}],
         }
         answer = self._ask("POST", "/_security/user/_has_privileges", wanted)
         said = answer.json()

@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of the files in `templates/`: what is older in a cluster is replaced."""
 
 MANAGED_BY = "aws-log-shipper"
 POLICY = "shipper-logs"
+_STRICT_SETTINGS = "shipper-strict@settings"
 DATASETS = ("aws.cloudtrail", "aws.vpcflow", "aws.cloudwatch_logs")
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.
@@ -53,13 +54,17 @@ class Template:
         return f"/_{self.kind}_template/{self.name}"
 
 
-def templates(*, ilm: bool) -> list[Template]:
+def templates(*, ilm: bool, strict: bool = False) -> list[Template]:
     """Return all templates, in the order in which they must be put.
 
     Args:
         ilm: roll over by the ILM policy `POLICY`; else by the data stream's own lifecycle.
+        strict: of indices named by day, which never roll over, instead of those of data streams.
     """
-    return [*_components(ilm=ilm), *(_index_template(dataset) for dataset in DATASETS), _index_template(None)]
+    names = [*DATASETS, None]
+    if strict:
+        return [*_components(ilm=False, strict=True), *(_strict_template(dataset) for dataset in names)]
+    return [*_components(ilm=ilm), *(_index_template(dataset) for dataset in names)]
 
 
 def policy() -> dict[str, Any]:
@@ -101,14 +106,17 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
     return None
 
 
-def _components(*, ilm: bool) -> Iterator[Template]:
+def _components(*, ilm: bool, strict: bool = False) -> Iterator[Template]:
     settings = _data("settings")
     shared: dict[str, Any] = {"settings": settings}
-    if ilm:
+    name = "shipper-logs@settings"
+    if strict:
+        name = _STRICT_SETTINGS
+    elif ilm:
         settings["index"]["lifecycle.name"] = POLICY
     else:
         shared["lifecycle"] = {"enabled": True}
-    yield _template("component", "shipper-logs@settings", {"template": shared})
+    yield _template("component", name, {"template": shared})
     ecs = {"date_detection": False, "dynamic_templates": _dynamic_templates(), "properties": _properties("ecs", "aws")}
     yield _template("component", "shipper-ecs@mappings", {"template": {"mappings": ecs}})
     for dataset in DATASETS:
@@ -125,6 +133,20 @@ def _index_template(dataset: str | None) -> Template:
         "priority": _PRIORITY_DATASET if dataset else _PRIORITY_OTHER,
         "data_stream": {},
         "composed_of": ["shipper-logs@settings", "shipper-ecs@mappings", *own, custom],
+        "ignore_missing_component_templates": [custom],
+        "template": {},
+    }
+    return _template("index", name, body)
+
+
+def _strict_template(dataset: str | None) -> Template:
+    name = f"shipper-{dataset}" if dataset else "shipper-aws"
+    custom = f"{name}@custom"
+    own = [f"shipper-{dataset}@mappings"] if dataset else []
+    body = {
+        "index_patterns": [f"{name}-*"] if dataset else ["shipper-aws.*-*"],
+        "priority": _PRIORITY_DATASET if dataset else _PRIORITY_OTHER,
+        "composed_of": [_STRICT_SETTINGS, "shipper-ecs@mappings", *own, custom],
         "ignore_missing_component_templates": [custom],
         "template": {},
     }

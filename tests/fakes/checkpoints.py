@@ -144,4 +144,5 @@ def _sum(lines: Sequence[LedgerLine]) -> LedgerTotal:
         sum(line.bytes_out for line in lines),
         max((line.newest_ms for line in lines if line.newest_ms is not None), default=None),
         max(line.settled_at for line in lines),
+        sum(line.repaired for line in lines),
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 
 from shipper.delivery import Outlet, Patience
@@ -97,7 +98,7 @@ def test_missing_templates_are_told_and_installed_again(stream):
     problems = list(stream.sink.problems())
     assert [p.what for p in problems] == ["templates missing: logs-aws.vpcflow"]
     assert "setup elasticsearch" in problems[0].hint
-    assert stream.sink.install_templates() == ["index template logs-aws.vpcflow installed, version 1"]
+    assert stream.sink.install_templates() == ["index template logs-aws.vpcflow installed, version 2"]
 
 
 def test_the_same_document_again_is_present(stream):
@@ -115,6 +116,45 @@ def test_a_mapping_conflict_is_rejected_by_position(stream):
     assert result.delivered == 2
     assert [(r.position, r.reason) for r in result.rejected] == [(1, "document_parsing_exception")]
     assert "source" in result.rejected[0].answer
+
+
+@pytest.mark.parametrize("major", ["elasticsearch9", "elasticsearch8", "opensearch"])
+def test_repair_stores_a_document_that_conflicts_with_the_mapping(major, request):
+    """Each server's own words name the field; the document is stored without it, and what was refused can be found."""
+    with opened(request.getfixturevalue(major), repair=True) as stream:
+        stream.send([stream.document(0, odd="text")])
+        text, thing = stream.document(1, source="text"), stream.document(2, odd={"a": "b"})
+        result = stream.send([text, stream.document(3), thing])
+        # OpenSearch takes an object for a keyword, which is kept, but not indexed.
+        repaired = 1 if major == "opensearch" else 2
+        assert (result.delivered, result.repaired, result.rejected) == (3 - repaired, repaired, ()), result
+        stored = stream.server.documents(stream.name)
+        assert len(stored) == 4
+        assert (stored[text.id]["unmapped"], stored[text.id]["tags"]) == ({"source": "text"}, ["mapping_conflict"])
+        if major == "opensearch":
+            assert stored[thing.id]["odd"] == {"a": "b"}
+            return
+        assert stored[thing.id]["unmapped"] == {"odd": {"a": "b"}}
+        query = {"query": {"term": {"unmapped.odd.a": "b"}}}
+        found = stream.server.request("POST", f"{stream.name}/_search", query).body["hits"]["hits"]
+        assert [hit["_id"] for hit in found] == [thing.id]
+
+
+@pytest.mark.parametrize("major", ["elasticsearch9", "elasticsearch8", "opensearch"])
+def test_strict_indices_hold_each_event_once_whatever_comes_between(major, request):
+    """By day, with our mappings; sent again, a document is present, though other days' indices came in between."""
+    with opened(request.getfixturevalue(major), strict=True) as stream:
+        old = msgspec.structs.replace(stream.document(1), time_ms=1_767_000_000_000)
+        documents = [stream.document(0), old]
+        assert stream.send(documents).delivered == 2
+        assert stream.send([stream.document(5), *documents]).present == 2
+        names = f"shipper-aws.cloudtrail-{stream.namespace}-*"
+        assert len(stream.server.documents(names)) == 3
+        found = stream.server.request("GET", f"{names}/_field_caps?fields=event.action,source.ip").body
+        assert sorted(found["indices"]) == [names[:-1] + day for day in ("2025.12.29", "2026.01.01")]
+        assert [next(iter(found["fields"][name])) for name in ("event.action", "source.ip")] == ["keyword", "ip"]
+        assert stream.sink.install_templates() == []
+        assert list(stream.sink.problems()) == []
 
 
 def test_a_document_without_a_time_is_rejected(stream):

@@ -7,6 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 
+import msgspec
+import orjson
 import pytest
 from prometheus_client import generate_latest
 
@@ -160,7 +162,7 @@ def test_credentials_travel_in_the_header(server):
 
 
 def test_what_went_into_a_failure_store_is_counted(server):
-    """The documents are delivered; the metric tells that they failed."""
+    """The documents are no success: the metric tells how many there were, and each is refused with that reason."""
 
     def step(fake: FakeElasticsearch, request: Bulk) -> Reply:
         return bulk_reply([item | {"failure_store": "used"} for item in fake.create(request)])
@@ -168,7 +170,8 @@ def test_what_went_into_a_failure_store_is_counted(server):
     server.script = [step]
     metrics = Metrics()
     with delivering(server, metrics=metrics) as delivery:
-        assert delivery.send(DOCUMENTS).delivered == 6
+        result = delivery.send(DOCUMENTS)
+    assert (result.delivered, {r.reason for r in result.rejected}) == (0, {"failure_store"})
     assert b'shipper_failure_store_documents_total{sink="siem"} 6.0' in generate_latest(metrics.registry)
 
 
@@ -187,6 +190,97 @@ def test_another_node_is_asked_when_one_is_down(server):
         sink.close()
     assert failures <= 1
     assert_stored_once(server, DOCUMENTS)
+
+
+def test_requests_are_spread_over_the_hosts_and_one_that_comes_back_is_used_again():
+    """Each host has its own breaker: one that answers 503 rests, the others go on, and later it takes its share."""
+    with FakeElasticsearch() as one, FakeElasticsearch() as other:
+        sink = ElasticsearchSink("siem", [one.url, other.url])
+        documents = [document(n) for n in range(12)]
+        for wanted in documents[:4]:
+            sink.open(split()).send([wanted])
+        assert (len(one.requests), len(other.requests)) == (2, 2)
+        one.script = [answering(Reply(503, b""))]
+        failures = 0
+        for wanted in documents[4:8]:
+            try:
+                sink.open(split()).send([wanted])
+            except RetryableError:
+                failures += 1
+                sink.open(split()).send([wanted])
+        assert failures == 1
+        assert len(one.requests) == 3, "it rests"
+        other.down = True
+        for wanted in documents[8:]:
+            while True:  # with both at rest, the one whose rest ends first is asked again
+                with contextlib.suppress(RetryableError):
+                    sink.open(split()).send([wanted])
+                    break
+        sink.close()
+        assert one.writes + other.writes == {d.id: 1 for d in documents}
+        assert len(one.requests) >= 7, "it took its share again"
+
+
+def test_repair_moves_a_refused_field_aside_and_counts_it_apart(server):
+    """Refused for a type, the document is stored under the same id without the field, tagged; others stay refused."""
+    words = "[1:9] object mapping for [source] tried to parse field [source] as object, but found a concrete value"
+
+    def refuse(fake: FakeElasticsearch, request: Bulk) -> Reply:
+        bad = {1: failure(400, "document_parsing_exception", words), 2: failure(400, "illegal_argument_exception", "x")}
+        good = [line for position, line in enumerate(request.lines) if position not in bad]
+        items = iter(fake.create(Bulk(request.path, request.headers, good)))
+        return bulk_reply([bad.get(position) or next(items) for position in range(len(request.lines))])
+
+    documents = [document(n, source="text") for n in range(4)]
+    server.script = [refuse]
+    with delivering(server, repair=True) as delivery:
+        result = delivery.send(documents)
+    assert (result.delivered, result.repaired, result.retry) == (2, 1, ())
+    assert [r.position for r in result.rejected] == [2]
+    stored = {id_: orjson.loads(body) for (_, id_), body in server.stored.items()}
+    assert stored[documents[1].id]["unmapped"] == {"source": "text"}
+    assert stored[documents[1].id]["tags"] == ["mapping_conflict"]
+    assert server.writes == {documents[n].id: 1 for n in (0, 1, 3)}
+
+
+def test_a_repair_without_an_answer_is_made_again(server):
+    """The documents are to be sent as they were; repaired again they are found present."""
+    words = "object mapping for [source] tried to parse field [source] as object, but found a concrete value"
+
+    def refuse(fake: FakeElasticsearch, request: Bulk) -> Reply:
+        return bulk_reply([failure(400, "document_parsing_exception", words)] * len(request.lines))
+
+    documents = [document(n, source="text") for n in range(2)]
+    server.script = [refuse, answering(Reply(reset=True), store=True), refuse]
+    with delivering(server, repair=True) as delivery:
+        first = delivery.send(documents)
+        assert (first.retry, first.rejected, first.repaired) == ((0, 1), (), 0)
+        second = delivery.send(documents)
+    assert (second.present, second.repaired) == (2, 0)
+    assert server.writes == {d.id: 1 for d in documents}
+
+
+def test_strict_indices_are_named_by_the_events_own_day(server):
+    """Whenever an event is sent, it goes to one index, and no data stream is required."""
+    late = msgspec.structs.replace(document(7), time_ms=1_767_225_599_999)
+    with delivering(server, strict=True) as delivery:
+        assert delivery.send([document(1), late]).delivered == 2
+        assert delivery.send([late, document(1)]).present == 2
+    assert {index for index, _ in server.stored} == {
+        "shipper-aws.cloudtrail-default-2026.01.01",
+        "shipper-aws.cloudtrail-default-2025.12.31",
+    }
+    assert "require_data_stream" not in server.requests[0].path
+
+
+def test_a_busy_answer_asks_for_less(server):
+    """A request refused with 429 is what shrinks batches; a reset is not."""
+    server.script = [answering(Reply(429, b"{}")), answering(Reply(reset=True))]
+    with delivering(server) as delivery:
+        for busy in (True, False):
+            with pytest.raises(RetryableError) as caught:
+                delivery.send(DOCUMENTS)
+            assert caught.value.busy is busy
 
 
 def test_slow_answers_of_one_thread_do_not_hold_up_another(server):
@@ -242,7 +336,7 @@ def test_old_templates_are_replaced_and_newer_ones_kept(server):
     server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] = 999
     assert [p.what for p in sink.problems()] == ["templates older than this program: logs-aws"]
     assert sink.install_templates() == [
-        "index template logs-aws installed, version 1, in force from the next rollover on"
+        "index template logs-aws installed, version 2, in force from the next rollover on"
     ]
     assert server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] == 999
     sink.close()

@@ -279,6 +279,18 @@ def test_dead_letters_are_shown_and_their_payload_only_on_request(
     assert json.loads(line)["payload"] == '{"body":1}\\xff'
 
 
+def test_setup_shows_the_role_that_the_credentials_need(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is contacted; what is printed are bodies for the security API, for this sink's namespace and mode."""
+    sink = "{siem: {type: elasticsearch, hosts: ['https://nobody.invalid'], mode: strict}}"
+    path = config_file(tmp_path, GOOD.replace("{out: {type: archive, path: archive}}", sink))
+    assert cli.run(["setup", "elasticsearch", "-c", str(path), "--show-role"]) == 0
+    shown = capfd.readouterr().out
+    assert "PUT /_security/role/shipper-writer" in shown
+    assert '"shipper-aws.*-default-*"' in shown
+    assert '"create_doc"' in shown
+    assert '"manage_index_templates"' in shown
+
+
 def test_setup_needs_an_elasticsearch_sink(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A configuration without one, or without the named one, is told so."""
     path = config_file(tmp_path)

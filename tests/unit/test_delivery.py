@@ -8,6 +8,7 @@ from shipper.delivery import Outlet, Patience
 from shipper.errors import RetryableError, Stopped
 from shipper.metrics import Metrics
 from shipper.model import Document, Origin, Record, Rejection, SendResult
+from shipper.pace import Pace
 from tests.fakes.pipeline import HastyStop, MemoryDeadLetters, MemorySink, lines_split
 
 
@@ -21,7 +22,7 @@ def documents(count: int) -> list[Document]:
 class Bench:
     """An outlet over fakes, with all that a test looks at."""
 
-    def __init__(self, patience: Patience | None = None) -> None:
+    def __init__(self, patience: Patience | None = None, pace: Pace | None = None) -> None:
         self.sink = MemorySink()
         self.letters = MemoryDeadLetters()
         self.stop = HastyStop()
@@ -35,6 +36,7 @@ class Bench:
             metrics=self.metrics,
             stop=self.stop,
             patience=patience or Patience(),
+            pace=pace,
         )
 
 
@@ -142,3 +144,53 @@ def test_a_sink_that_lost_what_it_had_gets_the_whole_split_anew():
     with pytest.raises(RetryableError, match="disk full"):
         bench.outlet.send(documents(1))
     assert bench.stop.waits == []
+
+
+def test_a_busy_server_gets_smaller_batches_until_it_is_well():
+    """429 halves what is sent at once; each document still arrives once, and success doubles it again."""
+    bench = Bench()
+    busy = RetryableError("429", busy=True)
+    bench.sink.script = [busy, busy]
+    bench.outlet.send(documents(400))
+    assert [len(batch) for batch in bench.sink.batches] == [400, 200, 100, 100, 200]
+    assert len(bench.sink.stored) == 400
+    assert bench.outlet.tally.delivered == 400
+
+
+def test_a_batch_refused_alike_waits_and_empties_nothing_into_the_dead_letters():
+    """A broken mapping pauses the sink with an alarm; once it is mended everything is delivered."""
+    bench = Bench(pace=Pace(0.5))
+    seen = []
+
+    def refuse(batch):
+        refused = tuple(Rejection(n, "mapper_parsing_exception", "no such type") for n in range(90))
+        return SendResult(delivered=len(batch) - 90, rejected=refused)
+
+    def look(batch):
+        seen.append(bench.metrics.registry.get_sample_value("shipper_sink_paused", {"sink": "memory"}))
+        return bench.sink.store(batch)
+
+    bench.sink.script = [refuse, look]
+    bench.outlet.send(documents(100))
+    assert seen == [1.0]
+    assert bench.letters.letters == []
+    assert (bench.outlet.tally.delivered, bench.outlet.tally.accounted) == (100, 100)
+
+
+def test_with_once_a_batch_refused_alike_ends_the_run_with_the_servers_words():
+    """Patience ends; the split stays unsettled."""
+    bench = Bench(Patience(0.0), Pace(0.5))
+    refused = tuple(Rejection(n, "mapper_parsing_exception", "no such type") for n in range(100))
+    bench.sink.script = [lambda batch: SendResult(delivered=0, rejected=refused)]
+    with pytest.raises(RetryableError, match=r"100 of 100 documents are refused alike.*no such type") as caught:
+        bench.outlet.send(documents(100))
+    assert caught.value.paused
+    assert bench.letters.letters == []
+
+
+def test_repaired_documents_are_counted_apart():
+    """They are an end of their own in the account."""
+    bench = Bench()
+    bench.sink.script = [lambda batch: SendResult(delivered=1, repaired=2)]
+    bench.outlet.send(documents(3))
+    assert (bench.outlet.tally.delivered, bench.outlet.tally.repaired, bench.outlet.tally.accounted) == (1, 2, 3)

@@ -117,11 +117,12 @@ def test_a_block_set_by_a_person_pauses():
     assert (result.retry, result.paused, result.rejected) == ((1,), True, ())
 
 
-def test_documents_in_a_failure_store_are_delivered_and_counted_apart():
-    """They are stored, but failed: someone has to know."""
+def test_documents_in_a_failure_store_are_not_called_delivered():
+    """They are kept, but failed: each is a dead letter, and sending it again would keep it there twice."""
     said = answer({"status": 201, "failure_store": "used"}, STORED)
     outcome = read_answer(said, documents(2), 0)
-    assert (outcome.result.delivered, outcome.failure_store) == (2, 1)
+    assert (outcome.result.delivered, outcome.failure_store) == (1, 1)
+    assert [(r.position, r.reason, r.stored) for r in outcome.result.rejected] == [(0, "failure_store", True)]
 
 
 def test_the_servers_words_are_cut_to_a_bound():

@@ -66,7 +66,9 @@ def test_once_ships_all_and_tells_what_it_did():
     assert len(told) == 2
     assert done.as_json()["sources"]["lines"] == {
         "read": 5,
-        "sinks": {"memory": {"delivered": 3, "present": 0, "filtered": 1, "dead_lettered": 1, "bytes": 3}},
+        "sinks": {
+            "memory": {"delivered": 3, "present": 0, "filtered": 1, "dead_lettered": 1, "repaired": 0, "bytes": 3}
+        },
     }
     assert done.lines() == [
         "lines → memory: 5 read = 3 delivered + 0 already there + 1 filtered + 1 dead-lettered",

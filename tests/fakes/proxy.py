@@ -1,0 +1,96 @@
+"""An HTTP proxy on a free port of 127.0.0.1: tunnels (CONNECT) and plain requests with the whole address."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class FakeProxy:
+    """Forwards, and notes what it was asked for.
+
+    Attributes:
+        asked: (method, address) of each request.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.stopping = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+
+def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_CONNECT(self) -> None:
+            proxy.asked.append(("CONNECT", self.path))
+            host, _, port = self.path.rpartition(":")
+            with socket.create_connection((host, int(port)), timeout=5) as far:
+                self.send_response_only(200)
+                self.end_headers()
+                _join(self.connection, far, proxy.stopping)
+            self.close_connection = True
+
+        def do_GET(self) -> None:
+            self._forward()
+
+        def do_POST(self) -> None:
+            self._forward()
+
+        def do_PUT(self) -> None:
+            self._forward()
+
+        def _forward(self) -> None:
+            proxy.asked.append((self.command, self.path))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            address = urlsplit(self.path)
+            far = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+            target = address.path + (f"?{address.query}" if address.query else "")
+            far.request(self.command, target, body, dict(self.headers))
+            answer = far.getresponse()
+            content = answer.read()
+            far.close()
+            self.send_response_only(answer.status)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+def _join(near: socket.socket, far: socket.socket, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        ready, _, _ = select.select([near, far], [], [], 0.05)
+        for end in ready:
+            data = end.recv(65_536)
+            if not data:
+                return
+            (far if end is near else near).sendall(data)
