@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -158,8 +158,10 @@ class AwsSessions:
             endpoint_url: where this service is; the settings' own by default.
 
         Raises:
-            ConfigError: no region is known.
+            ConfigError: no region is known, or the endpoint is plain http beyond this machine.
         """
+        if endpoint_url is not None:
+            _check_endpoint(replace(self._settings, endpoint_url=endpoint_url))
         with self._mutex:
             known = self._clients.get((service, region, endpoint_url))
             if known is None:
@@ -244,10 +246,10 @@ def _check_endpoint(settings: AwsSettings) -> None:
         return
     url = urlsplit(settings.endpoint_url)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise ConfigError(f"aws.endpoint_url {settings.endpoint_url!r} is no http(s) address")
+        raise ConfigError(f"the endpoint {settings.endpoint_url!r} is no http(s) address")
     if url.scheme == "http" and not settings.allow_insecure_http and not _is_loopback(url.hostname):
         raise ConfigError(
-            f"aws.endpoint_url goes to {url.hostname} without encryption",
+            f"the endpoint {settings.endpoint_url!r} goes to {url.hostname} without encryption",
             "use https, or set aws.allow_insecure_http: true",
         )
 

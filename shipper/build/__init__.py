@@ -32,6 +32,7 @@ __all__ = [
     "dead_letters",
     "geo",
     "lookups",
+    "names",
     "pipeline",
     "read_limits",
     "redactor",

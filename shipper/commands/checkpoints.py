@@ -39,7 +39,9 @@ def show(file: Path, *, as_json: bool) -> int:
     settings = _settings(file)
     store = build.store(settings, read_only=True)
     try:
-        state = {name: _source(store, name, settings.sources[name].type) for name in settings.sources}
+        state = {
+            name: _source(store, name, settings.sources[owner].type) for name, owner in build.names(settings).items()
+        }
     finally:
         store.close()
     click.echo(json.dumps(state, indent=2) if as_json else "\n".join(_lines(state)))

@@ -64,7 +64,7 @@ class S3NotificationsSource(Part):
     buckets: list[Place] = Field(
         min_length=1, description="Buckets, or bucket/prefix, that messages may name; no other is ever asked for."
     )
-    logs: Literal["auto", "cloudtrail"] = Field("auto", description="The log type; auto tells it by each key's layout.")
+    logs: Literal["auto", LogTypeName] = Field("auto", description="The log type; auto tells it by each key's layout.")
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
     expected_bucket_owner: Account | None = Field(None, description="Refuse buckets that another account owns.")
