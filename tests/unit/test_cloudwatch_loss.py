@@ -120,10 +120,10 @@ def test_empty_pages_are_read_through():
 def test_pages_of_one_megabyte():
     """Bytes end pages as well as counts do, and a window of many pages is read in parts."""
     world = World(most_pages=2)
-    world.put(*((n - 200, f"{n} " + "x" * 400_000) for n in range(20)))
+    world.put(*((n - 200, f"{n} " + "x" * 400_000) for n in range(9)))
     world.flow.run(NOW + 200)
     world.check()
-    assert len([split for split in world.flow.splits if split.id in world.flow.sink.files]) > 3
+    assert len([split for split in world.flow.splits if split.id in world.flow.sink.files]) > 1
 
 
 @pytest.mark.parametrize("fault", ["expired", "repeat", "unavailable", "unavailable-midway", "throttle", "reset"])
