@@ -10,6 +10,7 @@ from shipper.build.log_types import LOG_TYPES
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
 from shipper.metrics import Metrics
 from shipper.ports import Lookups, Schema, Sink, Stop
+from shipper.schemas.splunk.sourcetype import WithSourcetype
 from shipper.shipping import Lane
 
 
@@ -21,6 +22,7 @@ class _Envelopes(NamedTuple):
     host: str
     main_index: str
     indexes: tuple[tuple[str, str], ...]
+    sourcetypes: tuple[tuple[str, str], ...]
 
 
 _Documents = _EcsDocuments | _Envelopes
@@ -106,7 +108,8 @@ def lanes(settings: Settings, source: str, all_sinks: Mapping[str, Sink], lookup
 
 def _documents_of(chosen: AnySink) -> _Documents:
     if isinstance(chosen, SplunkHecSink):
-        return _Envelopes(chosen.host or "", chosen.index, tuple(sorted(chosen.indexes.items())))
+        routes = (tuple(sorted(chosen.indexes.items())), tuple(sorted(chosen.sourcetypes.items())))
+        return _Envelopes(chosen.host or "", chosen.index, *routes)
     return _EcsDocuments("default" if isinstance(chosen, ArchiveSink) else chosen.data_stream_namespace)
 
 
@@ -114,7 +117,8 @@ def _schemas(documents: _Documents, lookups: Lookups) -> dict[str, Schema]:
     if isinstance(documents, _EcsDocuments):
         return {name: log_type.ecs(documents.namespace, lookups) for name, log_type in LOG_TYPES.items()}
     indexes = dict(documents.indexes)
-    return {
+    schemas = {
         name: log_type.splunk(indexes.get(name, documents.main_index), documents.host, lookups)
         for name, log_type in LOG_TYPES.items()
     }
+    return schemas | {name: WithSourcetype(schemas[name], chosen) for name, chosen in documents.sourcetypes}

@@ -16,8 +16,9 @@ from shipper.escaping import printable
 from shipper.model import Origin, Payload, ReadLimits, Rejected
 
 if TYPE_CHECKING:
+    from shipper.build import LogType
     from shipper.config import Settings
-    from shipper.ports import Format, Schema
+    from shipper.ports import Format, Lookups, Schema
 
 _CHUNK_BYTES = 262_144
 _DATABASE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -62,11 +63,7 @@ def decode(  # noqa: PLR0917 - click passes them by name
     settings = config.load(file, secrets=False) if file else None
     found = build.lookups(_with_databases(settings, geoip_city, geoip_asn))
     chosen = build.LOG_TYPES[log_type]
-    if target == "splunk":
-        index, host = _splunk(settings, log_type)
-        schema = chosen.splunk(index, host, found)
-    else:
-        schema = chosen.ecs(_namespace(settings), found)
+    schema = _envelopes(settings, chosen, found) if target == "splunk" else chosen.ecs(_namespace(settings), found)
     if (redact := build.redactor(settings.redact if settings else config.Redact(), Metrics())) is not None:
         schema = Redacted(schema, redact)
     limits = settings.limits if settings else config.Limits()
@@ -158,13 +155,16 @@ def _namespace(settings: Settings | None) -> str:
     return next((sink.data_stream_namespace for sink in sinks if sink.type == "elasticsearch"), "default")
 
 
-def _splunk(settings: Settings | None, log_type: str) -> tuple[str, str]:
+def _envelopes(settings: Settings | None, log_type: LogType, found: Lookups) -> Schema:
+    from shipper.schemas.splunk.sourcetype import WithSourcetype
+
     sinks = settings.sinks.values() if settings else ()
     sink = next((sink for sink in sinks if sink.type == "splunk_hec"), None)
     if sink is None:
-        return "", ""
-    indexes = {str(name): index for name, index in sink.indexes.items()}
-    return indexes.get(log_type, sink.index), sink.host or ""
+        return log_type.splunk("", "", found)
+    indexes, sourcetypes = ({str(k): v for k, v in routes.items()} for routes in (sink.indexes, sink.sourcetypes))
+    schema = log_type.splunk(indexes.get(log_type.name, sink.index), sink.host or "", found)
+    return WithSourcetype(schema, sourcetypes[log_type.name]) if log_type.name in sourcetypes else schema
 
 
 def _output() -> BinaryIO:

@@ -32,8 +32,8 @@ def disagreements(data: dict[str, Any], folder: Path) -> Found:
             yield ("sinks", name, "client_key"), "needs client_cert beside it"
         if sink.get("type") == "elasticsearch":
             yield from _elasticsearch(("sinks", name), sink)
-        if sink.get("type") == "splunk_hec" and not _given(sink, "token", "token_file"):
-            yield ("sinks", name), "token or token_file is required"
+        if sink.get("type") == "splunk_hec":
+            yield from _splunk(("sinks", name), sink)
     yield from _shared_folders(data, sinks, folder)
 
 
@@ -97,6 +97,18 @@ def _redact(redact: dict[str, Any]) -> Found:
             yield place, "needs either field or pattern"
         if rule.get("action") == "hash" and not _given(redact, "hash_key", "hash_key_file"):
             yield (*place, "action"), "hash needs redact.hash_key or redact.hash_key_file"
+
+
+def _splunk(place: Place, sink: dict[str, Any]) -> Found:
+    if not _given(sink, "token", "token_file"):
+        yield place, "token or token_file is required"
+    for position, url in enumerate(_list(sink.get("urls"))):
+        if isinstance(url, str) and "/services/collector" in url:
+            yield (*place, "urls", position), "must end before /services/collector, which is added"
+    if str(sink.get("ack")).lower() not in _TRUE:
+        for key in ("ack_timeout_seconds", "ack_poll_seconds", "ack_pending_requests"):
+            if _given(sink, key):
+                yield (*place, key), "has no effect without ack: true"
 
 
 def _twice(place: Place, sink: dict[str, Any]) -> Found:

@@ -83,6 +83,7 @@ class SplunkHecSink(Server):
     token_file: SecretFile = Field(None, description="File that holds the HEC token.")
     index: str = Field("", max_length=2048, description="Index; empty leaves it to the token.")
     indexes: dict[LogTypeName, Text] = Field({}, description="Index by log type, where it is another than index.")
+    sourcetypes: dict[LogTypeName, Text] = Field({}, description="Sourcetype by log type, instead of the add-on's.")
     endpoint: Literal["event", "raw"] = Field(
         "event", description="raw sends bare events without indexed fields, for Splunk's own props to take apart."
     )

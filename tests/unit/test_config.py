@@ -189,6 +189,14 @@ limits: {object_bytes: many}
             with_sink("type: splunk_hec, urls: ['https://s'], token: ''"),
             "s.yaml:2: sinks.out.token: the secret is empty",
         ),
+        (
+            with_sink("type: splunk_hec, urls: ['https://s:8088/services/collector/event'], token: t"),
+            "s.yaml:2: sinks.out.urls[0]: must end before /services/collector",
+        ),
+        (
+            with_sink("type: splunk_hec, urls: ['https://s'], token: t, ack_poll_seconds: 5"),
+            "s.yaml:2: sinks.out.ack_poll_seconds: has no effect without ack: true",
+        ),
         (with_sink("type: archive, path: /var/lib/shipper/"), "s.yaml:2: sinks.out.path: is the folder of the state"),
         (
             f"{SMALL}enrich: {{iam: {{role_name: 'arn:aws:iam::1:role/x'}}}}\n",
