@@ -93,7 +93,7 @@ def test_every_guarantee_names_tests_that_exist() -> None:
         assert proofs, row
         for file, name in proofs:
             text = (ROOT / file).read_text()
-            assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file}::{name}"
+            assert re.search(rf"^ *def {name}\(", text, re.MULTILINE), f"{file}::{name}"
 
 
 def test_every_metric_is_documented() -> None:
@@ -103,3 +103,9 @@ def test_every_metric_is_documented() -> None:
     rows = re.findall(r"^\| `(shipper_\w+)` \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     assert len(rows) == len(set(rows))
     assert set(rows) == shown
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    """README.md links each page of docs/."""
+    text = (ROOT / "README.md").read_text()
+    assert not [page.name for page in (ROOT / "docs").glob("*.md") if f"](docs/{page.name})" not in text]
