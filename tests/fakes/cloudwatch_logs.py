@@ -100,6 +100,7 @@ class CloudWatchLogs:
         throttle_share: how many calls of FilterLogEvents are throttled at random.
         links: accounts that a monitoring account sees.
         faults: for the next calls of FilterLogEvents on a group (by name), in order.
+        refusals: how many of the next calls of DescribeLogGroups are denied.
     """
 
     def __init__(self, clock: Callable[[], float], seed: int = 0) -> None:
@@ -112,6 +113,7 @@ class CloudWatchLogs:
         self.throttle_share = 0.0
         self.links: dict[str, set[str]] = {}
         self.faults: dict[str, list[Fault]] = {}
+        self.refusals = 0
         self.calls: list[Call] = []
         self._chance = Random(seed)
         self._groups: dict[str, Group] = {}
@@ -289,6 +291,9 @@ class CloudWatchLogs:
         return group
 
     def _describe(self, given: dict[str, Any], account: str, region: str) -> dict[str, Any]:
+        if self.refusals:
+            self.refusals -= 1
+            raise ApiError(400, "AccessDeniedException", "not authorized to perform: logs:DescribeLogGroups")
         known = {"logGroupNamePrefix", "logGroupNamePattern", "includeLinkedAccounts", "accountIdentifiers"}
         unknown = given.keys() - known - {"limit", "nextToken", "logGroupClass"}
         if unknown or ("logGroupNamePrefix" in given and "logGroupNamePattern" in given):
