@@ -27,6 +27,7 @@ _COMMANDS = {
     "check": "shipper.commands.check",
     "decode": "shipper.commands.decode",
     "checkpoints": "shipper.commands.checkpoints",
+    "deadletters": "shipper.commands.dead_letters",
     "dead-letters": "shipper.commands.dead_letters",
     "setup": "shipper.commands.setup",
     "demo": "shipper.commands.demo",
@@ -34,6 +35,9 @@ _COMMANDS = {
     "completion": "shipper.commands.about",
     "config-schema": "shipper.commands.about",
 }
+
+
+_NAMES = {"dead-letters": "dead_letters", "deadletters": "dead_letters", "config-schema": "config_schema"}
 
 
 class _Commands(click.Group):
@@ -45,7 +49,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), _NAMES.get(cmd_name, cmd_name))
         return command
 
 

@@ -196,6 +196,9 @@ class Outlet:
             payload=document.record.raw,
             document_id=document.id,
             time=time.time(),
+            document=document.body,
+            index=document.index,
+            time_ms=document.time_ms,
         )
 
     def _failed(self, error: RetryableError) -> None:

@@ -420,6 +420,9 @@ class DeadLetter:
         reason: a short kind, such as `document_parsing_exception` or `not_json`.
         answer: the server's or the decoder's own words.
         payload: the record's own bytes; empty for a whole object, which can be fetched again by its origin.
+        document: what the sink refused, to be sent again as it was; empty where there was none yet.
+        index, time_ms: of that document.
+        id: the store's number for the letter.
     """
 
     source: str
@@ -433,6 +436,10 @@ class DeadLetter:
     payload: bytes = b""
     document_id: str = ""
     time: float = field(default=0.0)
+    document: bytes = b""
+    index: str = ""
+    time_ms: int = 0
+    id: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

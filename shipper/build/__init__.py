@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ from shipper.shipping import Route, Shipper
 if TYPE_CHECKING:
     from shipper.checkpoints.sqlite import SqliteCheckpoints
     from shipper.deadletters.sqlite import SqliteDeadLetters
+    from shipper.model import DeadLetter
+    from shipper.replay import Replayed
 
 __all__ = [
     "DEAD_LETTERS_FILE",
@@ -36,6 +39,7 @@ __all__ = [
     "pipeline",
     "read_limits",
     "redactor",
+    "replay",
     "sinks",
     "sources",
     "store",
@@ -136,3 +140,26 @@ def dead_letters(settings: Settings) -> SqliteDeadLetters:
     from shipper.deadletters.sqlite import SqliteDeadLetters
 
     return SqliteDeadLetters(settings.state.path / DEAD_LETTERS_FILE, settings.dead_letters.max_bytes)
+
+
+def replay(
+    settings: Settings,
+    letters: SqliteDeadLetters,
+    wanted: Iterable[DeadLetter],
+    progress: Callable[[Replayed], None],
+) -> Replayed:
+    """Ship dead letters again to the sinks that refused them.
+
+    Raises:
+        RetryableError: a sink is away for longer than `ONCE_PATIENCE_SECONDS`.
+    """
+    from shipper.replay import Replay
+
+    metrics, stop = Metrics(), Stop()
+    all_sinks = sinks(settings, metrics, stop)
+    try:
+        patience = Patience(ONCE_PATIENCE_SECONDS)
+        return Replay(all_sinks, letters, metrics, stop=stop, patience=patience, progress=progress).run(wanted)
+    finally:
+        for sink in all_sinks.values():
+            sink.close()

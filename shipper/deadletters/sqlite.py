@@ -6,32 +6,57 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from shipper.deadletters.rows import COLUMNS, PUT, VERSION, letter_of, migrate, row_of
 from shipper.errors import ConfigError, RetryableError
-from shipper.model import DeadLetter, Origin
+from shipper.model import DeadLetter
 
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS letters (
-    id INTEGER PRIMARY KEY,
-    source TEXT NOT NULL, sink TEXT NOT NULL, uri TEXT NOT NULL, position INTEGER NOT NULL, document_id TEXT NOT NULL,
-    split_id TEXT NOT NULL, logs TEXT NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,
-    account TEXT NOT NULL, region TEXT NOT NULL,
-    reason TEXT NOT NULL, answer TEXT NOT NULL, payload BLOB NOT NULL, time REAL NOT NULL,
-    UNIQUE (source, sink, uri, position, document_id)
-);
-"""
-_PUT = """
-INSERT INTO letters (source, sink, uri, position, document_id, split_id, logs, bucket, key, account, region,
-                     reason, answer, payload, time)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (source, sink, uri, position, document_id) DO UPDATE SET
-    split_id = excluded.split_id, logs = excluded.logs, reason = excluded.reason, answer = excluded.answer,
-    payload = excluded.payload, time = excluded.time
-"""
-_WHOLE_OBJECT = -1
-_MOST_ANSWER_CHARACTERS = 8_000
+_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which letters are meant; None means any.
+
+    Attributes:
+        uri: the beginning of the origin's address.
+        since, until: when they were put, seconds since the epoch; until is not included.
+        ids: the store's numbers.
+    """
+
+    source: str | None = None
+    sink: str | None = None
+    reason: str | None = None
+    logs: str | None = None
+    uri: str | None = None
+    since: float | None = None
+    until: float | None = None
+    document_id: str | None = None
+    ids: tuple[int, ...] = ()
+
+    def where(self) -> tuple[str, list[object]]:
+        """The condition in SQL, and its values."""
+        terms: list[tuple[str, object]] = [
+            (f"{name} = ?", getattr(self, name))
+            for name in ("source", "sink", "reason", "logs", "document_id")
+            if getattr(self, name) is not None
+        ]
+        if self.uri is not None:
+            terms.append(("substr(uri, 1, length(?)) = ?", self.uri))
+        if self.since is not None:
+            terms.append(("time >= ?", self.since))
+        if self.until is not None:
+            terms.append(("time < ?", self.until))
+        words, values = [], []
+        for term, value in terms:
+            words.append(term)
+            values += [value] * term.count("?")
+        if self.ids:
+            words.append(f"id IN ({', '.join('?' * len(self.ids))})")
+            values += self.ids
+        return " AND ".join(words) or "1", values
 
 
 class SqliteDeadLetters:
@@ -53,7 +78,7 @@ class SqliteDeadLetters:
 
     def put(self, letters: Sequence[DeadLetter]) -> None:
         """Store letters in one transaction; see `ports.DeadLetters`."""
-        coming = sum(len(letter.payload) for letter in letters)
+        coming = sum(len(letter.payload) + len(letter.document) for letter in letters)
         with self._lock:
             if self._size() + coming > self._max_bytes:
                 raise RetryableError(
@@ -64,24 +89,55 @@ class SqliteDeadLetters:
             try:
                 with self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
-                    self._connection.executemany(_PUT, map(_row, letters))
+                    self._connection.executemany(PUT, map(row_of, letters))
             except sqlite3.Error as error:
                 raise RetryableError(f"the dead-letter store {self.path} cannot be written: {error}") from error
 
-    def letters(
-        self, *, source: str | None = None, sink: str | None = None, reason: str | None = None, limit: int | None = None
-    ) -> Iterator[DeadLetter]:
-        """The letters that match, oldest first."""
-        wanted = {"source": source, "sink": sink, "reason": reason}
-        chosen = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = :{name}" for name in chosen) or "1"
+    def letters(self, wanted: Wanted | None = None, limit: int | None = None) -> Iterator[DeadLetter]:
+        """Yield the letters that match, oldest first, a page in memory at a time."""
+        where, values = (wanted or Wanted()).where()
+        last, left = 0, limit
+        while left is None or left > 0:
+            most = _PAGE if left is None else min(_PAGE, left)
+            query = f"SELECT {COLUMNS}, id FROM letters WHERE id > ? AND {where} ORDER BY id LIMIT ?"
+            with self._lock:
+                rows = self._connection.execute(query, (last, *values, most)).fetchall()
+            if not rows:
+                return
+            last = rows[-1][-1]
+            left = None if left is None else left - len(rows)
+            yield from map(letter_of, rows)
+
+    def reasons(self, wanted: Wanted) -> list[tuple[str, str, int]]:
+        """How many letters match, by sink and reason, the most frequent first."""
+        where, values = wanted.where()
+        query = f"SELECT sink, reason, count(*) FROM letters WHERE {where} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
         with self._lock:
-            rows = self._connection.execute(
-                "SELECT source, sink, split_id, logs, uri, bucket, key, account, region, position, reason, answer, "
-                f"payload, document_id, time FROM letters WHERE {where} ORDER BY id LIMIT :most",
-                {**chosen, "most": -1 if limit is None else limit},
-            ).fetchall()
-        yield from map(_letter, rows)
+            return [(str(a), str(b), int(c)) for a, b, c in self._connection.execute(query, values)]
+
+    def remove(self, wanted: Wanted) -> int:
+        """Remove the letters that match, in one transaction; return how many there were.
+
+        Raises:
+            RetryableError: the disk fails; nothing was removed.
+        """
+        where, values = wanted.where()
+        with self._lock:
+            try:
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    return self._connection.execute(f"DELETE FROM letters WHERE {where}", values).rowcount
+            except sqlite3.Error as error:
+                raise RetryableError(f"the dead-letter store {self.path} cannot be written: {error}") from error
+
+    def discard(self, ids: Sequence[int]) -> None:
+        """Remove letters by their numbers.
+
+        Raises:
+            RetryableError: the disk fails; nothing was removed.
+        """
+        if ids:
+            self.remove(Wanted(ids=tuple(ids)))
 
     def count(self) -> int:
         """How many letters are kept."""
@@ -111,55 +167,16 @@ def _open(path: Path) -> sqlite3.Connection:
         raise ConfigError(f"cannot open the dead-letter store {path}: {error}", hint) from error
     try:
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version <= _VERSION:
+        if version <= VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {_VERSION}")
+            migrate(connection, version)
     except sqlite3.Error as error:
         connection.close()
         raise ConfigError(
             f"the dead-letter store {path} cannot be used: {error}", f"move it away to keep its letters; {hint}"
         ) from error
-    if version > _VERSION:
+    if version > VERSION:
         connection.close()
         raise ConfigError(f"{path} was written by a newer shipper (schema {version})", "run that version again")
     return connection
-
-
-def _row(letter: DeadLetter) -> tuple[object, ...]:
-    origin = letter.origin
-    return (
-        letter.source,
-        letter.sink,
-        origin.uri,
-        _WHOLE_OBJECT if letter.position is None else letter.position,
-        letter.document_id,
-        letter.split_id,
-        letter.logs,
-        origin.bucket,
-        origin.key,
-        origin.account,
-        origin.region,
-        letter.reason,
-        letter.answer[:_MOST_ANSWER_CHARACTERS],
-        letter.payload,
-        letter.time,
-    )
-
-
-def _letter(row: Sequence[object]) -> DeadLetter:
-    source, sink, split_id, logs, uri, bucket, key, account, region, position, reason, answer, payload, doc, time = row
-    return DeadLetter(
-        source=str(source),
-        sink=str(sink),
-        split_id=str(split_id),
-        logs=str(logs),
-        origin=Origin(str(uri), str(bucket), str(key), str(account), str(region)),
-        position=None if position == _WHOLE_OBJECT else int(str(position)),
-        reason=str(reason),
-        answer=str(answer),
-        payload=payload if isinstance(payload, bytes) else b"",
-        document_id=str(doc),
-        time=float(str(time)),
-    )

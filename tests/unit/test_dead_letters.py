@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from shipper.deadletters.sqlite import SqliteDeadLetters
+from shipper.deadletters import rows
+from shipper.deadletters.sqlite import SqliteDeadLetters, Wanted
 from shipper.errors import ConfigError, RetryableError
 from shipper.model import DeadLetter, Origin
 
@@ -28,6 +29,9 @@ LETTER = DeadLetter(
     payload=b'{"n": 1}',
     document_id="id",
     time=1.5,
+    document=b'{"x": "y"}',
+    index="logs-x",
+    time_ms=1500,
 )
 
 
@@ -56,10 +60,56 @@ def test_the_same_letter_again_replaces_itself(store):
 def test_letters_can_be_chosen(store):
     """By source, sink and reason, with a limit."""
     store.put([LETTER, replace(LETTER, sink="splunk", reason="other"), replace(LETTER, position=18)])
-    assert len(list(store.letters(sink="siem"))) == 2
-    assert len(list(store.letters(sink="siem", limit=1))) == 1
-    assert [letter.sink for letter in store.letters(reason="other")] == ["splunk"]
-    assert list(store.letters(source="nobody")) == []
+    assert len(list(store.letters(Wanted(sink="siem")))) == 2
+    assert len(list(store.letters(Wanted(sink="siem"), 1))) == 1
+    assert [letter.sink for letter in store.letters(Wanted(reason="other"))] == ["splunk"]
+    assert list(store.letters(Wanted(source="nobody"))) == []
+
+
+def test_letters_can_be_chosen_by_origin_time_and_number(store):
+    """An address is meant as it stands: `%` and `_` in it are no wildcards."""
+    odd = replace(LETTER, origin=Origin("s3://bucket/a_b%c"), time=9.0)
+    store.put([LETTER, odd, replace(LETTER, origin=Origin("s3://bucket/aXbYc"), time=20.0)])
+    assert list(store.letters(Wanted(uri="s3://bucket/a_b%"))) == [odd]
+    assert [letter.time for letter in store.letters(Wanted(since=9.0, until=20.0))] == [9.0]
+    (first, *_) = store.letters()
+    assert list(store.letters(Wanted(ids=(first.id,)))) == [LETTER]
+
+
+def test_many_letters_come_page_by_page_while_some_are_removed(store):
+    """All come once, in order; removing those behind changes nothing."""
+    store.put([replace(LETTER, position=n) for n in range(250)])
+    seen = []
+    for letter in store.letters():
+        seen.append(letter.position)
+        store.discard([letter.id])
+    assert seen == list(range(250))
+    assert store.count() == 0
+
+
+def test_counts_and_removal_keep_to_the_filter(store):
+    """What does not match stays."""
+    store.put([LETTER, replace(LETTER, position=1), replace(LETTER, reason="other", position=2)])
+    assert store.reasons(Wanted()) == [("siem", "document_parsing_exception", 2), ("siem", "other", 1)]
+    assert store.remove(Wanted(reason="other")) == 1
+    assert store.count() == 2
+
+
+def test_an_older_store_is_brought_up_to_date(tmp_path):
+    """Version 1 kept no documents; its letters stay, without one."""
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(rows._MIGRATIONS[0] + "PRAGMA user_version = 1;")
+        connection.execute(
+            "INSERT INTO letters VALUES (7, 's', 'k', 'u', 1, 'd', 'p', 'l', 'b', 'y', 'a', 'r', 'why', 'w', x'61', 2)"
+        )
+    connection.close()
+    store = SqliteDeadLetters(path, 10**6)
+    (letter,) = store.letters()
+    assert (letter.id, letter.payload, letter.document, letter.reason) == (7, b"a", b"", "why")
+    store.put([LETTER])
+    assert store.count() == 2
+    store.close()
 
 
 def test_a_full_store_refuses_and_drops_nothing(tmp_path):

@@ -1,0 +1,146 @@
+"""Dead letters in words: a line, a whole letter, an explanation, an object for machines."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shipper.escaping import printable
+
+if TYPE_CHECKING:
+    from shipper.model import DeadLetter
+    from shipper.sinks.elasticsearch_conflicts import Conflict
+
+_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
+_AGO = re.compile(r"(\d{1,6})([dhm])")
+_REPLAY = "then: shipper deadletters replay --id {id}"
+_MEANINGS = {
+    "undecodable": (
+        "the record is not what its log type promises, so that it never became a document",
+        "look at the record; if a newer shipper reads it, ship its object again: shipper backfill",
+    ),
+    "unreadable_object": (
+        "the object is truncated, damaged, over a limit or of another log type; what stood before that was delivered",
+        "look at the object; after mending it or raising limits, ship it again: shipper backfill",
+    ),
+    "unmappable": (
+        "the record was read, but makes no document for this sink",
+        "look at the record; if a newer shipper maps it, ship its object again: shipper backfill",
+    ),
+    "failure_store": (
+        "a pipeline or mapping failed the document: it stands in the failure store and not in the data stream",
+        f"look into GET <data stream>::failures/_search, mend pipeline or mapping, {_REPLAY}",
+    ),
+    "too_large": (
+        "the document alone is larger than the server takes",
+        f"raise http.max_content_length or the node's indexing memory, {_REPLAY}",
+    ),
+}
+
+
+def seconds_of(text: str | None) -> float | None:
+    """A time as options give it, in seconds since the epoch.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    if ago := _AGO.fullmatch(text):
+        return time.time() - int(ago[1]) * _UNITS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        msg = f"'{text}' is no time: write 2026-01-31, 2026-01-31T12:00:00Z, or 7d, 12h, 30m ago"
+        raise click.BadParameter(msg) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def line(letter: DeadLetter) -> str:
+    """A letter in a line."""
+    return printable(f"{letter.id} {_time(letter.time)} {_where(letter)}: {letter.reason}: {letter.answer}")
+
+
+def full(letter: DeadLetter) -> str:
+    """A letter whole, with the record."""
+    rows = {
+        "number": str(letter.id),
+        "time": _time(letter.time),
+        "where": _where(letter),
+        "log type": letter.logs,
+        "reason": letter.reason,
+        "answer": letter.answer,
+        **_conflict_rows(_conflict(letter)),
+        "document": f"{letter.document_id} for {letter.index}" if letter.document_id else "none",
+        "record": letter.payload.decode("utf-8", "backslashreplace") or "none: the whole object is meant",
+    }
+    return "\n".join(printable(f"{name + ':':<10}{value}") for name, value in rows.items())
+
+
+def explained(letter: DeadLetter) -> str:
+    """What the reason means and what to do."""
+    found = _conflict(letter)
+    if found:
+        sent = found.sent or "something else"
+        meaning = f"the index maps {found.field} as {found.mapped}, and the document has {sent}"
+        advice = (
+            "set repair: true on the sink to store such documents without that field, or change the mapping "
+            f"(component template @custom) and roll over, {_REPLAY}"
+        )
+    else:
+        unknown = (f"the server refused it: {letter.answer}", f"mend that, {_REPLAY}")
+        meaning, advice = _MEANINGS.get(letter.reason, unknown)
+    advice = advice.replace("{id}", str(letter.id))
+    rows = (_where(letter), f"reason:  {letter.reason}", f"means:   {meaning}", f"do:      {advice}")
+    return "\n".join(printable(row) for row in rows)
+
+
+def as_object(letter: DeadLetter) -> dict[str, Any]:
+    """A letter for machines; bytes that are no UTF-8 are escaped, and whole in `payload_base64`."""
+    found = _conflict(letter)
+    return {
+        "id": letter.id,
+        "time": _time(letter.time),
+        "source": letter.source,
+        "sink": letter.sink,
+        "logs": letter.logs,
+        "split": letter.split_id,
+        "uri": letter.origin.uri,
+        "bucket": letter.origin.bucket,
+        "key": letter.origin.key,
+        "account": letter.origin.account,
+        "region": letter.origin.region,
+        "position": letter.position,
+        "reason": letter.reason,
+        "answer": letter.answer,
+        "conflict": {"field": found.field, "mapped": found.mapped, "sent": found.sent} if found else None,
+        "document_id": letter.document_id,
+        "index": letter.index,
+        "document": letter.document.decode("utf-8", "backslashreplace"),
+        "payload": letter.payload.decode("utf-8", "backslashreplace"),
+        "payload_base64": base64.b64encode(letter.payload).decode("ascii"),
+    }
+
+
+def _conflict(letter: DeadLetter) -> Conflict | None:
+    from shipper.sinks.elasticsearch_conflicts import conflict
+
+    return conflict(letter.answer)
+
+
+def _conflict_rows(found: Conflict | None) -> dict[str, str]:
+    return {"conflict": f"{found.field} is mapped as {found.mapped}, sent as {found.sent or '?'}"} if found else {}
+
+
+def _where(letter: DeadLetter) -> str:
+    position = "" if letter.position is None else f" record {letter.position}"
+    return f"{letter.source} → {letter.sink or 'every sink'}: {letter.origin.uri}{position}"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,128 @@
+"""`shipper deadletters`, from the refusal to the replay, against a server over HTTP."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shipper import cli
+from shipper.deadletters.sqlite import SqliteDeadLetters
+from tests.fakes.elasticsearch import Bulk, FakeElasticsearch, Reply, bulk_reply, failure
+from tests.unit.test_replay import letter
+
+WORDS = "[1:9] object mapping for [source] tried to parse field [source] as object, but found a concrete value"
+
+
+@pytest.fixture
+def server() -> Iterator[FakeElasticsearch]:
+    """An empty one."""
+    with FakeElasticsearch() as made:
+        yield made
+
+
+@pytest.fixture
+def config(tmp_path: Path, server: FakeElasticsearch) -> str:
+    """A configuration with five letters: three of `siem`, one undecodable, one of another source."""
+    path = tmp_path / "shipper.yaml"
+    settings = {
+        "state": {"path": str(tmp_path / "state")},
+        "listen": "off",
+        "sources": {"trail": {"type": "s3", "bucket": "my-trail"}},
+        "sinks": {"siem": {"type": "elasticsearch", "hosts": [server.url]}},
+    }
+    path.write_text(json.dumps(settings))
+    path.chmod(0o600)
+    store = SqliteDeadLetters(tmp_path / "state" / "dead_letters.sqlite", 10**7)
+    store.put([letter(n, sink="siem", answer=WORDS, time=1000.0 + n) for n in range(3)])
+    store.put([letter(3, sink="", reason="undecodable", document=b"", document_id="", payload=b"\xff\x1b[2J")])
+    store.put([letter(4, sink="siem", source="other", reason="too_large")])
+    store.close()
+    return str(path)
+
+
+def test_list_filters_and_counts(config: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Each in a line, with its number; the sum says how many there are beyond the limit."""
+    assert cli.run(["deadletters", "list", "-c", config, "--source", "trail", "--limit", "2"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["1", "2"]
+    assert lines[2] == "2 shown of 4: 3 mapper_parsing_exception, 1 undecodable"
+    assert cli.run(["deadletters", "list", "-c", config, "--reason", "nothing"]) == 0
+    assert capfd.readouterr().out == "none\n"
+    assert cli.run(["deadletters", "list", "-c", config, "--since", "yesterday"]) == 2
+
+
+def test_show_and_explain_name_field_and_both_types(config: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The record is shown without harm to the terminal; an unknown number is told."""
+    assert cli.run(["deadletters", "show", "1", "4", "-c", config]) == 0
+    out = capfd.readouterr().out
+    assert "source is mapped as object, sent as value" in out
+    assert "\x1b" not in out
+    assert cli.run(["deadletters", "explain", "1", "-c", config]) == 0
+    out = capfd.readouterr().out
+    assert "the index maps source as object, and the document has value" in out
+    assert "replay --id 1" in out
+    assert cli.run(["deadletters", "show", "99", "-c", config]) == 1
+    assert "99" in capfd.readouterr().err
+
+
+def test_the_older_name_works(config: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """`dead-letters show` lists, as it always did."""
+    assert cli.run(["dead-letters", "show", "-c", config, "--json"]) == 0
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert found[0]["conflict"] == {"field": "source", "mapped": "object", "sent": "value"}
+    assert len(found) == 5
+
+
+def test_export_writes_a_private_file_and_never_over_another(
+    config: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The letters stay."""
+    target = tmp_path / "out.ndjson"
+    export = ["deadletters", "export", "-c", config, "--to", str(target)]
+    assert cli.run(export) == 0
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert [json.loads(line)["id"] for line in target.read_text().splitlines()] == [1, 2, 3, 4, 5]
+    assert cli.run(export) == 2
+    assert "cannot be made" in capfd.readouterr().err
+
+
+def test_purge_wants_a_filter_and_a_yes(config: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Only what matches goes."""
+    assert cli.run(["deadletters", "purge", "-c", config, "--yes"]) == 2
+    assert cli.run(["deadletters", "purge", "-c", config, "--reason", "too_large", "--yes"]) == 0
+    assert "removed: 1" in capfd.readouterr().out
+    assert cli.run(["deadletters", "list", "-c", config, "--json"]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 4
+
+
+def test_replay_ships_to_the_same_sink_and_removes_what_got_through(
+    config: str, server: FakeElasticsearch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One is refused again and one has no document: they stay, and the exit code says so; the next replay is whole."""
+
+    def refuse_one(fake: FakeElasticsearch, bulk: Bulk) -> Reply:
+        items = iter(fake.create(Bulk(bulk.path, bulk.headers, [x for x in bulk.lines if x[1] != "id1"])))
+        bad = failure(400, "document_parsing_exception", WORDS)
+        return bulk_reply([bad if x[1] == "id1" else next(items) for x in bulk.lines])
+
+    server.script = [refuse_one]
+    assert cli.run(["deadletters", "replay", "-c", config, "--json"]) == 1
+    account = json.loads(capfd.readouterr().out)
+    assert account == {
+        "delivered": 3,
+        "present": 0,
+        "repaired": 0,
+        "refused": 1,
+        "no_document": 1,
+        "no_sink": 0,
+    }
+    assert set(server.stored) == {("logs-x", f"id{n}") for n in (0, 2, 4)}
+    assert cli.run(["deadletters", "replay", "-c", config, "--sink", "siem"]) == 0
+    said = capfd.readouterr()
+    assert "1 delivered" in said.out
+    assert "1 of 1" in said.err
+    assert server.writes == {f"id{n}": 1 for n in (0, 1, 2, 4)}
