@@ -1,6 +1,6 @@
 # Everything a developer or CI calls. `make demo` and `make test` set up what they need by themselves.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test torture check bench lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 VENV := .venv
@@ -24,6 +24,9 @@ demo: $(STAMP)  ## run the main job on embedded parts and show what arrived
 
 test: $(STAMP)  ## run all tests, real Elasticsearch servers included
 	$(BIN)/python -m pytest
+
+torture: $(STAMP)  ## the seeded faults at length: TORTURE_SEEDS=n for n seeds, TORTURE_SEED=s for one again
+	TORTURE_SEEDS=$${TORTURE_SEEDS:-25} $(BIN)/python -m pytest tests/torture -v
 
 check: $(STAMP)  ## lint, formatting, types, layers
 	$(BIN)/ruff check .
