@@ -53,6 +53,35 @@ def elasticsearch(file: Path, only: str | None, *, show_role: bool) -> int:
     return code
 
 
+@setup.command()
+@config_option()
+@click.option("--sink", "only", help="Name of one Splunk sink; all of them together when not given.")
+@click.option(
+    "--to",
+    "folder",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".",
+    help="Where the app's folder is written, such as /opt/splunk/etc/apps; the current folder when not given.",
+)
+def splunk(file: Path, only: str | None, folder: Path) -> int:
+    """Write an app for Splunk's search heads: a macro that leaves doubles out, searches and a dashboard."""
+    from shipper import config
+    from shipper.sinks.splunk_app import write_app
+
+    settings = config.load(file, secrets=False)
+    chosen = [sink for name, sink in settings.sinks.items() if sink.type == "splunk_hec" and only in (None, name)]
+    if not chosen:
+        raise click.UsageError(f"{file} has no Splunk sink" + (f" called '{only}'" if only else ""))
+    indexes = sorted({index for sink in chosen for index in (sink.index, *sink.indexes.values()) if index})
+    # a token's own index is known to Splunk alone: the searches then look everywhere
+    known = indexes if all(sink.index for sink in chosen) else []
+    sourcetypes = {str(name): value for sink in chosen for name, value in sink.sourcetypes.items()}
+    for path in write_app(folder, known, sourcetypes):
+        click.echo(printable(str(path)))
+    return DONE
+
+
 def _show_role(name: str, sink: _Installs) -> None:
     parts = (("delivers", "shipper-writer", sink.role()), ("sets up, once", "shipper-setup", sink.setup_role()))
     sink.close()
