@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from shipper.enrich.iam import IamPrincipals
+from shipper.enrich.sessions import Sessions
 from shipper.formats.cloudtrail import CloudTrailFormat
 from shipper.metrics import Metrics
-from shipper.model import Origin, Payload, ReadLimits, Record
+from shipper.model import Origin, Payload, ReadLimits, Record, Session
 from shipper.ports import Schema, Stop
 from shipper.redaction import Redactor
 from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
@@ -175,6 +176,17 @@ def main() -> None:
     ecs, splunk = CloudTrailEcs("default", geography, tagged()), CloudTrailSplunk("aws", "", geography, tagged())
     print(f"ECS and IAM tags {microseconds(5, count, lambda: encode(ecs)):6.2f} µs a record")
     print(f"Splunk and tags  {microseconds(5, count, lambda: encode(splunk)):6.2f} µs a record")
+    remembered = Sessions(None, Metrics(), Stop())
+    for number in range(50):
+        caller = f"arn:aws:iam::111122223333:user/someone-{number}"
+        session = Session(0.0, f"role-{number}", caller, "AKIAEXAMPLE", f"someone-{number}", None, "89.160.20.112")
+        remembered.learn(f"ASIAEXAMPLE{number:09d}", session)
+    ecs = CloudTrailEcs("default", geography, None, remembered)
+    splunk = CloudTrailSplunk("aws", "", geography, None, remembered)
+    print(f"ECS and persons  {microseconds(5, count, lambda: encode(ecs)):6.2f} µs a record")
+    print(f"Splunk, persons  {microseconds(5, count, lambda: encode(splunk)):6.2f} µs a record")
+    ecs = CloudTrailEcs("default", geography, tagged(), remembered)
+    print(f"ECS and both     {microseconds(5, count, lambda: encode(ecs)):6.2f} µs a record")
     redact = Redactor([], secrets=True, count=lambda *_: None)
     records = split()
     print(f"redaction alone  {microseconds(5, count, lambda: [redact(one) for one in records]):6.2f} µs a record")

@@ -44,6 +44,7 @@ class Metrics:
             "shipper_iam_lookups", "Look-ups of roles and users in IAM, by how they ended.", ["outcome"]
         )
         self.iam_principals = gauge("shipper_iam_principals", "Roles and users that are remembered.")
+        self.sessions_known = gauge("shipper_sessions_known", "Temporary credentials whose origin is remembered.")
         self.values_redacted = counter(
             "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
         )

@@ -470,6 +470,46 @@ class IamPrincipal:
     tags: Mapping[str, str]
 
 
+class Session(msgspec.Struct, frozen=True, gc=False):
+    """How temporary credentials came to be.
+
+    Attributes:
+        at: when, in seconds since the epoch.
+        role: ARN of what they act as.
+        caller: ARN (or principal id) of who asked for them; None where the record does not say.
+        caller_key: the access key that asked, which may be temporary too.
+        person: the caller's name, where the caller is a person.
+        source_identity: as the caller gave it.
+        address: where the caller was.
+    """
+
+    at: float
+    role: str | None = None
+    caller: str | None = None
+    caller_key: str | None = None
+    person: str | None = None
+    source_identity: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Acted:
+    """Who really acts in a session. Shared between records, and compared by identity.
+
+    Attributes:
+        chain: ARNs from the first caller to the session's own role.
+        person: name of the person at its beginning, None where it is a machine or not known.
+        person_id: the person's ARN.
+        first_address: where the first caller was.
+    """
+
+    chain: tuple[str, ...]
+    person: str | None
+    person_id: str | None
+    source_identity: str | None
+    first_address: str | None
+
+
 def hash64(*parts: str) -> int:
     """A 64-bit hash of some strings, signed as SQLite stores integers; parts cannot run into one another."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

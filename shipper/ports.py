@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, overload
 
 from shipper.errors import RetryableError, Stopped
 from shipper.model import (
+    Acted,
     DeadLetter,
     Document,
     Events,
@@ -26,6 +27,7 @@ from shipper.model import (
     Retry,
     S3Object,
     SendResult,
+    Session,
     Split,
 )
 
@@ -209,12 +211,29 @@ class PrincipalLookup(Protocol):
         ...
 
 
+class SessionLookup(Protocol):
+    """Who acts with temporary credentials. Called from many threads; never blocks, never raises."""
+
+    def __call__(self, access_key: str) -> Acted | None:
+        """Return who really acts, as far as records seen so far tell; None where they do not."""
+        ...
+
+    def learn(self, access_key: str, session: Session) -> None:
+        """Remember how credentials came to be, in any order; the same again changes nothing."""
+        ...
+
+    def close(self) -> None:
+        """Keep what is remembered for the next start. May block on the disk; called once, at the end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Lookups:
     """What schemas may ask while they map a record; None where it is not configured, and then it costs nothing."""
 
     geo: GeoLookup | None = None
     principals: PrincipalLookup | None = None
+    sessions: SessionLookup | None = None
 
 
 class Delivery(Protocol):

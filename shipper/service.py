@@ -46,9 +46,12 @@ class Pipeline:
     in_flight_bytes: int
     grace_seconds: float
     listen: tuple[str, int] | None
+    closers: Sequence[Callable[[], None]] = ()
 
     def close(self) -> None:
         """Give back connections and locks."""
+        for close in self.closers:
+            close()
         for sink in self.sinks.values():
             sink.close()
         self.dead_letters.close()

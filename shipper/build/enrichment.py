@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from shipper.config import Settings
 from shipper.metrics import Metrics
-from shipper.ports import GeoLookup, Lookups, PrincipalLookup, Stop
+from shipper.ports import GeoLookup, Lookups, PrincipalLookup, SessionLookup, Stop
+
+SESSIONS_FILE = "sessions.sqlite"
 
 
 def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | None = None) -> Lookups:
@@ -16,7 +18,23 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
     Raises:
         ConfigError: a database is missing or broken, or AWS cannot be used as configured.
     """
-    return Lookups(geo=geo(settings), principals=principals(settings, metrics, stop) if metrics and stop else None)
+    if metrics is None or stop is None:
+        return Lookups(geo=geo(settings))
+    return Lookups(
+        geo=geo(settings),
+        principals=principals(settings, metrics, stop),
+        sessions=sessions(settings, metrics, stop),
+    )
+
+
+def sessions(settings: Settings, metrics: Metrics, stop: Stop) -> SessionLookup | None:
+    """Who got which temporary credentials, kept in the state folder; None where it is not configured."""
+    chosen = settings.enrich.sessions
+    if chosen is None:
+        return None
+    from shipper.enrich.sessions import Sessions
+
+    return Sessions(settings.state.path / SESSIONS_FILE, metrics, stop, most=chosen.entries)
 
 
 def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLookup | None:

@@ -36,13 +36,13 @@ def _cloudtrail_format(limits: ReadLimits) -> Format:
 def _cloudtrail_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 
-    return CloudTrailEcs(namespace, lookups.geo, lookups.principals)
+    return CloudTrailEcs(namespace, lookups.geo, lookups.principals, lookups.sessions)
 
 
 def _cloudtrail_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.cloudtrail import CloudTrailSplunk
 
-    return CloudTrailSplunk(index, host, lookups.geo, lookups.principals)
+    return CloudTrailSplunk(index, host, lookups.geo, lookups.principals, lookups.sessions)
 
 
 LOG_TYPES: dict[str, LogType] = {

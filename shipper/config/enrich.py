@@ -42,8 +42,15 @@ class Iam(Part):
     requests_per_second: float = Field(5.0, gt=0, le=100, allow_inf_nan=False, description="Most calls of IAM.")
 
 
+class Sessions(Part):
+    """The person behind a role: who got which temporary credentials, remembered in the state folder."""
+
+    entries: int = Field(50_000, ge=10, le=5_000_000, description="Most sessions that are remembered.")
+
+
 class Enrich(Part):
     """What is added to records."""
 
     iam: Iam | None = Field(None, description="What IAM says of the callers; left out when not given.")
+    sessions: Sessions | None = Field(None, description="The person behind a role; left out when not given.")
     geoip: Geoip = Field(Geoip(), description="Geography and network owner of addresses.")

@@ -13,7 +13,7 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import Encoder, GeoLookup, PrincipalLookup
+from shipper.ports import Encoder, GeoLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_details import add_details
@@ -21,6 +21,7 @@ from shipper.schemas.ecs.cloudtrail_digest import digest_fields
 from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
 from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
 from shipper.schemas.ecs.cloudtrail_parts import Parts
+from shipper.schemas.ecs.cloudtrail_person import add_person
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.iam_changes import CHANGES, IAM, learn
 
@@ -41,6 +42,7 @@ class CloudTrailEcs:
         namespace: the data stream's last part.
         geo: None to leave out geography and network owner.
         principals: None to leave out what IAM says of the caller.
+        sessions: None to leave out who is behind a role.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
     """
 
@@ -49,10 +51,12 @@ class CloudTrailEcs:
         namespace: str,
         geo: GeoLookup | None,
         principals: PrincipalLookup | None = None,
+        sessions: SessionLookup | None = None,
         *,
         geo_seconds: float = 600.0,
     ) -> None:
         self._principals = principals
+        self._sessions = sessions
         self._index = f"logs-{DATASET}-{namespace}"
         self._stream = {"type": "logs", "dataset": DATASET, "namespace": namespace}
         self._geo = geo
@@ -124,6 +128,8 @@ class CloudTrailEcs:
         add_details(fields, trail, event, who, parts)
         if self._principals is not None:
             self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
+        if self._sessions is not None:
+            add_person(self._sessions, fields, event, who, time_ms)
         return time_ms, fields
 
     def _add_principal(

@@ -15,6 +15,7 @@ from shipper.errors import BadInputError
 from shipper.schemas.cloudtrail_record import loaded, time_of
 from shipper.schemas.ecs.cloudtrail_subtrees import cut
 from shipper.schemas.iam_changes import principal_of
+from shipper.schemas.session_calls import person_of
 
 _MOST_IDENTITIES = 8_192
 _LONGEST_CACHED = 4_096
@@ -36,6 +37,7 @@ class Identity(Struct, gc=False, frozen=True):
             service, host or entity.
         service: the AWS service that acted on its own.
         principal: the ARN of the IAM role or user behind it, without its path.
+        person: the person that a session is of, where the identity says so by itself.
     """
 
     type: str | None
@@ -51,6 +53,8 @@ class Identity(Struct, gc=False, frozen=True):
     issuer_arn: str | None
     service: str | None
     principal: str | None
+    access_key: str | None
+    person: str | None
 
 
 def identity(raw: Raw) -> Identity:
@@ -97,6 +101,8 @@ def _mapped(data: bytes) -> Identity:
         issuer_arn=issuer_arn,
         service=invoked_by if kind == "AWSService" else None,
         principal=principal_of(kind, arn, issuer_arn),
+        access_key=_text(found, "accessKeyId"),
+        person=person_of(found) if kind in _OF_A_ROLE else None,
     )
 
 

@@ -14,9 +14,9 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import Encoder, GeoLookup, PrincipalLookup
+from shipper.ports import Encoder, GeoLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
-from shipper.schemas.splunk.cloudtrail_principal import principal_fields
+from shipper.schemas.splunk.cloudtrail_caller import caller_fields
 from shipper.schemas.splunk.vpc_flow import flat_geography
 
 SOURCETYPE = "aws:cloudtrail"
@@ -48,11 +48,15 @@ class CloudTrailSplunk:
 
     Of the role or user that called: `iam_arn`, `iam_path`, `iam_description` and `iam_tag_KEY` for each tag.
 
+    Of the person behind a role: `effective_user`, `effective_user_id`, `session_chain` (several values),
+    `session_source_identity` and `session_first_address`.
+
     Args:
         index: "" for the token's own.
         host: "" for none.
         geo: None to leave out geography and network owner.
         principals: None to leave out what IAM says of the caller.
+        sessions: None to leave out who is behind a role.
         geo_seconds: how long what was found for an address is kept.
     """
 
@@ -62,10 +66,12 @@ class CloudTrailSplunk:
         host: str,
         geo: GeoLookup | None,
         principals: PrincipalLookup | None = None,
+        sessions: SessionLookup | None = None,
         *,
         geo_seconds: float = 600.0,
     ) -> None:
         self._principals = principals
+        self._sessions = sessions
         self._index = index
         self._host = host
         self._geo = geo
@@ -80,7 +86,8 @@ class CloudTrailSplunk:
             self._opened = now
             self._places.cache_clear()
         index, place, label = self._index, self._places, label_time(origin)
-        principals = self._principals
+        principals, sessions = self._principals, self._sessions
+        asks = principals is not None or sessions is not None
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
 
@@ -96,7 +103,7 @@ class CloudTrailSplunk:
                 raw if b"\n" not in raw and b"\r" not in raw else _LINE_ENDS.sub(b" ", raw),  # between tokens only
                 key.encode(),
                 place(event.address) if event.address else b"",
-                b"" if principals is None else principal_fields(principals, raw, time_ms),
+                caller_fields(principals, sessions, raw, time_ms) if asks else b"",
             )
             return Document(key, index, time_ms, body, record, origin)
 

@@ -1,0 +1,87 @@
+"""Calls that hand out temporary credentials, and who a session is when its own record says so.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from msgspec import Raw
+
+from shipper.model import Session
+
+STS = "sts.amazonaws.com"
+CALLS = frozenset(
+    {
+        "AssumeRole",
+        "AssumeRoleWithSAML",
+        "AssumeRoleWithWebIdentity",
+        "AssumeRoot",
+        "GetFederationToken",
+        "GetSessionToken",
+    }
+)
+_SSO_ROLE = "AWSReservedSSO_"
+_PERSONS = frozenset({"IAMUser", "SAMLUser", "WebIdentityUser", "IdentityCenterUser", "FederatedUser"})
+
+
+def session_of(
+    identity: dict[str, Any], asked: dict[str, Any], answered: dict[str, Any], address: str | None, at_ms: int
+) -> tuple[str, Session] | None:
+    """The access key that a call handed out, and what is known of its session; None where none was.
+
+    Args:
+        identity, asked, answered: userIdentity, requestParameters, responseElements.
+        address: sourceIPAddress.
+        at_ms: the event's time, milliseconds since the epoch.
+    """
+    key = _text(_dict(answered.get("credentials")).get("accessKeyId"))
+    if key is None:
+        return None
+    user = _dict(answered.get("assumedRoleUser")) or _dict(answered.get("federatedUser"))
+    caller = _text(identity.get("arn"))
+    return key, Session(
+        at=at_ms / 1000,
+        role=_text(user.get("arn")) or _text(asked.get("roleArn")) or caller,
+        caller=caller or _text(identity.get("principalId")) if identity.get("type") != "AWSAccount" else None,
+        caller_key=_text(identity.get("accessKeyId")),
+        person=person_of(identity),
+        source_identity=_text(asked.get("sourceIdentity")) or _text(answered.get("sourceIdentity")),
+        address=address,
+    )
+
+
+def person_of(identity: dict[str, Any]) -> str | None:
+    """The name of the person that an identity is by itself: a user, or someone of IAM Identity Center."""
+    kind, arn = identity.get("type"), _text(identity.get("arn")) or ""
+    if source := _text(_dict(identity.get("sessionContext")).get("sourceIdentity")):
+        return source
+    if kind == "AssumedRole":
+        _, _, resource = arn.partition(":assumed-role/")
+        role, _, name = resource.partition("/")
+        return name or None if role.startswith(_SSO_ROLE) else None
+    if kind == "Root":
+        return "root"
+    if kind not in _PERSONS:
+        return None
+    if kind == "FederatedUser":
+        return arn.partition(":federated-user/")[2] or None
+    return _text(identity.get("userName"))
+
+
+def object_of(raw: Raw) -> dict[str, Any]:
+    """A part of a record as a dict; empty where it is no JSON object."""
+    try:
+        return _dict(orjson.loads(bytes(raw))) if raw else {}
+    except ValueError:
+        return {}
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value[:2048] if isinstance(value, str) and value else None
