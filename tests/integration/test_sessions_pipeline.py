@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, datetime
 
 import pytest
 import zstandard
@@ -40,6 +41,8 @@ def test_a_restart_still_knows_who_acts(tmp_path):
     }
     alice = {"type": "IAMUser", "arn": ALICE, "userName": "alice", "accessKeyId": "AKIAALICE"}
     deploy = {"type": "AssumedRole", "arn": ROLE, "accessKeyId": "ASIADEPLOY"}
+    now = datetime.now(UTC)  # a day of long ago is listed only once in a while
+    folder = f"AWSLogs/111122223333/CloudTrail/us-east-1/{now:%Y/%m/%d}"
     objects = [record(1, alice, "AssumeRole", answer), record(2, deploy, "ListBuckets")]
     with pytest.MonkeyPatch.context() as patch:
         moto.set_credentials(patch)
@@ -60,10 +63,7 @@ enrich: {{sessions: {{entries: 1000}}}}
                 around=Surroundings(),
             )
             for number, one in enumerate(objects):
-                folder = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/01/05"
-                key = (
-                    f"{folder}/111122223333_CloudTrail_us-east-1_20260105T120{number}Z_abcdefgh1234567{number}.json.gz"
-                )
+                key = f"{folder}/111122223333_CloudTrail_us-east-1_{now:%Y%m%dT%H%MZ}_abcdefgh1234567{number}.json.gz"
                 s3.put_object(Bucket="trail", Key=key, Body=gzip.compress(json.dumps({"Records": [one]}).encode()))
                 pipeline = build.pipeline(settings, once=True)
                 try:
