@@ -49,7 +49,7 @@ class Event:
 
 @dataclass(slots=True)
 class Group:
-    """A log group; `denied` and `deleted` may be set at any time."""
+    """A log group; `denied` and `deleted` may be set at any time, and `stored_bytes`, else what its events hold."""
 
     name: str
     account: str
@@ -60,6 +60,7 @@ class Group:
     denied: bool = False
     deleted: bool = False
     retention_days: int | None = None
+    stored_bytes: int | None = None
     events: list[tuple[Order, Event]] = field(default_factory=list)
 
     @property
@@ -333,6 +334,7 @@ def _described(group: Group, *, brief: bool) -> dict[str, Any]:
     shown = {"logGroupName": group.name, "arn": f"{group.arn}:*", "creationTime": group.created_ms}
     if brief:
         return shown
-    stored = sum(len(event.message) + EVENT_OVERHEAD_BYTES for _, event in group.events)
+    held = sum(len(event.message) + EVENT_OVERHEAD_BYTES for _, event in group.events)
+    stored = held if group.stored_bytes is None else group.stored_bytes
     more = {"logGroupArn": group.arn, "logGroupClass": group.log_class, "storedBytes": stored, "metricFilterCount": 0}
     return shown | more | ({"retentionInDays": group.retention_days} if group.retention_days else {})

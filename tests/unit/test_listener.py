@@ -19,7 +19,8 @@ from shipper.model import Receipt, Tally
 def listening():
     metrics = Metrics(clock=lambda: 2000.0)
     state = {"alive": True, "ready": False}
-    listener = Listener(("127.0.0.1", 0), metrics.registry, Health(lambda: state["alive"], lambda: state["ready"]))
+    health = Health(lambda: state["alive"], lambda: state["ready"], metrics.waiting)
+    listener = Listener(("127.0.0.1", 0), metrics.registry, health)
     listener.start()
     yield metrics, state, f"http://127.0.0.1:{listener.port}"
     listener.close()
@@ -43,6 +44,15 @@ def test_health_and_readiness_are_two_answers(listening):
     assert get(f"{url}/healthz")[0] == 503
     assert get(f"{url}/readyz")[0] == 200
     assert get(f"{url}/other")[0] == 404
+
+
+def test_what_waits_for_a_person_is_told_beside_the_verdict(listening):
+    """A part of a source that waits is no reason to restart the process; lines from outside stay on their line."""
+    metrics, _, url = listening
+    metrics.waits("flow", "log group app", "denied\nfor now")
+    assert get(f"{url}/healthz") == (200, "ok\nwaiting: flow: log group app: denied\\nfor now\n")
+    metrics.waits("flow", "log group app", None)
+    assert get(f"{url}/healthz") == (200, "ok\n")
 
 
 def test_a_settled_split_shows_in_the_metrics(listening):

@@ -1,0 +1,129 @@
+"""What the command line says of CloudWatch sources, asked over HTTP: `check`, `run --once`, `checkpoints show`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import cloudtrail
+from tests.fakes.cloudwatch_logs import CloudWatchLogs
+from tests.fakes.cloudwatch_server import serving
+from tests.process.daemon import ENVIRONMENT
+
+GB = 1 << 30
+
+
+class Command:
+    """Runs `shipper` over one configuration and one fake AWS."""
+
+    def __init__(self, folder: Path, logs: CloudWatchLogs, url: str) -> None:
+        self.logs = logs
+        self._config = folder / "shipper.yaml"
+        self._settings: dict[str, Any] = {
+            "state": {"path": str(folder / "state")},
+            "listen": "off",
+            "aws": {"region": "us-east-1", "endpoint_url": url},
+            "sources": {"cw": {"type": "cloudwatch_logs", "logs": "cloudtrail", "calls_per_second": 100}},
+            "sinks": {"archive": {"type": "archive", "path": str(folder / "archive")}},
+            "log": {"level": "error", "format": "json"},
+        }
+
+    def __call__(self, *arguments: str, **source: Any) -> tuple[int, str, str]:
+        """Return exit code, standard output and standard error; `source` is laid over the source's keys."""
+        own = {**self._settings["sources"]["cw"], **source}
+        self._config.write_text(json.dumps({**self._settings, "sources": {"cw": own}}))
+        self._config.chmod(0o600)
+        run = subprocess.run(
+            [sys.executable, "-m", "shipper", *arguments, "-c", str(self._config)],
+            env={**os.environ, **ENVIRONMENT},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return run.returncode, run.stdout, run.stderr
+
+
+@pytest.fixture
+def shipper(tmp_path, aws_environment) -> Iterator[Command]:
+    logs = CloudWatchLogs(time.time)
+    with serving(logs) as url:
+        yield Command(tmp_path, logs, url)
+
+
+def test_check_says_what_reading_costs(shipper):
+    """The horizon, the calls a day, their share of the quota and the amplification, for each group; no problem."""
+    shipper.logs.group("/aws/cloudtrail/a", created=time.time() - 86_400 * 10)
+    code, output, _ = shipper("check", log_groups=["/aws/cloudtrail/*"])
+    assert code == 0, output
+    assert "sources.cw: late horizon 15 h" in output
+    assert "us-east-1: about 314 calls a day, 0.1% of the quota" in output
+    assert (
+        "log group '/aws/cloudtrail/a': about 314 calls a day, 0.1% of the quota, each event read 6.2 times" in output
+    )
+    assert "all is well" in output
+
+
+def test_check_names_the_better_road_for_large_groups(shipper):
+    """More calls than the quota has: a subscription filter, Firehose and S3."""
+    large = shipper.logs.group("large", created=time.time() - 86_400)
+    large.stored_bytes = 400 * GB
+    code, output, _ = shipper("check", "--json", log_groups=["large"], calls_per_second=3)
+    found = json.loads(output)
+    assert code == 0
+    assert any("more than half of the calls" in problem["what"] for problem in found["problems"])
+    assert all("subscription filter" in problem["hint"] for problem in found["problems"])
+    assert any("each event read 6.2 times" in note["what"] for note in found["notes"])
+
+
+def test_check_names_what_cannot_be_read(shipper):
+    """Missing names, denied groups with the permission that lacks, classes with the way out."""
+    shipper.logs.group("denied").denied = True
+    shipper.logs.group("rare", log_class="INFREQUENT_ACCESS")
+    code, output, _ = shipper("check", log_groups=["denied", "rare", "missing", "unused-*"])
+    assert code == 1
+    assert "cannot read log group 'denied': " in output
+    assert "logs:FilterLogEvents" in output
+    assert "log group 'rare' has the class INFREQUENT_ACCESS, which FilterLogEvents cannot read" in output
+    assert "no log group matches 'missing'" in output
+    assert "3 problems, 1 remark" in output
+
+
+def test_check_names_the_permission_to_list(shipper):
+    """As a policy that can be pasted."""
+    shipper.logs.refusals = 10
+    code, output, _ = shipper("check", log_groups=["app"])
+    assert code == 1
+    assert '"logs:DescribeLogGroups"' in output
+
+
+def test_one_run_ships_all_and_show_tells_of_it(shipper):
+    """A denied group makes the run incomplete, and its pinned window is shown; the others are delivered."""
+    trail = cloudtrail.recent()
+    app, denied = shipper.logs.group("app"), shipper.logs.group("denied")
+    now_ms = int(time.time() * 1000)
+    shipper.logs.page_events = 3
+    for number in range(40):
+        record = json.dumps(trail._record("111122223333", trail.now))
+        shipper.logs.put(app, f"s{number % 3}", (now_ms - 60_000 + number, record))
+    denied.denied = True
+    code, output, _ = shipper("run", "--once", "--json", log_groups=["*"])
+    assert code == 1, output
+    assert json.loads(output)["sources"]["cw"]["sinks"]["archive"]["delivered"] == 40
+    code, output, _ = shipper("checkpoints", "show", log_groups=["*"])
+    assert code == 0
+    assert "40 delivered events are kept in mind" in output
+    assert f"    {denied.arn}: " in output
+    denied.denied = False
+    code, output, _ = shipper("run", "--once", "--json", log_groups=["*"])
+    assert code == 0, output
+    shown = json.loads(shipper("checkpoints", "show", "--json", log_groups=["*"])[1])
+    assert shown["cw"]["pinned"] == {"splits": 0, "objects": 0}
