@@ -86,7 +86,7 @@ def pipeline(
         paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
     )
     return Pipeline(
-        sources=sources(settings, checkpoints, metrics, letters, calls),
+        sources=sources(settings, checkpoints, metrics, letters, calls=calls, stop=stop),
         sinks=all_sinks,
         ship=shipper.ship,
         store=checkpoints,

@@ -35,19 +35,22 @@ def sources(
     checkpoints: CheckpointStore,
     metrics: Metrics,
     letters: DeadLetters,
+    *,
     calls: Mapping[str, Calls] | None = None,
+    stop: Stop | None = None,
 ) -> list[Source]:
     """The sources, over one checkpoint store.
 
     Args:
         calls: how sources of CloudWatch Logs call AWS, where their readers are to share it.
+        stop: what looks hear that may take long.
     """
     sessions = aws_sessions(settings)
     if calls is None:
         calls = cloudwatch_calls(settings, sessions, metrics, Stop())
     made: list[Source] = []
     for name, source in settings.sources.items():
-        parts = _Parts(checkpoints, sessions[name], metrics, letters)
+        parts = _Parts(checkpoints, sessions[name], metrics, letters, stop or Stop())
         if isinstance(source, CloudWatchLogsSource):
             aws = settings.aws_of(name)
             made.append(log_groups(name, source, aws=aws, calls=calls[name], store=checkpoints, metrics=metrics))
@@ -88,6 +91,7 @@ class _Parts:
     aws: AwsSessions
     metrics: Metrics
     letters: DeadLetters
+    stop: Stop
 
 
 def listed_places(chosen: S3Source | S3NotificationsSource) -> Iterator[tuple[S3Source, bool]]:
@@ -147,6 +151,7 @@ def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> N
         client=parts.aws.client("s3"),
         metrics=parts.metrics,
         dead_letters=parts.letters,
+        stop=parts.stop,
         missing_seconds=source.missing_seconds,
         expected_bucket_owner=source.expected_bucket_owner,
     )

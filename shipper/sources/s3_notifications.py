@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,26 +13,26 @@ import structlog
 from shipper.errors import FatalError, RetryableError
 from shipper.metrics import Metrics
 from shipper.model import DeadLetter, Origin, Problem, Receipt, S3Object, Split
-from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
+from shipper.ports import CheckpointStore, Clock, DeadLetters, Stop, wall_clock
 from shipper.sources.s3_allowed import Allowed
 from shipper.sources.s3_pending import Pending
 from shipper.sources.s3_retries import MISSING_SECONDS, Waiting
 from shipper.sources.s3_unopened import Unopened
+from shipper.sources.sqs_backlog import Backlog
 from shipper.sources.sqs_check import check_queue
 from shipper.sources.sqs_done import DoneObjects
 from shipper.sources.sqs_held import Heartbeat, Held
 from shipper.sources.sqs_messages import Notice, unwrap
-from shipper.sources.sqs_queue import BATCH, Message, Queue, QueueState
+from shipper.sources.sqs_queue import BATCH, Message, Queue
 
 _GATHER_OBJECTS = 256
 _GATHER_MESSAGES = 256
 _LONG_POLL_SECONDS = 5
 _SHORT_POLL_SECONDS = 1
 _IDLE_SECONDS = 0.2
-_STATE_SECONDS = 60.0
+_LONGEST_LOOK_SECONDS = 60.0
 # Notifications mostly come within seconds; a backlog of hours is left to the queue.
 _NOTIFIED_SECONDS = 6 * 3600.0
-_UNKNOWN = QueueState(0, 0, 0, visibility_seconds=30, most_receives=0)
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ class S3NotificationsSource:
         allowed: which objects are read, and as which log type.
         client: boto3's S3 client, to try permissions with.
         dead_letters: told of messages and objects that are given up.
+        stop: ends a look that finds nothing new among many messages.
         missing_seconds: an object that is not there for so long is given up as deleted.
     """
 
@@ -78,6 +80,7 @@ class S3NotificationsSource:
         client: Any,
         metrics: Metrics,
         dead_letters: DeadLetters,
+        stop: Stop | None = None,
         missing_seconds: float = MISSING_SECONDS,
         expected_bucket_owner: str | None = None,
         clock: Clock = wall_clock,
@@ -91,8 +94,8 @@ class S3NotificationsSource:
         self._metrics = metrics
         self._dead_letters = dead_letters
         self._clock = clock
-        self._state = _UNKNOWN
-        self._state_at = 0.0
+        self._stop = stop or Stop()
+        self._backlog = Backlog(name, queue, metrics, clock)
         self._pending = Pending(name, store)
         self._unopened = Unopened(name, Waiting((), missing_seconds), dead_letters, metrics)
         self._done = DoneObjects(name, queue.name, store, clock)
@@ -111,16 +114,20 @@ class S3NotificationsSource:
         """
         self._begin()
         self._drained = False
-        while True:
+        # Messages that name nothing new yield nothing: the look must end all the same, to hear a stop and to be alive.
+        until = time.monotonic() + _LONGEST_LOOK_SECONDS
+        while not self._stop.requested and time.monotonic() < until:
             for scope, logs, objects in self._unopened.waiting.take_due(self._clock()):
                 self._pending.pin(scope, logs, objects)
-            yield from self._pending.take(self._clock())
+            for split in self._pending.take(self._clock()):
+                yield split
+                until = time.monotonic() + _LONGEST_LOOK_SECONDS
             self._flush()
             if self._unopened.waiting.blocks(self._queue.name):
                 raise RetryableError("so many objects are refused that no more messages are taken", paused=True)
             if not self._gather():
-                break
-        self._drained = True
+                self._drained = True
+                return
 
     def settle(self, split: Split, receipt: Receipt) -> None:
         """See ports.Source."""
@@ -182,30 +189,13 @@ class S3NotificationsSource:
 
     def _begin(self) -> None:
         """Take up what a crash left, and look at the queue now and then."""
-        now = self._clock()
-        if now >= self._state_at:
-            self._state_at = now + _STATE_SECONDS
-            self._look_at_queue()
+        if self._backlog.look():
             self._done.close_days()
         if self._heartbeat is None:
             self._pending.restore()
             failed = self._metrics.heartbeat_errors.labels(self.name).inc
-            self._heartbeat = Heartbeat(self._queue, self._held, self._state.visibility_seconds, failed)
+            self._heartbeat = Heartbeat(self._queue, self._held, self._backlog.state.visibility_seconds, failed)
             self._heartbeat.start()
-
-    def _look_at_queue(self) -> None:
-        try:
-            self._state = self._queue.state()
-        except RetryableError as error:
-            # Not needed for shipping: what is wrong with the queue itself, the next receipt says.
-            log.warning("the queue does not tell its state", source=self.name, why=str(error))
-            return
-        for state, count in (
-            ("waiting", self._state.waiting),
-            ("in_flight", self._state.in_flight),
-            ("delayed", self._state.delayed),
-        ):
-            self._metrics.queue_messages.labels(self.name, state).set(count)
 
     def _gather(self) -> bool:
         """Take messages until they name enough objects; return whether there were any messages."""
@@ -258,7 +248,7 @@ class S3NotificationsSource:
             RetryableError: the dead-letter store is full; the message comes again.
         """
         log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
-        if self._state.redrive:
+        if self._backlog.state.redrive:
             return False
         letter = DeadLetter(
             source=self.name,

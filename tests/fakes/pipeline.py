@@ -104,12 +104,14 @@ class MemoryDeadLetters:
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
         self.refusals = 0
+        self.on_put: Callable[[], None] = lambda: None
 
     def put(self, letters: Sequence[DeadLetter]) -> None:
         if self.refusals:
             self.refusals -= 1
             raise RetryableError("the dead-letter store is full")
         self.letters.extend(letters)
+        self.on_put()
 
     def count(self) -> int:
         return len(self.letters)

@@ -10,6 +10,7 @@ import pytest
 from shipper.errors import RetryableError, UnreadableKind
 from shipper.metrics import Metrics
 from shipper.model import Receipt, S3Object, Split, Tally, Unread
+from shipper.ports import Stop
 from shipper.sources.s3_allowed import Allowed, places
 from shipper.sources.s3_notifications import S3NotificationsSource
 from shipper.sources.s3_retries import FORBIDDEN_LIMIT
@@ -35,6 +36,7 @@ class World:
         self.queue = MemoryQueue(self.clock, most_receives=most_receives)
         self.store = MemoryCheckpoints(self.clock)
         self.letters = MemoryDeadLetters()
+        self.stop = Stop()
         self.metrics = Metrics()
         self.refused: dict[str, UnreadableKind] = {}
         self.logs: str | None = None
@@ -55,6 +57,7 @@ class World:
             client=None,
             metrics=self.metrics,
             dead_letters=self.letters,
+            stop=self.stop,
             clock=self.clock,
         )
         self.made.append(source)
@@ -307,6 +310,16 @@ def test_at_the_end_another_daemon_gets_at_once_what_is_not_settled(world):
     other = world.daemon(MemoryCheckpoints(world.clock))
     assert len(list(other.splits())) == 1
     assert world.counted("shipper_messages_total", outcome="given_back") == 1
+
+
+def test_a_stop_is_heard_among_messages_that_name_nothing(world):
+    """A look that yields nothing ends all the same, and what was not taken stays in the queue."""
+    for _ in range(1000):
+        world.queue.send("{}")
+    world.letters.on_put = lambda: world.stop.request() if len(world.letters.letters) == 300 else None
+    assert list(world.source.splits()) == []
+    assert not world.source.complete()
+    assert 300 <= len(world.letters.letters) < 700
 
 
 def test_closing_bears_a_dead_network(world):
