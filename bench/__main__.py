@@ -1,7 +1,7 @@
 """CPU seconds per 100,000 events, events per second and peak memory of the whole program, start-up included.
 
-`python -m bench [CASE …]` runs the installed command line as a process of its own, from an S3 server into a null sink,
-both over HTTP on loopback and in processes of their own, whose cost is not counted.
+`python -m bench [CASE …]` runs the installed command line as a process of its own, from a null S3 or CloudWatch Logs
+into a null sink, both over HTTP on loopback and in processes of their own, whose cost is not counted.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Case:
     Attributes:
         make: writes the objects below a folder and the GeoIP databases beside it; returns the number of events.
         goal: CPU seconds per 100,000 events that we aim at; None where none is set.
+        server: what serves the objects: as S3's, or their records as the events of a log group.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Case:
     sink: str
     make: objects.Maker
     goal: float | None
+    server: str = "bench.null_s3"
 
 
 CASES = [
@@ -48,6 +50,14 @@ CASES = [
     Case("cloudtrail-20-elasticsearch", "cloudtrail", "elasticsearch", objects.cloudtrail(5000, 20), 5.0),
     Case("cloudtrail-1000-splunk", "cloudtrail", "splunk_hec", objects.cloudtrail(200, 1000), None),
     Case("cloudtrail-20-splunk", "cloudtrail", "splunk_hec", objects.cloudtrail(5000, 20), None),
+    Case(
+        "cloudwatch-elasticsearch",
+        "cloudtrail",
+        "elasticsearch",
+        objects.cloudtrail(50, 1000),
+        None,
+        "bench.null_cloudwatch",
+    ),
 ]
 
 
@@ -90,7 +100,7 @@ def _report(case: Case, runs: int, *, as_json: bool) -> None:
         events = case.make(folder)
         ports = Ports(_free_port(), _free_port(), _free_port())
         objects_folder = str(folder / "objects")
-        stack.enter_context(_server("bench.null_s3", ports.s3, "--port", str(ports.s3), "--objects", objects_folder))
+        stack.enter_context(_server(case.server, ports.s3, "--port", str(ports.s3), "--objects", objects_folder))
         sinks = ("--elasticsearch", str(ports.elasticsearch), "--hec", str(ports.hec))
         stack.enter_context(_server("bench.null_servers", ports.elasticsearch, *sinks))
         results = [_run(case, folder, ports, events) for _ in range(runs)]
@@ -137,7 +147,10 @@ def _config(case: Case, folder: Path, state: str, ports: Ports) -> str:
         "elasticsearch": {"type": "elasticsearch", "hosts": [f"http://127.0.0.1:{ports.elasticsearch}"]},
         "splunk_hec": {"type": "splunk_hec", "urls": [f"http://127.0.0.1:{ports.hec}"], "token": "bench"},
     }
-    source = {"type": "s3", "bucket": "bench", "prefix": "AWSLogs/", "logs": case.logs, "start": "beginning"}
+    source: dict[str, object] = {"type": "s3", "bucket": "bench", "prefix": "AWSLogs/"}
+    if case.server == "bench.null_cloudwatch":
+        source = {"type": "cloudwatch_logs", "log_groups": ["bench"], "calls_per_second": 1000}
+    source |= {"logs": case.logs, "start": "beginning"}
     return json.dumps(
         {
             "state": {"path": f"{state}/state"},

@@ -35,7 +35,7 @@ async def _serve(port: int, answer: Answer) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                body = await reader.readexactly(_length(head))
+                body = await reader.readexactly(length(head))
                 method, path, _ = head.split(" ", 2)
                 status, said = answer(method, path, body)
                 writer.write(
@@ -51,7 +51,8 @@ async def _serve(port: int, answer: Answer) -> None:
         await server.serve_forever()
 
 
-def _length(head: str) -> int:
+def length(head: str) -> int:
+    """The length of a request's body."""
     for line in head.split("\r\n"):
         name, _, value = line.partition(":")
         if name.lower() == "content-length":
