@@ -29,6 +29,7 @@ _COMMANDS = {
     "checkpoints": "shipper.commands.checkpoints",
     "deadletters": "shipper.commands.dead_letters",
     "dead-letters": "shipper.commands.dead_letters",
+    "trace": "shipper.commands.trace",
     "setup": "shipper.commands.setup",
     "demo": "shipper.commands.demo",
     "version": "shipper.commands.about",

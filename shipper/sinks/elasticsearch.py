@@ -128,6 +128,10 @@ class ElasticsearchSink:
         """Begin a delivery; holds nothing that must be given back."""
         return ElasticsearchDelivery(self)
 
+    def locate(self, document_id: str) -> list[dict[str, Any]]:
+        """Where a document is stored and where it came from; see `Setup.locate`."""
+        return self._setup.locate(document_id)
+
     def role(self) -> dict[str, Any]:
         """The role that delivering needs, as a body for `PUT /_security/role/<name>`."""
         return self._setup.role()

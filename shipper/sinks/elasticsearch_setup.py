@@ -17,6 +17,8 @@ from shipper.sinks.elasticsearch_templates import MANAGED_BY, POLICY, VERSION, T
 HINT = "run `shipper setup elasticsearch` with credentials that have the cluster privilege manage_index_templates"
 _DOCUMENT_PRIVILEGES = ["create_doc", "auto_configure"]
 _MOST_CONCESSIONS = 12
+_MOST_HITS = 10
+_ORIGIN_FIELDS = ["@timestamp", "event.id", "event.action", "log.*", "aws.s3.*", "aws.cloudwatch.*", "cloud.*", "tags"]
 
 
 class NotAllowedError(ConfigError):
@@ -70,6 +72,23 @@ class Setup:
     def setup_role(self) -> dict[str, Any]:
         """The role that `shipper setup elasticsearch` needs, once."""
         return {"cluster": ["monitor", "manage_index_templates", "manage_ilm"]}
+
+    def locate(self, document_id: str) -> list[dict[str, Any]]:
+        """Return the hits for an id: `_index`, and of `_source` what says where the document came from.
+
+        What was stored within the last refresh interval is not found yet.
+
+        Raises:
+            RetryableError: the cluster is not reachable, or refuses to be searched.
+        """
+        wanted = {"query": {"ids": {"values": [document_id]}}, "size": _MOST_HITS, "_source": _ORIGIN_FIELDS}
+        answer = self._ask("POST", f"/{self.names}/_search", wanted)
+        if answer.status == 404:
+            return []
+        if answer.status != 200:
+            raise RetryableError(f"HTTP {answer.status} {' '.join(answer.error())}", paused=answer.status == 403)
+        hits: list[dict[str, Any]] = answer.json().get("hits", {}).get("hits", [])
+        return hits
 
     def install(self) -> list[str]:
         """Put what is missing or older than this program; return a line for each thing done.
