@@ -203,7 +203,7 @@ class AckedDelivery:
                     self._pending[self._pending.index(pending)] = again
                     continue
             if now >= pending.due:
-                raise RetryableError(f"what Splunk did not confirm cannot be sent again: {words}")
+                raise RetryableError(f"what Splunk did not confirm cannot be sent again: {words}", restart=True)
 
     def _lose(self, pending: _Pending, link: Link, now: float) -> None:
         """A request will not be confirmed any more.
@@ -217,7 +217,8 @@ class AckedDelivery:
         if pending.sends >= _MOST_SENDS:
             raise RetryableError(
                 f"{link.url} did not confirm that it indexed what was sent {pending.sends} times, "
-                f"each within {self._policy.timeout_seconds:g} seconds"
+                f"each within {self._policy.timeout_seconds:g} seconds",
+                restart=True,
             )
         pending.link = None
         pending.due = now + self._policy.timeout_seconds
