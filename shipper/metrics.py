@@ -45,6 +45,9 @@ class Metrics:
         )
         self.iam_principals = gauge("shipper_iam_principals", "Roles and users that are remembered.")
         self.sessions_known = gauge("shipper_sessions_known", "Temporary credentials whose origin is remembered.")
+        self.geoip_reloads = counter(
+            "shipper_geoip_reloads", "Replaced GeoIP databases, by whether they could be read.", ["outcome"]
+        )
         self.values_redacted = counter(
             "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
         )

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from shipper.config import Settings
 from shipper.metrics import Metrics
-from shipper.ports import GeoLookup, Lookups, PrincipalLookup, SessionLookup, Stop
+from shipper.ports import Lookups, PrincipalLookup, SessionLookup, Stop
+
+if TYPE_CHECKING:
+    from shipper.enrich.geo import Geo
 
 SESSIONS_FILE = "sessions.sqlite"
 
@@ -21,7 +26,7 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
     if metrics is None or stop is None:
         return Lookups(geo=geo(settings))
     return Lookups(
-        geo=geo(settings),
+        geo=geo(settings, metrics),
         principals=principals(settings, metrics, stop),
         sessions=sessions(settings, metrics, stop),
     )
@@ -62,7 +67,7 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
     )
 
 
-def geo(settings: Settings) -> GeoLookup | None:
+def geo(settings: Settings, metrics: Metrics | None = None) -> Geo | None:
     """The GeoIP databases, or None where none is configured.
 
     Raises:
@@ -73,4 +78,7 @@ def geo(settings: Settings) -> GeoLookup | None:
         return None
     from shipper.enrich.geo import Geo
 
-    return Geo(paths.city, paths.asn)
+    if metrics is None:
+        return Geo(paths.city, paths.asn)
+    reloads = metrics.geoip_reloads
+    return Geo(paths.city, paths.asn, reloads=lambda read: reloads.labels("read" if read else "unreadable").inc())

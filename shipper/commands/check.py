@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ from shipper.model import Problem
 
 if TYPE_CHECKING:
     from shipper.config import Settings
+
+# Networks move: MaxMind and DB-IP publish at least every month.
+_OLD_DAYS = 90
 
 Probe = tuple[str, Callable[[], Iterable[Problem]]]
 
@@ -130,9 +134,15 @@ def _geoip(settings: Settings) -> Iterator[Problem]:
     from shipper import build
 
     try:
-        build.geo(settings)
+        geo = build.geo(settings)
     except ConfigError as error:
         yield Problem("enrich.geoip", str(error), error.hint)
+        return
+    for known in geo.describe() if geo else ():
+        days = (datetime.now(UTC) - known.built).days
+        what = f"{known.path}: {known.kind}, built {known.built:%Y-%m-%d}, {_count(days, 'day')} old"
+        old = days > _OLD_DAYS
+        yield Problem("enrich.geoip", what, "download a newer one" if old else "", serious=False, note=not old)
 
 
 def _write_json(problems: list[Problem]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import maxminddb
+import structlog
 
 from shipper.errors import ConfigError
 
 _MOST_ADDRESSES = 65_536
 _LONGEST_ADDRESS = 64
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +44,84 @@ class Geo:
     Understands MaxMind's nested layout (City, Country, ASN and their relatives; DB-IP's too) and flat layouts (IPinfo).
     Private addresses are looked up as well: a company may have put its own networks into a database.
 
+    A file that is replaced (moved over the old one) is used within `look_seconds`, both databases at once; where a new
+    one cannot be read, the old ones stay in use, and that is logged.
+
     Args:
         city: a City or Country database.
         asn: an ASN or ISP database.
+        look_seconds: how often the files are looked at.
+        reloads: told whether a replaced file could be read.
 
     Raises:
         ConfigError: a file is missing, unreadable or no MMDB.
     """
 
-    def __init__(self, city: Path | None, asn: Path | None) -> None:
-        self._city = _open(city) if city else None
-        self._asn = _open(asn) if asn else None
-        self._paths = tuple(path for path in (city, asn) if path)
-        self._cached = lru_cache(_MOST_ADDRESSES)(self._find)
+    def __init__(
+        self,
+        city: Path | None,
+        asn: Path | None,
+        *,
+        look_seconds: float = 30.0,
+        reloads: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._paths = (city, asn)
+        self._look_seconds = look_seconds
+        self._reloads = reloads
+        self._mutex = threading.Lock()
+        self._seen = self._stamps()
+        self._now = _Databases(city, asn)
+        self._look_at = time.monotonic() + look_seconds
 
     def __call__(self, address: str) -> Mapping[str, Any] | None:
         """Return ECS's `{"geo": {…}, "as": {…}}` (either may be absent), shared: never change it.
 
         None where nothing is known, or where `address` is no IP address. Never raises.
         """
-        return self._cached(address) if len(address) <= _LONGEST_ADDRESS else None
+        if time.monotonic() > self._look_at:
+            self._look()
+        return self._now.find(address) if len(address) <= _LONGEST_ADDRESS else None
 
     def describe(self) -> list[Database]:
         """Kind and age of the databases, for `shipper check`."""
+        return self._now.describe()
+
+    def _look(self) -> None:
+        """Open files that were replaced; one thread does, the others go on with what is open."""
+        if not self._mutex.acquire(blocking=False):
+            return
+        try:
+            self._look_at = time.monotonic() + self._look_seconds
+            stamps = self._stamps()
+            if stamps == self._seen:
+                return
+            self._seen = stamps
+            try:
+                self._now = _Databases(*self._paths)
+            except ConfigError as error:
+                log.error("a GeoIP database cannot be read, the old ones stay in use", why=str(error), hint=error.hint)  # noqa: TRY400 - no traceback wanted
+                self._reloads(False)
+            else:
+                built = [f"{known.kind} of {known.built:%Y-%m-%d}" for known in self._now.describe()]
+                log.info("GeoIP databases were replaced", databases=built)
+                self._reloads(True)
+        finally:
+            self._mutex.release()
+
+    def _stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
+        return tuple(_stamp(path) for path in self._paths if path)
+
+
+class _Databases:
+    """Two open databases, and what was found in them."""
+
+    def __init__(self, city: Path | None, asn: Path | None) -> None:
+        self._city = _open(city) if city else None
+        self._asn = _open(asn) if asn else None
+        self._paths = tuple(path for path in (city, asn) if path)
+        self.find = lru_cache(_MOST_ADDRESSES)(self._find)
+
+    def describe(self) -> list[Database]:
         readers = [reader for reader in (self._city, self._asn) if reader]
         return [
             Database(path, metadata.database_type, datetime.fromtimestamp(metadata.build_epoch, UTC))
@@ -83,6 +143,15 @@ class Geo:
             if owner := _owner(entry):
                 found["as"] = owner
         return found or None
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells one file of a name from the next."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _open(path: Path) -> maxminddb.Reader:
