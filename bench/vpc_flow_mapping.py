@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from shipper.formats.vpc_flow_layouts import V2, V5, Layout
+from shipper.flow_layouts import V2, V5, Layout
 from shipper.model import Origin, Record
 from shipper.ports import Encoder
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs

@@ -51,6 +51,9 @@ class Metrics:
         self.values_redacted = counter(
             "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
         )
+        self.capture_gaps = counter(
+            "shipper_capture_gaps", "Records in which AWS says that it failed to capture some (SKIPDATA).", by_source
+        )
         self.objects_filtered = counter(
             "shipper_objects_filtered", "Objects left out for what they are.", ["source", "reason"]
         )
@@ -157,6 +160,7 @@ class Metrics:
         self.splits_settled.labels(source).inc()
         self.events_read.labels(source).inc(receipt.read)
         self.bytes_read.labels(source).inc(receipt.bytes_in)
+        self.capture_gaps.labels(source).inc(receipt.gaps)
         for sink, tally in receipt.sinks.items():
             self.events_delivered.labels(source, sink).inc(tally.delivered)
             self.events_present.labels(source, sink).inc(tally.present)

@@ -345,6 +345,7 @@ class Receipt:
         unread: objects left out; they are not settled.
         done: (bucket of time, hash) pairs that the reader found, to be settled with the split.
         reached_ms: as in Events.
+        gaps: records that tell of a gap in AWS's own capture (a flow log's SKIPDATA).
     """
 
     split_id: str
@@ -357,6 +358,7 @@ class Receipt:
     seconds: float = 0.0
     done: tuple[tuple[int, int], ...] = ()
     reached_ms: int | None = None
+    gaps: int = 0
 
     @property
     def unaccounted(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -44,10 +44,15 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How one source's data goes: how it is read, and which lanes it takes."""
+    """How one source's data goes: how it is read and taken apart, and which lanes it takes.
+
+    Attributes:
+        formats: by log type, where the source's own settings are in them; else the shipper's are used.
+    """
 
     reader: Reader
     lanes: tuple[Lane, ...]
+    formats: Mapping[str, Format] = field(default_factory=dict)
 
 
 class Shipper:
@@ -59,6 +64,7 @@ class Shipper:
         patience: how long a sink's failures are borne.
         redact: takes out of records what nobody shall see, before anything else is done with them; None for nothing.
         paces: by sink name; sinks without one are never slowed down or paused by what they refuse.
+        gap_marks: by log type, what is in a record that tells of a gap in AWS's own capture; counted, and shipped too.
     """
 
     def __init__(
@@ -72,6 +78,7 @@ class Shipper:
         patience: Patience,
         redact: Redact | None = None,
         paces: Mapping[str, Pace] | None = None,
+        gap_marks: Mapping[str, bytes] | None = None,
     ) -> None:
         self._redact = redact
         self._formats = formats
@@ -81,6 +88,7 @@ class Shipper:
         self._stop = stop
         self._patience = patience
         self._paces = paces or {}
+        self._gap_marks = gap_marks or {}
 
     def ship(self, split: Split) -> Receipt:
         """Ship one split to all of its source's sinks and return the account.
@@ -92,7 +100,10 @@ class Shipper:
         started = time.monotonic()
         route = self._routes[split.source]
         strands = [_Strand(lane, split, self._outlet) for lane in route.lanes]
-        journey = _Journey(split, strands, self._formats[split.logs], self._bury, self._redact)
+        format_ = route.formats.get(split.logs) or self._formats[split.logs]
+        journey = _Journey(
+            split, strands, format_, self._bury, redact=self._redact, gap_mark=self._gap_marks.get(split.logs, b"")
+        )
         try:
             for payload in route.reader.open(split):
                 if isinstance(payload, Payload | Events):
@@ -185,13 +196,17 @@ class _Journey:
         strands: Sequence[_Strand],
         format_: Format,
         bury: Callable[[Sequence[DeadLetter]], None],
+        *,
         redact: Redact | None,
+        gap_mark: bytes,
     ) -> None:
         self._redact = redact
         self._split = split
         self._strands = strands
         self._format = format_
         self._bury = bury
+        self._gap_mark = gap_mark
+        self._gaps = 0
         self._read = 0
         self._bytes_in = 0
         self._done: list[tuple[int, int]] = []
@@ -200,7 +215,7 @@ class _Journey:
 
     def carry(self, payload: Payload | Events) -> None:
         """Ship one payload's records; what cannot be a document becomes a dead letter and its neighbours go on."""
-        origin, redact = payload.origin, self._redact
+        origin, redact, gap_mark = payload.origin, self._redact, self._gap_mark
         lanes = [(strand, strand.schema.encoder(origin)) for strand in self._strands]
         try:
             for record in payload.records if isinstance(payload, Events) else self._format.records(payload):
@@ -212,6 +227,8 @@ class _Journey:
                     for strand in self._strands:
                         strand.dead()
                     continue
+                if gap_mark and gap_mark in record.raw:
+                    self._gaps += 1
                 for strand, encode in lanes:
                     self._encode(strand, encode, record, origin)
         except BadInputError as error:
@@ -278,4 +295,5 @@ class _Journey:
             seconds=seconds,
             done=tuple(self._done),
             reached_ms=self._reached_ms,
+            gaps=self._gaps,
         )

@@ -17,7 +17,7 @@ from shipper.delivery import Patience
 from shipper.metrics import Metrics
 from shipper.model import ReadLimits
 from shipper.pace import Pace
-from shipper.ports import Stop
+from shipper.ports import Format, Stop
 from shipper.service import Pipeline
 from shipper.shipping import Route, Shipper
 
@@ -76,7 +76,8 @@ def pipeline(
     shipper = Shipper(
         formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
         routes={
-            name: Route(reader, lanes(settings, owners[name], all_sinks, found)) for name, reader in openers.items()
+            name: Route(reader, lanes(settings, owners[name], all_sinks, found), _own_formats(settings, owners[name]))
+            for name, reader in openers.items()
         },
         dead_letters=letters,
         metrics=metrics,
@@ -84,6 +85,7 @@ def pipeline(
         patience=patience,
         redact=redactor(settings.redact, metrics),
         paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
+        gap_marks={name: log_type.gap_mark for name, log_type in LOG_TYPES.items()},
     )
     return Pipeline(
         sources=sources(settings, checkpoints, metrics, letters, calls=calls, stop=stop),
@@ -104,6 +106,15 @@ def pipeline(
 
 def _refused_share(sink: AnySink) -> float:
     return 1.0 if isinstance(sink, ArchiveSink) else sink.pause_above_refused_share
+
+
+def _own_formats(settings: Settings, source: str) -> dict[str, Format]:
+    """The formats that a source's own settings go into, by log type."""
+    layout = settings.sources[source].layout
+    if layout is None:
+        return {}
+    laid_out = {name: log_type.laid_out for name, log_type in LOG_TYPES.items()}
+    return {name: make(read_limits(settings), layout) for name, make in laid_out.items() if make is not None}
 
 
 def read_limits(settings: Settings) -> ReadLimits:

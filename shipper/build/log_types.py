@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shipper.flow_layouts import Layout
 from shipper.model import ReadLimits
 from shipper.ports import Format, Lookups, Schema
 
@@ -18,6 +19,10 @@ class LogType:
         format: takes payloads apart within limits.
         ecs: documents for a data stream namespace, with what the lookups find.
         splunk: HEC envelopes for an index ("" for the token's own), a host ("" for none), with what the lookups find.
+        laid_out: takes payloads apart whose lines have a layout that they may not say themselves; None where every
+            payload says all.
+        gap_mark: what a record contains where AWS itself failed to capture what it stands for; b"" where no record
+            says so.
     """
 
     name: str
@@ -25,6 +30,8 @@ class LogType:
     format: Callable[[ReadLimits], Format]
     ecs: Callable[[str, Lookups], Schema]
     splunk: Callable[[str, str, Lookups], Schema]
+    laid_out: Callable[[ReadLimits, Layout], Format] | None = None
+    gap_mark: bytes = b""
 
 
 def _cloudtrail_format(limits: ReadLimits) -> Format:
@@ -45,6 +52,33 @@ def _cloudtrail_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return CloudTrailSplunk(index, host, lookups.geo, lookups.principals, lookups.sessions)
 
 
+def _vpc_flow_format(limits: ReadLimits, layout: Layout | None = None) -> Format:
+    from shipper.formats.vpc_flow import VpcFlowFormat
+
+    return VpcFlowFormat(limits, layout)
+
+
+def _vpc_flow_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
+
+    return VpcFlowEcs(namespace, lookups.geo)
+
+
+def _vpc_flow_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
+
+    return VpcFlowSplunk(index, host, lookups.geo)
+
+
 LOG_TYPES: dict[str, LogType] = {
     "cloudtrail": LogType("cloudtrail", "aws.cloudtrail", _cloudtrail_format, _cloudtrail_ecs, _cloudtrail_splunk),
+    "vpcflow": LogType(
+        "vpcflow",
+        "aws.vpcflow",
+        _vpc_flow_format,
+        _vpc_flow_ecs,
+        _vpc_flow_splunk,
+        laid_out=_vpc_flow_format,
+        gap_mark=b"SKIPDATA",
+    ),
 }

@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import click
 
 from shipper.commands import DONE, FAILED, config_option, quiet_log
-from shipper.errors import BadInputError
+from shipper.errors import BadInputError, ConfigError
 from shipper.escaping import printable
+from shipper.flow_layouts import layout_from_log_format
 from shipper.model import Origin, Payload, ReadLimits, Rejected
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ def _known_type(_ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     "--for", "target", type=click.Choice(["ecs", "splunk"]), default="ecs", show_default=True, help="Kind of document."
 )
+@click.option(
+    "--format", "fields", metavar="FIELDS", help="Fields of flow log lines without a header, as in LogFormat."
+)
 @config_option(required=False)
 @click.option("--geoip-city", type=_DATABASE, metavar="FILE", help="City database (.mmdb).")
 @click.option("--geoip-asn", type=_DATABASE, metavar="FILE", help="ASN database (.mmdb).")
@@ -44,6 +48,7 @@ def _known_type(_ctx: click.Context, param: click.Parameter, value: str) -> str:
 def decode(  # noqa: PLR0917 - click passes them by name
     log_type: str,
     target: str,
+    fields: str | None,
     file: Path | None,
     geoip_city: Path | None,
     geoip_asn: Path | None,
@@ -67,7 +72,7 @@ def decode(  # noqa: PLR0917 - click passes them by name
     if (redact := build.redactor(settings.redact if settings else config.Redact(), Metrics())) is not None:
         schema = Redacted(schema, redact)
     limits = settings.limits if settings else config.Limits()
-    format_ = chosen.format(ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes))
+    format_ = _format(chosen, ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes), fields)
     try:
         with _output() as out:
             return _decode_all(paths or (Path("-"),), format_, schema, out)
@@ -77,6 +82,14 @@ def decode(  # noqa: PLR0917 - click passes them by name
     except OSError as error:
         click.echo(f"standard output: {error.strerror}", err=True)
         return FAILED
+
+
+def _format(chosen: LogType, limits: ReadLimits, fields: str | None) -> Format:
+    if fields is None:
+        return chosen.format(limits)
+    if chosen.laid_out is None:
+        raise ConfigError(f"--format says nothing of {chosen.name}", "it names the fields of flow logs: --type vpcflow")
+    return chosen.laid_out(limits, layout_from_log_format(fields))
 
 
 def _decode_all(paths: Iterable[Path], format_: Format, schema: Schema, out: BinaryIO) -> int:

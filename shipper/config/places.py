@@ -151,8 +151,8 @@ class _Reader:
         if node.tag == _CORE + "null":
             return None
         text = str(node.value)
-        if "${" not in text:
-            return text
+        if "${" not in text or (place[:1] == ("sources",) and place[2:] == ("format",)):
+            return text  # AWS itself writes the fields of a flow log as ${srcaddr}
         return self._interpolated(text, place, node.start_mark.line + 1) or None
 
     def _interpolated(self, text: str, place: Place, line: int) -> str:

@@ -54,6 +54,8 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
     if source.get("type") == "cloudwatch_logs":
         yield from _log_groups(("sources", name), source)
+    if _given(source, "format") and source.get("logs") not in ("vpcflow", "auto"):
+        yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
     for position, sink in enumerate(_list(source.get("to"))):
         if isinstance(sink, str) and sink not in sinks:
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"

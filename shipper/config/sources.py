@@ -10,6 +10,7 @@ from shipper.config.part import Part, Seconds
 from shipper.config.values import (
     Account,
     Bucket,
+    FlowFormat,
     LateHorizon,
     LinkedAccounts,
     LogGroupPattern,
@@ -25,6 +26,7 @@ from shipper.config.values import (
     duration_seconds,
     start_seconds,
 )
+from shipper.flow_layouts import Layout, layout_from_log_format
 
 
 class Aws(Part):
@@ -38,7 +40,18 @@ class Aws(Part):
     allow_insecure_http: bool = Field(False, description="Allow an http:// endpoint beyond this machine.")
 
 
-class S3Source(Part):
+class _Logs(Part):
+    """What sources of lines have in common."""
+
+    format: FlowFormat | None = Field(None, description="Fields of flow log lines that come without a header.")
+
+    @property
+    def layout(self) -> Layout | None:
+        """`format` as the names of a flow log's fields."""
+        return None if self.format is None else layout_from_log_format(self.format)
+
+
+class S3Source(_Logs):
     """Objects in an S3 bucket, found by listing."""
 
     type: Literal["s3"]
@@ -56,7 +69,7 @@ class S3Source(Part):
         return start_seconds(self.start, now)
 
 
-class S3NotificationsSource(Part):
+class S3NotificationsSource(_Logs):
     """Objects in S3 buckets, found by what an SQS queue says of them; many daemons may share the queue."""
 
     type: Literal["s3_notifications"]
@@ -78,7 +91,7 @@ class Streams(Part):
     prefix: StreamPrefix = Field("", description="Only streams whose names begin so.")
 
 
-class CloudWatchLogsSource(Part):
+class CloudWatchLogsSource(_Logs):
     """Events of CloudWatch log groups."""
 
     type: Literal["cloudwatch_logs"]

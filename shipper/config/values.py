@@ -8,14 +8,18 @@ import re
 import stat
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
+from shipper.errors import ConfigError
+from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
+
 MOST_SECRET_BYTES = 65_536
-LogTypeName = Literal["cloudtrail"]
+LogTypeName = Literal["cloudtrail", "vpcflow"]
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
 _ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -210,6 +214,18 @@ def _secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _flow_format(text: str) -> str:
+    try:
+        layout = layout_from_log_format(text)
+    except ConfigError as error:
+        raise ValueError(f"{error}; {error.hint}") from None
+    for name in layout:
+        # Names that are like none known are AWS's newer ones; the others are slips.
+        if name not in KNOWN_FIELDS and (near := get_close_matches(name, KNOWN_FIELDS, n=1, cutoff=0.8)):
+            raise ValueError(f"unknown field '{name}'; did you mean '{near[0]}'?")
+    return text
+
+
 def _pattern(pattern: str, words: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
@@ -280,6 +296,7 @@ Namespace = Annotated[
         'must be lower case, up to 100 characters, without blanks or \\ / * ? " < > | , # : -',
     ),
 ]
+FlowFormat = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_flow_format)]
 Fingerprint = Annotated[
     str,
     _pattern(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", "must be a SHA-256 fingerprint: 64 hexadecimal digits"),

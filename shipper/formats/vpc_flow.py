@@ -7,11 +7,11 @@ fields separated by single spaces.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
+from shipper.flow_layouts import Layout, layout_from_count, layout_from_header, may_be_header
 from shipper.formats.lines import LongLine, lines
 from shipper.formats.stored_bytes import decompressed
-from shipper.formats.vpc_flow_layouts import Layout, layout_from_count, layout_from_header, may_be_header
 from shipper.formats.vpc_flow_parquet import MAGIC, parquet_records
 from shipper.model import Payload, ReadLimits, Record, Rejected
 
@@ -25,15 +25,11 @@ class VpcFlowFormat:
         limits: of objects and lines.
         fields: the layout of objects that have no header; None to tell it from each line's number of fields. A header
             line always counts for more.
-        on_gap: called with a number of SKIPDATA records: flows that AWS itself failed to capture.
     """
 
-    def __init__(
-        self, limits: ReadLimits, fields: Sequence[str] | None = None, *, on_gap: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, limits: ReadLimits, fields: Sequence[str] | None = None) -> None:
         self._limits = limits
         self._fields = tuple(fields) if fields else None
-        self._on_gap = on_gap
 
     def records(self, payload: Payload) -> Iterator[Record | Rejected]:
         """Yield the payload's records in order, header lines left out.
@@ -48,19 +44,14 @@ class VpcFlowFormat:
             if len(begin) >= len(MAGIC):
                 break
         whole = Payload(payload.origin, itertools.chain([begin], payload.chunks), payload.size)
-        if not begin.startswith(MAGIC):
-            yield from self._lines(whole)
-            return
-        for record in parquet_records(whole, self._limits):
-            if self._on_gap is not None and b"SKIPDATA" in record.raw:
-                self._on_gap(1)
-            yield record
+        yield from parquet_records(whole, self._limits) if begin.startswith(MAGIC) else self._lines(whole)
 
     def _lines(self, payload: Payload) -> Iterator[Record | Rejected]:
         layout, spaces, position = self._fields, len(self._fields or ()) - 1, 0
         for batch in lines(decompressed(payload, self._limits), self._limits.record_bytes):
-            if self._on_gap is not None and (gaps := sum(line.count(b"SKIPDATA") for line in batch)):
-                self._on_gap(gaps)
+            if layout is None and not b"".join(batch).strip():  # nothing but blanks, however many
+                position += len(batch)
+                continue
             for line in batch:
                 position += 1
                 # Nearly all lines: data of the layout at hand. Names of fields begin with a small letter.

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from shipper.errors import BadInputError
-from shipper.formats.vpc_flow_layouts import MAX_FIELDS, Layout, layout_from_header
+from shipper.flow_layouts import MAX_FIELDS, Layout, layout_from_header
 from shipper.model import Payload, ReadLimits, Record, Rejected
 
 MAGIC = b"PAR1"

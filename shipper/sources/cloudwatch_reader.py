@@ -85,14 +85,16 @@ class CloudWatchReader:
                     stream = streams[name] = LogStream(split.account, split.region, split.group, name)
                 late += time_ms < split.oldest * 1000
                 lateness.observe(max(item.get("ingestionTime", 0) - time_ms, 0) / 1000)
-                yield self._record(item, key, stream, events)
+                yield self._record(item, key, stream, events, split.layout)
             if pages >= self._most_pages and newest > split.first_ms and ordered:
                 events.reached_ms = newest
                 break
         self._metrics.late_events_recovered.labels(split.source).inc(late)
         self._metrics.events_reread.labels(split.source).inc(again)
 
-    def _record(self, item: dict[str, Any], key: int, stream: LogStream, events: Events) -> Record | Rejected:
+    def _record(
+        self, item: dict[str, Any], key: int, stream: LogStream, events: Events, layout: tuple[str, ...] | None
+    ) -> Record | Rejected:
         time_ms: int = item["timestamp"]
         raw = item["message"].encode("utf-8", "replace")
         events.done.append((time_ms // MINUTE_MS, key))
@@ -101,7 +103,7 @@ class CloudWatchReader:
         position = key & _POSITIONS
         if len(raw) > self._limits.record_bytes:
             return Rejected(raw[:_KEPT_BYTES], position, f"longer than {self._limits.record_bytes} bytes")
-        return Record(raw, position, None, LogEvent(item["eventId"], time_ms, stream, item.get("ingestionTime")))
+        return Record(raw, position, layout, LogEvent(item["eventId"], time_ms, stream, item.get("ingestionTime")))
 
     def _pages(self, split: WindowSplit) -> Iterator[list[dict[str, Any]]]:
         """Yield the window's pages; one whose token is refused or comes again is read from its beginning.

@@ -23,22 +23,26 @@ class Service:
         labelled: file names begin with `ACCOUNT_FOLDER_REGION_YYYYMMDDTHHmm`, so that a listing can begin at a minute
             and not only at a day.
         shipped: false for what is no log: recognised, counted as filtered, never read.
+        window_seconds: how long after the label the object's data may still be from, where the label is the start of
+            what the object covers.
     """
 
     folder: str
     logs: str
     labelled: bool = False
     shipped: bool = True
+    window_seconds: float = 0.0
 
 
 # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
-# https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html: a flow log's id comes before the time.
+# https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html: a flow log's id comes before the time, which
+# is the start of an aggregation of at most ten minutes. Transit Gateway flow logs share folder and names.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html: likewise.
 SERVICES = (
     Service("CloudTrail", "cloudtrail", labelled=True),
     Service("CloudTrail-Insight", "cloudtrail", labelled=True),
     Service("CloudTrail-Digest", "cloudtrail", shipped=False),
-    Service("vpcflowlogs", "vpcflow"),
+    Service("vpcflowlogs", "vpcflow", window_seconds=600.0),
     Service("elasticloadbalancing", "elb"),
 )
 _BY_FOLDER = {service.folder: service for service in SERVICES}

@@ -92,6 +92,8 @@ class ScopeState:
         end: float = math.inf,
         cursor: dict[str, float],
     ) -> None:
+        if scope.service is not None:
+            start = max(start - scope.service.window_seconds, 0.0)
         self.name = name
         self.scope = scope
         self.closed = int(cursor.get("closed", start // DAY_SECONDS))

@@ -219,7 +219,18 @@ limits: {object_bytes: many}
         (with_source("bucket: b"), "s.yaml:1: sources.trail.bucket: the key is given twice"),
         (with_source("start: 2026-02-30"), "s.yaml:1: sources.trail.start: is not in the calendar"),
         (with_source("start: '2026-01-01T00:00:00'"), "s.yaml:1: sources.trail.start: a time of day needs its zone"),
-        (with_source("logs: vpcflow"), "s.yaml:1: sources.trail.logs: must be 'cloudtrail'"),
+        (
+            with_source("logs: vpcflo"),
+            "s.yaml:1: sources.trail.logs: must be 'cloudtrail' or 'vpcflow'; did you mean 'vpcflow'?",
+        ),
+        (
+            with_source("logs: vpcflow, format: '${version} ${srcadr} ${dstaddr}'"),
+            "s.yaml:1: sources.trail.format: unknown field 'srcadr'; did you mean 'srcaddr'?",
+        ),
+        (
+            with_source("format: version srcaddr"),
+            "s.yaml:1: sources.trail.format: is for flow logs only: logs: vpcflow",
+        ),
         (
             with_source("expected_bucket_owner: 12"),
             "s.yaml:1: sources.trail.expected_bucket_owner: must be an account id",

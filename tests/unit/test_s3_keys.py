@@ -15,6 +15,8 @@ from shipper.sources.s3_keys import (
     scope_of,
     services_of,
 )
+from shipper.sources.s3_scope import ScopeState
+from tests.fakes.checkpoints import MemoryCheckpoints
 
 ACCOUNT = "123456789012"
 CLOUDTRAIL = services_of("cloudtrail")
@@ -199,3 +201,21 @@ def test_a_file_name_alone_says_account_and_region():
     """Objects copied elsewhere keep their names."""
     assert account_and_region(f"copy/{ACCOUNT}_CloudTrail_us-east-1_20260105T1620Z_a.json.gz") == (ACCOUNT, "us-east-1")
     assert account_and_region("copy/else.gz") == ("", "")
+
+
+@pytest.mark.parametrize("middle", ["2026/01/04/", "2026/01/04/23/"])
+def test_a_window_that_reaches_into_the_start_is_shipped(middle: str):
+    """A flow log's label is the start of its window: the file labelled shortly before `start` holds flows after it."""
+    prefix = f"AWSLogs/{ACCOUNT}/vpcflowlogs/us-east-1/"
+    scope = scope_of(prefix)
+    assert scope is not None
+    start = at("2026-01-05T00:03")
+    state = ScopeState("s", scope, source="s", store=MemoryCheckpoints(), start=start, cursor={})
+    listing = state.begin("hot", start)
+    assert listing is not None
+    for label, shipped in (("20260104T2355Z", True), ("20260104T2350Z", False)):
+        item = an_object(f"{prefix}{middle}{ACCOUNT}_vpcflowlogs_us-east-1_fl-1_{label}_a.log.gz")
+        day = scope.day(item)
+        assert day is not None
+        assert state.is_new(item, day, item.hash) is shipped
+        assert listing.after < item.key

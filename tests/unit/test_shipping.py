@@ -120,3 +120,25 @@ def test_batches_keep_within_the_smallest_limit_of_the_lane():
     bench = Bench({"one": b"\n".join(b"%d" % n for n in range(10))}, batch_documents=4)
     bench.shipper.ship(lines_split("one"))
     assert [len(batch) for batch in bench.sinks[0].batches] == [4, 4, 2]
+
+
+def test_gaps_in_the_capture_are_counted_and_shipped() -> None:
+    """A record that tells of a gap is delivered like any other; receipt and metric say how many there were."""
+    metrics, sink = Metrics(), MemorySink()
+    shipper = Shipper(
+        formats={"lines": LinesFormat()},
+        routes={
+            "lines": Route(
+                LinesReader({"a": b"1 OK\n2 SKIPDATA\n3 SKIPDATA"}), (Lane({"lines": LinesSchema()}, (sink,)),)
+            )
+        },
+        dead_letters=MemoryDeadLetters(),
+        metrics=metrics,
+        stop=HastyStop(),
+        patience=Patience(None),
+        gap_marks={"lines": b"SKIPDATA"},
+    )
+    receipt = shipper.ship(lines_split("a"))
+    metrics.settled(receipt)
+    assert (receipt.gaps, len(sink.stored)) == (2, 3)
+    assert metrics.registry.get_sample_value("shipper_capture_gaps_total", {"source": "lines"}) == 2

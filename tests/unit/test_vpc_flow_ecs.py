@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.errors import BadInputError
-from shipper.formats.vpc_flow_layouts import TRANSIT_GATEWAY, V2, V10, layout_from_header
+from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V10, layout_from_header
 from shipper.model import Document, Origin, Record, document_id
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, compile_layout

@@ -9,9 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.errors import BadInputError, ConfigError
-from shipper.formats.lines import LongLine, lines
-from shipper.formats.vpc_flow import VpcFlowFormat
-from shipper.formats.vpc_flow_layouts import (
+from shipper.flow_layouts import (
     NAT,
     TRANSIT_GATEWAY,
     V2,
@@ -23,16 +21,18 @@ from shipper.formats.vpc_flow_layouts import (
     layout_from_header,
     layout_from_log_format,
 )
+from shipper.formats.lines import LongLine, lines
+from shipper.formats.vpc_flow import VpcFlowFormat
 from shipper.model import Origin, Payload, ReadLimits, Record, Rejected
 
 GOOD = b"2 111122223333 eni-0a 203.0.113.7 10.0.0.5 51000 22 6 10 840 1772366710 1772366765 REJECT OK"
 
 
-def read(data: bytes, fields=None, limits=None, *, compress=True, chunk=7, on_gap=None):
+def read(data: bytes, fields=None, limits=None, *, compress=True, chunk=7):
     stored = gzip.compress(data) if compress else data
     chunks = iter([stored[i : i + chunk] for i in range(0, len(stored), chunk)])
     payload = Payload(Origin("s3://b/k.log.gz", "b", "k.log.gz"), chunks, len(stored))
-    return list(VpcFlowFormat(limits or ReadLimits(), fields, on_gap=on_gap).records(payload))
+    return list(VpcFlowFormat(limits or ReadLimits(), fields).records(payload))
 
 
 @pytest.mark.parametrize("compress", [True, False])
@@ -139,13 +139,6 @@ def test_an_object_beyond_the_limit_is_bad_input():
     """A bomb is given up when it exceeds the limit, not when memory does."""
     with pytest.raises(BadInputError):
         read(b"srcaddr end\n" + b"1 2\n" * 100_000, limits=ReadLimits(object_bytes=10_000), chunk=1 << 16)
-
-
-def test_capture_gaps_are_counted():
-    """SKIPDATA says that AWS lost flows: it is counted."""
-    gaps: list[int] = []
-    read(GOOD + b"\n" + GOOD[:-2] + b"SKIPDATA\n", on_gap=gaps.append)
-    assert sum(gaps) == 1
 
 
 @pytest.mark.parametrize(

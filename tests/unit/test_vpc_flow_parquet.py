@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from shipper.errors import BadInputError
+from shipper.flow_layouts import layout_from_header
 from shipper.formats.vpc_flow import VpcFlowFormat
-from shipper.formats.vpc_flow_layouts import layout_from_header
 from shipper.model import Origin, Payload, ReadLimits, Record, Rejected
 
 DATA = Path(__file__).parent.parent / "data" / "vpc_flow"
@@ -35,13 +35,6 @@ if INSTALLED:
         header, *lines = (DATA / f"{name}.log").read_bytes().splitlines()
         layout = layout_from_header(header)
         assert read(stored(name), cut) == [Record(line, n, layout) for n, line in enumerate(lines, 1)]
-
-    def test_capture_gaps_are_counted():
-        """SKIPDATA counts in Parquet as it does in text."""
-        gaps: list[int] = []
-        payload = Payload(Origin("s3://b/k"), iter([stored("default")]))
-        assert len(list(VpcFlowFormat(ReadLimits(), on_gap=gaps.append).records(payload))) == 6
-        assert sum(gaps) == 1
 
     @pytest.mark.parametrize("kept", [4, 100, -1])
     def test_a_damaged_object_is_bad_input(kept):

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipper.formats.vpc_flow_layouts import TRANSIT_GATEWAY, V2
+from shipper.flow_layouts import TRANSIT_GATEWAY, V2
 from shipper.model import Document, Origin, Record
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
