@@ -184,7 +184,7 @@ class Acks:
     def ask(self, channel: str, numbers: list[int]) -> dict[str, bool]:
         """What the ack endpoint answers; an id that was true once is forgotten, an unknown one is false."""
         answer = {}
-        for number in numbers:
+        for number in dict.fromkeys(numbers):
             left = self._polls.get((channel, number))
             answer[str(number)] = left == 0
             if left == 0:
