@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shipper.demo.next_steps import commands
+from tests.fakes.splunk_hec import TOKEN, FakeSplunk
 
 if TYPE_CHECKING:
     from tests.parts.elasticsearch import ElasticsearchServer
@@ -88,6 +89,17 @@ def test_demo_ships_to_elasticsearch_too(tmp_path: Path, elasticsearch9: Elastic
     elasticsearch9.request("POST", "logs-aws.cloudtrail-demo/_refresh")
     counted = elasticsearch9.request("GET", "logs-aws.cloudtrail-demo/_count").body["count"]
     assert {f"{counted:,}"} == {delivered for _, _, delivered in lines}
+
+
+def test_demo_ships_to_splunk_too(tmp_path: Path) -> None:
+    """A collector indexes each record that the archive has, once, and the token is not left behind."""
+    with FakeSplunk() as server:
+        done = shipper(tmp_path, "demo", "--splunk", server.url, "--token", TOKEN)
+        assert (done.returncode, done.stderr) == (0, "")
+        counted = dict(re.findall(r"(archive|splunk)\s+[\d,]+ +([\d,]+)", done.stdout))
+        assert set(server.stored.values()) == {1}
+        assert counted == dict.fromkeys(("archive", "splunk"), f"{len(server.stored):,}")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
