@@ -29,6 +29,7 @@ _STATES: dict[str, GroupTrouble] = {
 }
 _WAITS: dict[GroupTrouble, float] = {"denied": 60.0, "deleted": 300.0, "refused": 300.0, "throttled": 30.0}
 _ATTEMPTS = 5
+_LISTING_ATTEMPTS = 2
 _LONGEST_WAIT_SECONDS = 8.0
 SKEW_SECONDS = 5.0
 
@@ -206,12 +207,12 @@ class Calls:
         return {str(key): str(value) for key, value in found.items()}
 
     def _listing(self, operation: str, region: str, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_LISTING_ATTEMPTS):
             try:
                 return self._call(operation, region, method, parameters)
             except (BotoCoreError, ClientError) as error:
                 meaning = _meaning(error)
-                if meaning.paused or attempt == _ATTEMPTS - 1:
+                if meaning.paused or attempt == _LISTING_ATTEMPTS - 1:
                     raise RetryableError(str(meaning), paused=meaning.paused) from error
             self.stop.wait(0.5 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         raise AssertionError("the last attempt returned or raised")

@@ -82,6 +82,8 @@ class GroupState:
 
     def due(self, now: float) -> float:
         """When the next window is due, in seconds since the epoch; nothing is due earlier than a look is begun."""
+        if self._open > now:
+            return self._open  # `start` is still to come
         dues = [sweep.due for sweep in self._sweeps.values() if sweep.spans]
         deep = self._sweeps.get(True)
         for place, tier in enumerate(self._tiers):
@@ -145,13 +147,11 @@ class GroupState:
 
     def caught_up(self, since: float) -> bool:
         """Whether all that was due at a time is settled."""
-        return (
-            not self.sweeping
-            and not self.flying
-            and all(
-                self._swept.get(tier.name, 0.0) + self._period(place, since) > since
-                for place, tier in enumerate(self._tiers)
-            )
+        if self.sweeping or self.flying:
+            return False
+        return self._open > since or all(
+            self._swept.get(tier.name, 0.0) + self._period(place, since) > since
+            for place, tier in enumerate(self._tiers)
         )
 
     def cursor(self) -> dict[str, float]:

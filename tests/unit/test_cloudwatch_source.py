@@ -174,6 +174,20 @@ def test_the_first_start_is_kept():
     assert identity(app, old) not in {*flow.sink.stored(), *later.sink.stored()}
 
 
+def test_a_start_that_is_still_to_come_is_waited_for():
+    """Nothing is read before, and nothing is asked."""
+    world = World()
+    app = world.logs.group("app")
+    for second in (0, 700):
+        world.logs.put(app, "s", (MS + second * 1000, "x"), visible_ms=MS + second * 1000)
+    flow = world.flow(start=NOW + 600)
+    flow.run(NOW + 500)
+    assert world.logs.count() == 0
+    assert flow.source.complete()
+    flow.run(NOW + 1200)
+    assert len(flow.sink.stored()) == 1
+
+
 def test_quiet_groups_are_looked_at_less_often():
     """Every 300 s instead of every 150 s, as the forecast of an idle group says."""
     world = World()
