@@ -43,7 +43,7 @@ def commands(kept: str | None) -> list[tuple[str, str]]:
         return [(f"{program} demo --keep", "keeps configuration, state and archive"), *steps]
     looks = [
         (f"{program} checkpoints show -c {kept}/shipper.yaml", "what is done, and the account of it"),
-        (f"{program} dead-letters show -c {kept}/shipper.yaml", "what could not be shipped, and why"),
+        (f"{program} deadletters list -c {kept}/shipper.yaml", "what could not be shipped, and why"),
     ]
     if shutil.which("zstdcat"):
         looks.append((_FIRST_DOCUMENT.format(folder=kept), "a document as it arrived"))
