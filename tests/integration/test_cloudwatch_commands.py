@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from tests.fakes import cloudtrail
 from tests.fakes.cloudwatch_logs import CloudWatchLogs
@@ -127,3 +129,27 @@ def test_one_run_ships_all_and_show_tells_of_it(shipper):
     assert code == 0, output
     shown = json.loads(shipper("checkpoints", "show", "--json", log_groups=["*"])[1])
     assert shown["cw"]["pinned"] == {"splits": 0, "objects": 0}
+
+
+def test_flow_logs_are_read_by_the_default_format_or_the_one_that_is_given(shipper, tmp_path):
+    """Each line is a document of the data stream of flow logs; lines without a time take their event's."""
+    now_ms = int(time.time() * 1000)
+    flow, short = shipper.logs.group("flow"), shipper.logs.group("short")
+    line = "2 111122223333 eni-1 203.0.113.9 10.0.0.5 50000 22 6 1 40 1767225600 1767225660 REJECT OK"
+    shipper.logs.put(flow, "eni-1-all", *((now_ms - 60_000, line) for _ in range(3)))
+    shipper.logs.put(short, "eni-1-all", (now_ms - 50_000, "203.0.113.9 10.0.0.5 22"))
+    assert shipper("run", "--once", log_groups=["flow"], logs="vpcflow")[0] == 0
+    own = {"log_groups": ["short"], "logs": "vpcflow", "format": "${srcaddr} ${dstaddr} ${dstport}"}
+    assert shipper("run", "--once", **own)[0] == 0
+    documents = [document for path in (tmp_path / "archive").rglob("*.zst") for document in unpacked(path)]
+    assert [document["source"]["ip"] for document in documents] == ["203.0.113.9"] * 4
+    assert [document["destination"]["port"] for document in documents] == [22] * 4
+    assert {document["data_stream"]["dataset"] for document in documents} == {"aws.vpcflow"}
+    times = {document["@timestamp"] for document in documents}
+    assert len(times) == 2
+
+
+def unpacked(path: Path) -> list[dict[str, Any]]:
+    """The documents of an archive's file."""
+    with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
+        return [json.loads(line) for line in io.TextIOWrapper(reader)]

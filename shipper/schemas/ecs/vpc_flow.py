@@ -61,7 +61,8 @@ class VpcFlowEcs:
             if record.layout is not layout:  # nearly always one layout for a whole object
                 layout = record.layout
                 line_encoder = self.line_encoder(layout, context)
-            time_ms, body = line_encoder(record.raw, fallback_ms)
+            event = record.event  # a line from CloudWatch Logs has a time of its own
+            time_ms, body = line_encoder(record.raw, fallback_ms if event is None else event.time_ms)
             return Document(identity(time_ms, record.position), index, time_ms, body, record, origin)
 
         return encode

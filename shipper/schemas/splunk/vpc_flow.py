@@ -74,7 +74,8 @@ class VpcFlowSplunk:
                 layout = record.layout
                 line_encoder = self.line_encoder(layout, origin.uri)
             position = record.position
-            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), fallback_ms)
+            own_ms = fallback_ms if record.event is None else record.event.time_ms
+            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), own_ms)
             return Document(key, index, time_ms, body, record, origin)
 
         return encode
