@@ -38,14 +38,17 @@ def test_every_dependency_has_its_reason() -> None:
     assert first_cells("dependencies.md") - {"package"} == {normal(requirement) for requirement in asked}
 
 
-def test_runtime_requirements_are_locked_with_hashes() -> None:
-    """Everything that pyproject.toml needs at run time is in the lock, each with a hash."""
+def test_requirements_are_locked_with_hashes_and_agree() -> None:
+    """Everything that pyproject.toml needs at run time is locked with hashes, in one version for all purposes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    for file in ("runtime.txt", "dev.txt"):
-        locked = (ROOT / "requirements" / file).read_text()
-        pinned = [block for block in re.split(r"\n(?=\S)", locked) if not block.startswith("#")]
-        assert all("==" in block and "--hash=sha256:" in block for block in pinned)
-        assert {normal(r) for r in project["project"]["dependencies"]} <= {normal(block) for block in pinned}
+    needed = {normal(requirement) for requirement in project["project"]["dependencies"]}
+    pins: dict[str, set[str]] = {}
+    for name in ("dev", "runtime", "demo", "build"):
+        blocks = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text())
+        assert all("==" in block and "--hash=sha256:" in block for block in blocks)
+        pins[name] = {block.split(" ")[0] for block in blocks}
+        assert name == "build" or needed <= {normal(pin) for pin in pins[name]}
+    assert pins["runtime"] | pins["demo"] | pins["build"] <= pins["dev"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
