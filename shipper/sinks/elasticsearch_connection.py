@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -239,8 +239,10 @@ def _through(proxy: str, pool: Any, base_url: str) -> Any:
     class Forwarded:
         """Names the whole address in each request, as plain proxies want it (RFC 9112 §3.2.2)."""
 
-        def urlopen(self, method: str, url: str, *args: Any, **options: Any) -> Any:
-            return manager.urlopen(method, base_url + url, *args, **options)
+        def urlopen(self, method: str, url: str, *, headers: Mapping[str, str], **options: Any) -> Any:
+            # The manager adds an Accept of its own beside one in lower case, and Elasticsearch refuses two.
+            named = {name.title(): value for name, value in headers.items()}
+            return manager.urlopen(method, base_url + url, headers=named, **options)
 
         def close(self) -> None:
             manager.clear()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import select
 import socket
+import struct
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import urlsplit
@@ -16,10 +18,14 @@ class FakeProxy:
 
     Attributes:
         asked: (method, address) of each request.
+        accepts: the Accept headers of each forwarded request.
+        losing: asked with each request's path after the server has answered; true loses the answer with a reset.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.accepts: list[list[str]] = []
+        self.losing: Callable[[str], bool] = lambda _: False
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -41,6 +47,9 @@ class FakeProxy:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A connection that was reset is what tests do on purpose."""
 
 
 def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
@@ -67,6 +76,7 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
 
         def _forward(self) -> None:
             proxy.asked.append((self.command, self.path))
+            proxy.accepts.append(self.headers.get_all("accept") or [])
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             address = urlsplit(self.path)
             far = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
@@ -75,6 +85,11 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
             answer = far.getresponse()
             content = answer.read()
             far.close()
+            if proxy.losing(target):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.close_connection = True
+                self.connection.close()
+                return
             self.send_response_only(answer.status)
             self.send_header("content-length", str(len(content)))
             self.end_headers()

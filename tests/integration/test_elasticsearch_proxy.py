@@ -28,6 +28,7 @@ def test_plain_requests_name_the_whole_address():
         ((method, address),) = proxy.asked
         assert method == "POST"
         assert address.startswith(f"{server.url}/_bulk?")
+        assert proxy.accepts == [["application/json"]], "Elasticsearch refuses two"
 
 
 def test_https_goes_through_a_tunnel_and_the_servers_certificate_is_verified(tmp_path: Path):

@@ -1,0 +1,57 @@
+"""The worst moment, on a real Elasticsearch: a batch is stored, its answer is lost, and the stream rolls over."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from shipper.sinks.elasticsearch import ElasticsearchSink
+from tests.fakes.proxy import FakeProxy
+from tests.parts.elasticsearch import ElasticsearchServer
+from tests.torture.campaign import Campaign, seeds
+
+BATCH = 64
+
+
+@pytest.mark.parametrize("mode", ["data_stream", "strict"])
+@pytest.mark.parametrize("seed", seeds(2))
+def test_lost_answers_and_rollovers_stay_within_the_bound(
+    mode: str, seed: int, elasticsearch9: ElasticsearchServer
+) -> None:
+    """No record is lost; doubled are at most the documents of the lost answers, and none at all in strict mode."""
+    namespace = f"rollover{mode.replace('_', '')}{seed}"
+    strict = mode == "strict"
+    campaign = Campaign(seed)
+    lost = 0
+
+    def lose(path: str) -> bool:
+        nonlocal lost
+        if not path.startswith("/_bulk") or campaign.chance.random() > 0.4:
+            return False
+        lost += 1
+        if not strict:
+            answer = elasticsearch9.request("POST", f"logs-aws.cloudtrail-{namespace}/_rollover")
+            assert answer.status == 200, answer
+        return True
+
+    with FakeProxy() as proxy:
+        sink = ElasticsearchSink(
+            "siem", [elasticsearch9.url], proxy=proxy.url, namespace=namespace, strict=strict, batch_documents=BATCH
+        )
+        sink.prepare()
+        proxy.losing = lose
+        campaign.run(sink, namespace)
+        sink.close()
+    stored = _stored(elasticsearch9, f"{'shipper' if strict else 'logs'}-aws.cloudtrail-{namespace}*")
+    assert lost >= 3, "the storm was one"
+    campaign.judge(stored, most_duplicates=0 if strict else lost * BATCH)
+    doubled = sum(stored.values()) - len(stored)
+    assert (doubled > 0) is not strict, "without rollovers between, this test would prove nothing"
+
+
+def _stored(server: ElasticsearchServer, names: str) -> Counter[str]:
+    """How often each id stands in all indices together."""
+    server.request("POST", f"{names}/_refresh")
+    found = server.request("POST", f"{names}/_search", {"size": 10_000, "_source": False})
+    return Counter(hit["_id"] for hit in found.body["hits"]["hits"])
