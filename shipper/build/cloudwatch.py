@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from shipper.config import Aws, CloudWatchLogsSource, Settings
 from shipper.errors import ConfigError
-from shipper.flow_layouts import V2
 from shipper.metrics import Metrics
 from shipper.model import ReadLimits
 from shipper.ports import CheckpointStore, Reader, Source, Stop
@@ -93,9 +92,8 @@ def log_groups(
 
 
 def log_type_of(source: CloudWatchLogsSource) -> LogTypeOf:
-    """How a source tells a log group's log type, and the field names of its lines: a flow log's are the default's."""
-    layout = source.layout or (V2 if source.logs == "vpcflow" else None)
-    return lambda _: (source.logs, layout)
+    """How a source tells a log group's log type, and the field names of its lines (None: told by their number)."""
+    return lambda _: (source.logs, source.layout)
 
 
 def window_reader(source: CloudWatchLogsSource, calls: Calls, metrics: Metrics, limits: ReadLimits) -> Reader:

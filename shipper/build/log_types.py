@@ -70,6 +70,30 @@ def _vpc_flow_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return VpcFlowSplunk(index, host, lookups.geo)
 
 
+def _cloudwatch_format(limits: ReadLimits) -> Format:
+    from shipper.formats.cloudwatch import CloudWatchFormat
+
+    return CloudWatchFormat(limits)
+
+
+def _cloudwatch_ecs(namespace: str, _: Lookups) -> Schema:
+    from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
+
+    return CloudWatchEcs(namespace)
+
+
+def _ec2_ecs(namespace: str, _: Lookups) -> Schema:
+    from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
+
+    return CloudWatchEcs(namespace, system=True)
+
+
+def _cloudwatch_splunk(index: str, host: str, _: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import CloudWatchSplunk
+
+    return CloudWatchSplunk(index, host)
+
+
 LOG_TYPES: dict[str, LogType] = {
     "cloudtrail": LogType("cloudtrail", "aws.cloudtrail", _cloudtrail_format, _cloudtrail_ecs, _cloudtrail_splunk),
     "vpcflow": LogType(
@@ -81,4 +105,6 @@ LOG_TYPES: dict[str, LogType] = {
         laid_out=_vpc_flow_format,
         gap_mark=b"SKIPDATA",
     ),
+    "cloudwatch": LogType("cloudwatch", "aws.cloudwatch_logs", _cloudwatch_format, _cloudwatch_ecs, _cloudwatch_splunk),
+    "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _cloudwatch_splunk),
 }

@@ -36,6 +36,7 @@ enrich: {geoip: {city: /usr/share/GeoIP/GeoLite2-City.mmdb, asn: /usr/share/GeoI
 workers: {threads: 8}
 limits: {in_flight_bytes: 134217728, object_bytes: 536870912, record_bytes: 1048576}   # decompressed
 """
+NAMED = "'cloudtrail', 'vpcflow', 'cloudwatch' or 'ec2'"
 CANARY = "canary-4f1b"
 
 
@@ -221,7 +222,7 @@ limits: {object_bytes: many}
         (with_source("start: '2026-01-01T00:00:00'"), "s.yaml:1: sources.trail.start: a time of day needs its zone"),
         (
             with_source("logs: vpcflo"),
-            "s.yaml:1: sources.trail.logs: must be 'cloudtrail' or 'vpcflow'; did you mean 'vpcflow'?",
+            f"s.yaml:1: sources.trail.logs: must be {NAMED}; did you mean 'vpcflow'?",
         ),
         (
             with_source("logs: vpcflow, format: '${version} ${srcadr} ${dstaddr}'"),

@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from shipper.model import Document, Origin, Record
+from shipper.errors import BadInputError
+from shipper.flow_layouts import layout_from_count
+from shipper.model import Document, LogEvent, LogStream, Origin, Record
 from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
+from shipper.schemas.log_event_ids import event_document_id
 
 ECS_VERSION = "8.11.0"
 _MOST_LAYOUTS = 64
@@ -23,6 +26,8 @@ LineEncoder = Callable[[bytes, int], "tuple[int, bytes]"]
 
 `fallback_ms` is the time where the line has none. Raises BadInputError for a line that cannot be a document.
 """
+
+_StreamEncoders = dict[tuple[LogStream, tuple[str, ...]], LineEncoder]
 
 
 class VpcFlowEcs:
@@ -55,17 +60,34 @@ class VpcFlowEcs:
         index = self._index
         layout: tuple[str, ...] = ()
         line_encoder = self.line_encoder(layout, context)
+        of_streams: _StreamEncoders = {}
 
         def encode(record: Record) -> Document:
             nonlocal layout, line_encoder
+            if record.event is not None:
+                return self._of_event(record, record.event, origin, of_streams)
             if record.layout is not layout:  # nearly always one layout for a whole object
                 layout = record.layout
                 line_encoder = self.line_encoder(layout, context)
-            event = record.event  # a line from CloudWatch Logs has a time of its own
-            time_ms, body = line_encoder(record.raw, fallback_ms if event is None else event.time_ms)
+            time_ms, body = line_encoder(record.raw, fallback_ms)
             return Document(identity(time_ms, record.position), index, time_ms, body, record, origin)
 
         return encode
+
+    def _of_event(self, record: Record, event: LogEvent, origin: Origin, known: _StreamEncoders) -> Document:
+        """A line that came as an event of CloudWatch Logs, with the event's own identity and place."""
+        layout = record.layout or layout_from_count(record.raw.count(b" ") + 1)
+        if layout is None:
+            raise BadInputError("not a documented layout of flow logs; name its fields with format")
+        stream = event.stream
+        encode = known.get((stream, layout))
+        if encode is None:
+            place = {"log_group": stream.group, "log_stream": stream.name}
+            top = self.top() | {"log": {"file": {"path": f"{stream.group}/{stream.name}"}}, "awscloudwatch": place}
+            context = Context(top=top, aws={"cloudwatch": place}, account=stream.account, region=stream.region)
+            encode = known[stream, layout] = self.line_encoder(layout, context)
+        time_ms, body = encode(record.raw, event.time_ms)
+        return Document(event_document_id(event, event.time_ms), self._index, time_ms, body, record, origin)
 
     def context(self, origin: Origin) -> Context:
         """What an S3 object's lines share: where they lie, and the account and region of its key."""

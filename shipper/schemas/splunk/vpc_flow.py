@@ -12,10 +12,12 @@ from typing import Any
 
 import orjson
 
-from shipper.model import Document, Origin, Record
+from shipper.flow_layouts import layout_from_count
+from shipper.model import Document, LogEvent, Origin, Record
 from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
+from shipper.schemas.log_event_ids import event_document_id
 
 SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
 TRANSIT_GATEWAY_SOURCETYPE = "aws:transitgateway:flowlogs"
@@ -70,15 +72,25 @@ class VpcFlowSplunk:
 
         def encode(record: Record) -> Document:
             nonlocal layout, line_encoder
+            if record.event is not None:
+                return self._of_event(record, record.event, origin)
             if record.layout is not layout:
                 layout = record.layout
                 line_encoder = self.line_encoder(layout, origin.uri)
             position = record.position
-            own_ms = fallback_ms if record.event is None else record.event.time_ms
-            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), own_ms)
+            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), fallback_ms)
             return Document(key, index, time_ms, body, record, origin)
 
         return encode
+
+    def _of_event(self, record: Record, event: LogEvent, origin: Origin) -> Document:
+        """A line that came as an event of CloudWatch Logs, with the event's own identity and place."""
+        stream = event.stream
+        layout = record.layout or layout_from_count(record.raw.count(b" ") + 1) or ()
+        source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
+        encode = self.line_encoder(layout, source)
+        key, time_ms, body = encode(record.raw, lambda _: event_document_id(event, event.time_ms), event.time_ms)
+        return Document(key, self._index, time_ms, body, record, origin)
 
     def line_encoder(self, layout: Sequence[str], source: str) -> LineEncoder:
         """Return a function for single lines of one layout, for sources that know their own identity.
