@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
+from shipper.filters import Filtered, read_filter
+from shipper.flow_layouts import layout_from_count
 from shipper.metrics import Metrics
+from shipper.model import Record
 from shipper.ports import Lookups, Schema, Sink, Stop
 from shipper.schemas.splunk.sourcetype import WithSourcetype
 from shipper.shipping import Lane
@@ -100,10 +103,40 @@ def _text(path: Path | None) -> str | None:
 
 def lanes(settings: Settings, source: str, all_sinks: Mapping[str, Sink], lookups: Lookups) -> tuple[Lane, ...]:
     """Group a source's sinks by the documents they take, so that each record is encoded once for each group."""
-    groups: dict[_Documents, list[Sink]] = {}
+    groups: dict[tuple[_Documents, str | None], list[Sink]] = {}
     for name in settings.sinks_of(source):
-        groups.setdefault(_documents_of(settings.sinks[name]), []).append(all_sinks[name])
-    return tuple(Lane(_schemas(key, lookups), tuple(members)) for key, members in groups.items())
+        sink = settings.sinks[name]
+        groups.setdefault((_documents_of(sink), sink.filter), []).append(all_sinks[name])
+    own = settings.sources[source].filter
+    return tuple(
+        Lane(filtered(_schemas(documents, lookups), own, of_sink), tuple(members))
+        for (documents, of_sink), members in groups.items()
+    )
+
+
+def filtered(schemas: dict[str, Schema], *rules: str | None) -> dict[str, Schema]:
+    """The schemas for the records that all rules keep.
+
+    Raises:
+        ConfigError: a rule cannot be read.
+    """
+    for keeps in (read_filter(text).on_records() for text in rules if text is not None):
+        schemas = {
+            name: Filtered(schema, _with_layout(keeps) if LOG_TYPES[name].laid_out else keeps)
+            for name, schema in schemas.items()
+        }
+    return schemas
+
+
+def _with_layout(keeps: Callable[[Record], bool]) -> Callable[[Record], bool]:
+    """The rule for lines that may have come without their layout: it is told by the number of fields."""
+
+    def keeps_line(record: Record) -> bool:
+        if record.layout is None:
+            record = Record(record.raw, record.position, layout_from_count(record.raw.count(b" ") + 1), record.event)
+        return keeps(record)
+
+    return keeps_line
 
 
 def _documents_of(chosen: AnySink) -> _Documents:

@@ -13,6 +13,8 @@ import click
 from shipper.commands import DONE, FAILED, config_option, quiet_log
 from shipper.errors import BadInputError, ConfigError
 from shipper.escaping import printable
+from shipper.filters import Filtered, read_filter
+from shipper.filters.report import FilterReport
 from shipper.flow_layouts import layout_from_log_format
 from shipper.model import Origin, Payload, ReadLimits, Rejected
 
@@ -41,6 +43,8 @@ def _known_type(_ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     "--format", "fields", metavar="FIELDS", help="Fields of flow log lines without a header, as in LogFormat."
 )
+@click.option("--filter", "rule", metavar="RULE", help='Which records are kept, such as drop action == "ACCEPT".')
+@click.option("--explain-filter", "explain", is_flag=True, help="Write what the filter keeps and drops, no documents.")
 @config_option(required=False)
 @click.option("--geoip-city", type=_DATABASE, metavar="FILE", help="City database (.mmdb).")
 @click.option("--geoip-asn", type=_DATABASE, metavar="FILE", help="ASN database (.mmdb).")
@@ -49,6 +53,8 @@ def decode(  # noqa: PLR0917 - click passes them by name
     log_type: str,
     target: str,
     fields: str | None,
+    rule: str | None,
+    explain: bool,  # noqa: FBT001 - click passes it by name
     file: Path | None,
     geoip_city: Path | None,
     geoip_asn: Path | None,
@@ -69,19 +75,37 @@ def decode(  # noqa: PLR0917 - click passes them by name
     found = build.lookups(_with_databases(settings, geoip_city, geoip_asn))
     chosen = build.LOG_TYPES[log_type]
     schema = _envelopes(settings, chosen, found) if target == "splunk" else chosen.ecs(_namespace(settings), found)
+    report = _report(rule) if explain else None
+    if report is not None:
+        schema = Filtered(schema, report.add)
+    elif rule is not None:
+        schema = build.filtered({log_type: schema}, rule)[log_type]
     if (redact := build.redactor(settings.redact if settings else config.Redact(), Metrics())) is not None:
         schema = Redacted(schema, redact)
     limits = settings.limits if settings else config.Limits()
     format_ = _format(chosen, ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes), fields)
     try:
-        with _output() as out:
-            return _decode_all(paths or (Path("-"),), format_, schema, out)
+        with _output() if report is None else _nowhere() as out:
+            code = _decode_all(paths or (Path("-"),), format_, schema, out)
+        for line in report.lines() if report else ():
+            click.echo(printable(line))
+        return code  # noqa: TRY300 - nothing else happens
     except BrokenPipeError:
         _discard_output()
         return DONE  # who reads it has seen enough
     except OSError as error:
         click.echo(f"standard output: {error.strerror}", err=True)
         return FAILED
+
+
+def _report(rule: str | None) -> FilterReport:
+    if rule is None:
+        raise ConfigError("--explain-filter has nothing to explain", "give the rule with --filter")
+    return FilterReport(read_filter(rule))
+
+
+def _nowhere() -> BinaryIO:
+    return open(os.devnull, "wb")  # noqa: PTH123 - the caller closes it
 
 
 def _format(chosen: LogType, limits: ReadLimits, fields: str | None) -> Format:

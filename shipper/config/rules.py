@@ -10,6 +10,9 @@ from typing import Any
 
 from shipper.config.places import Place
 from shipper.config.values import loopback, split_url
+from shipper.errors import ConfigError
+from shipper.filters import read_filter
+from shipper.flow_layouts import KNOWN_FIELDS
 
 Found = Iterator[tuple[Place, str]]
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
@@ -56,6 +59,8 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
         yield from _log_groups(("sources", name), source)
     if _given(source, "format") and source.get("logs") not in ("vpcflow", "auto"):
         yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
+    if source.get("logs") == "vpcflow" and isinstance(source.get("filter"), str):
+        yield from _flow_filter(("sources", name, "filter"), source["filter"])
     for position, sink in enumerate(_list(source.get("to"))):
         if isinstance(sink, str) and sink not in sinks:
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"
@@ -72,6 +77,14 @@ def _log_groups(place: Place, source: dict[str, Any]) -> Found:
                 where = (*place, "log_groups", position)
                 yield where, f"its {kind} {parts[part]} is not among the {kind}s of this source"
                 break
+
+
+def _flow_filter(place: Place, text: str) -> Found:
+    """All fields of flow logs are known, so that a slip in one is told."""
+    try:
+        read_filter(text, known=KNOWN_FIELDS)
+    except ConfigError as error:
+        yield place, f"{error}; {error.hint}" if error.hint else str(error)
 
 
 def _elasticsearch(place: Place, sink: dict[str, Any]) -> Found:

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shipper.config.part import Part, Seconds, plain
-from shipper.config.values import FilePath, Fingerprint, LogTypeName, Namespace, Secret, SecretFile, Text, Url
+from shipper.config.values import (
+    FilePath,
+    FilterText,
+    Fingerprint,
+    LogTypeName,
+    Namespace,
+    Secret,
+    SecretFile,
+    Text,
+    Url,
+)
 
 
 class Tls(Part):
@@ -35,6 +45,7 @@ class ElasticsearchSink(Server):
     """Elasticsearch 8.x or 9.x, or OpenSearch."""
 
     type: Literal["elasticsearch"]
+    filter: FilterText | None = Field(None, description="Which records this sink gets, as a source's filter.")
     hosts: list[Url] = Field([], description="Addresses such as https://es:9200.")
     cloud_id: Text | None = Field(None, description="Elastic Cloud's id, instead of hosts.")
     api_key: Secret | None = Field(None, description="Encoded API key.")
@@ -78,6 +89,7 @@ class SplunkHecSink(Server):
     """Splunk's HTTP Event Collector."""
 
     type: Literal["splunk_hec"]
+    filter: FilterText | None = Field(None, description="Which records this sink gets, as a source's filter.")
     urls: list[Url] = Field(min_length=1, description="Addresses such as https://splunk:8088.")
     token: Secret | None = Field(None, description="HEC token.")
     token_file: SecretFile = Field(None, description="File that holds the HEC token.")
@@ -109,6 +121,7 @@ class ArchiveSink(Part):
     """Compressed files in a folder."""
 
     type: Literal["archive"]
+    filter: FilterText | None = Field(None, description="Which records this sink gets, as a source's filter.")
     path: FilePath = Field(description="Folder of the archive.")
 
 

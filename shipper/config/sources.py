@@ -10,6 +10,7 @@ from shipper.config.part import Part, Seconds
 from shipper.config.values import (
     Account,
     Bucket,
+    FilterText,
     FlowFormat,
     LateHorizon,
     LinkedAccounts,
@@ -44,6 +45,7 @@ class _Logs(Part):
     """What sources of lines have in common."""
 
     format: FlowFormat | None = Field(None, description="Fields of flow log lines that come without a header.")
+    filter: FilterText | None = Field(None, description='Which records are shipped, such as drop action == "ACCEPT".')
 
     @property
     def layout(self) -> Layout | None:

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
 from shipper.errors import ConfigError
+from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
 
 MOST_SECRET_BYTES = 65_536
@@ -226,6 +227,14 @@ def _flow_format(text: str) -> str:
     return text
 
 
+def _filter(text: str) -> str:
+    try:
+        read_filter(text)
+    except ConfigError as error:
+        raise ValueError(f"{error}; {error.hint}" if error.hint else str(error)) from None
+    return text
+
+
 def _pattern(pattern: str, words: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
@@ -296,6 +305,7 @@ Namespace = Annotated[
         'must be lower case, up to 100 characters, without blanks or \\ / * ? " < > | , # : -',
     ),
 ]
+FilterText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_filter)]
 FlowFormat = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_flow_format)]
 Fingerprint = Annotated[
     str,
