@@ -15,7 +15,10 @@ from shipper.ports import CheckpointStore, Reader, Source, Stop
 if TYPE_CHECKING:
     from shipper.aws import AwsSessions
     from shipper.sources.cloudwatch_calls import Budget, Calls
+    from shipper.sources.cloudwatch_groups import LogGroup
     from shipper.sources.cloudwatch_logs import LogTypeOf
+
+_SAMPLE = 10
 
 
 def cloudwatch_calls(
@@ -56,7 +59,14 @@ def _account(aws: Aws) -> str:
 
 
 def log_groups(
-    name: str, source: CloudWatchLogsSource, *, aws: Aws, calls: Calls, store: CheckpointStore, metrics: Metrics
+    name: str,
+    source: CloudWatchLogsSource,
+    *,
+    aws: Aws,
+    calls: Calls,
+    store: CheckpointStore,
+    metrics: Metrics,
+    session: AwsSessions,
 ) -> Source:
     """A source of log groups.
 
@@ -83,7 +93,7 @@ def log_groups(
         calls=calls,
         tiers=tiers_for(source.horizon_seconds),
         start=source.start_seconds(time.time()),
-        log_type_of=log_type_of(source),
+        log_type_of=log_type_of(source, calls, session),
         store=store,
         metrics=metrics,
         discover_seconds=source.discover_seconds,
@@ -91,9 +101,41 @@ def log_groups(
     )
 
 
-def log_type_of(source: CloudWatchLogsSource) -> LogTypeOf:
+def log_type_of(source: CloudWatchLogsSource, calls: Calls, session: AwsSessions) -> LogTypeOf:
     """How a source tells a log group's log type, and the field names of its lines (None: told by their number)."""
-    return lambda _: (source.logs, source.layout)
+    if source.logs != "auto":
+        named, layout = source.logs, source.layout
+        return lambda _: (named, layout)
+    from shipper.build.log_group_types import LogGroupTypes
+
+    types = LogGroupTypes(lambda region: _flow_formats(session, region), lambda group: _first_events(calls, group))
+
+    def told(group: LogGroup) -> tuple[str, tuple[str, ...] | None]:
+        logs, found = types(group)
+        return logs, found or source.layout
+
+    return told
+
+
+def _flow_formats(session: AwsSessions, region: str) -> dict[str, str]:
+    """The LogFormat of each log group that flow logs are written to; needs ec2:DescribeFlowLogs."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from shipper.aws import classify
+
+    try:
+        pages = session.client("ec2", region).get_paginator("describe_flow_logs").paginate()
+        flows = [flow for page in pages for flow in page.get("FlowLogs", ())]
+    except (BotoCoreError, ClientError) as error:
+        raise classify(error) from error
+    return {
+        flow["LogGroupName"]: flow["LogFormat"] for flow in flows if flow.get("LogGroupName") and "LogFormat" in flow
+    }
+
+
+def _first_events(calls: Calls, group: LogGroup) -> list[str]:
+    found = calls.filter(group.region, logGroupIdentifier=group.arn, startTime=0, limit=_SAMPLE).get("events", [])
+    return [event["message"] for event in found]
 
 
 def window_reader(source: CloudWatchLogsSource, calls: Calls, metrics: Metrics, limits: ReadLimits) -> Reader:

@@ -53,7 +53,17 @@ def sources(
         parts = _Parts(checkpoints, sessions[name], metrics, letters, stop or Stop())
         if isinstance(source, CloudWatchLogsSource):
             aws = settings.aws_of(name)
-            made.append(log_groups(name, source, aws=aws, calls=calls[name], store=checkpoints, metrics=metrics))
+            made.append(
+                log_groups(
+                    name,
+                    source,
+                    aws=aws,
+                    calls=calls[name],
+                    store=checkpoints,
+                    metrics=metrics,
+                    session=sessions[name],
+                )
+            )
             continue
         if not isinstance(source, S3NotificationsSource):
             made.append(_listing(name, source, parts))

@@ -57,7 +57,8 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
     if source.get("type") == "cloudwatch_logs":
         yield from _log_groups(("sources", name), source)
-    if _given(source, "format") and source.get("logs") not in ("vpcflow", "auto"):
+    logs = source.get("logs", "cloudtrail" if source.get("type") == "s3" else "auto")
+    if _given(source, "format") and logs not in ("vpcflow", "auto"):
         yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
     if source.get("logs") == "vpcflow" and isinstance(source.get("filter"), str):
         yield from _flow_filter(("sources", name, "filter"), source["filter"])

@@ -101,7 +101,7 @@ class CloudWatchLogsSource(_Logs):
     exclude: list[LogGroupPattern] = Field([], description="Log groups to be left out, in the same forms.")
     tags: dict[Text, str] = Field({}, description="Only log groups that have these tags; a value may be a glob.")
     streams: Streams = Field(Streams(), description="Which log streams of them.")
-    logs: LogTypeName = Field("cloudtrail", description="The log type of the events.")
+    logs: Literal["auto", LogTypeName] = Field("auto", description="The log type; auto tells it for each log group.")
     start: Start = Field("-1h", description="What older events are left out: a date, a time, an age, now, beginning.")
     regions: list[Region] = Field([], description="Regions; when not given, those of the ARNs, and aws.region.")
     accounts: LinkedAccounts = Field(
