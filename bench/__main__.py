@@ -58,6 +58,8 @@ CASES = [
         None,
         "bench.null_cloudwatch",
     ),
+    Case("vpcflow-10000-elasticsearch", "vpcflow", "elasticsearch", objects.flow_logs(30, 10_000), 1.0),
+    Case("vpcflow-10000-splunk", "vpcflow", "splunk_hec", objects.flow_logs(30, 10_000), None),
 ]
 
 

@@ -25,13 +25,13 @@ _GEO = {
 }
 
 
-def lines(layout: Layout, rng: random.Random) -> list[bytes]:
+def lines(layout: Layout, rng: random.Random, count: int = LINES) -> list[bytes]:
     """Believable traffic: a few hosts talk with a few hundred peers."""
     peers = [f"89.160.{rng.randrange(256)}.{rng.randrange(1, 255)}" for _ in range(300)]
     own = [f"10.0.{rng.randrange(4)}.{rng.randrange(1, 255)}" for _ in range(40)]
     fixed = {"version": "5", "account-id": "123456789010", "log-status": "OK", "protocol": "6", "type": "IPv4"}
     made = []
-    for _ in range(LINES):
+    for _ in range(count):
         start = 1_750_000_000 + rng.randrange(300)
         value = fixed | {
             "interface-id": f"eni-{rng.randrange(40):017x}",
