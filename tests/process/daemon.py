@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,17 @@ class Daemon:
     Args:
         folder: for the configuration and the process's standard error.
         settings: the configuration; JSON is YAML.
+        environment: added to the process's own.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], environment: Mapping[str, str] | None = None) -> None:
         self.config = folder / "shipper.yaml"
         self.errors = folder / "stderr.txt"
         self.config.write_text(json.dumps(settings, indent=1))
         self.config.chmod(0o600)
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
+        self._environment = {**os.environ, **ENVIRONMENT, **(environment or {})}
 
     def start(self) -> None:
         """Start `shipper run` in the background."""
@@ -57,13 +60,24 @@ class Daemon:
         """SIGTERM; return the exit code."""
         return self._end(signal.SIGTERM, timeout)
 
+    def wait(self, timeout: float = 40) -> int:
+        """Wait for the process to end; return the exit code, negative for a signal."""
+        assert self._process is not None
+        self._process.communicate(timeout=timeout)
+        return self._process.returncode
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal and go on."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def freeze(self) -> None:
         """SIGSTOP: the process stands still, and thinks that no time has passed when it goes on."""
-        self._signal(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT."""
-        self._signal(signal.SIGCONT)
+        self.send(signal.SIGCONT)
 
     @property
     def running(self) -> bool:
@@ -100,15 +114,11 @@ class Daemon:
         with self.errors.open("ab") as errors:
             return subprocess.Popen(
                 [sys.executable, "-m", "shipper", *arguments],
-                env={**os.environ, **ENVIRONMENT},
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
 
     def _end(self, number: signal.Signals, timeout: float = 20) -> int:
         assert self._process is not None
