@@ -118,7 +118,7 @@ class Summary:
                 rest += f" + {t.repaired:,} repaired" if t.repaired else ""
                 lines.append(f"{source} → {sink}: {read:,} read = {account} + {rest}")
         if not self.read:
-            lines.append("nothing new was found")
+            lines.append("nothing new was found" if self.ok else "nothing was settled; the log above says why")
         if self.unread_objects:
             lines.append(f"{self.unread_objects:,} objects could not be opened; they are tried again later")
         state = "all delivered or dead-lettered" if self.ok else "NOT all delivered; run again to go on"

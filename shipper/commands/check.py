@@ -131,18 +131,26 @@ def _files(settings: Settings) -> Iterator[Problem]:
 
 
 def _geoip(settings: Settings) -> Iterator[Problem]:
+    """Kind and age of each database, or what is wrong with it: one broken file must not hide the other's problem."""
+    paths = settings.enrich.geoip
+    for key, other in (("city", "asn"), ("asn", "city")):
+        alone = settings.enrich.model_copy(update={"geoip": paths.model_copy(update={other: None})})
+        yield from _geoip_database(f"enrich.geoip.{key}", settings.model_copy(update={"enrich": alone}))
+
+
+def _geoip_database(where: str, settings: Settings) -> Iterator[Problem]:
     from shipper import build
 
     try:
         geo = build.geo(settings)
     except ConfigError as error:
-        yield Problem("enrich.geoip", str(error), error.hint)
+        yield Problem(where, str(error), error.hint)
         return
     for known in geo.describe() if geo else ():
         days = (datetime.now(UTC) - known.built).days
         what = f"{known.path}: {known.kind}, built {known.built:%Y-%m-%d}, {_count(days, 'day')} old"
         old = days > _OLD_DAYS
-        yield Problem("enrich.geoip", what, "download a newer one" if old else "", serious=False, note=not old)
+        yield Problem(where, what, "download a newer one" if old else "", serious=False, note=not old)
 
 
 def _write_json(problems: list[Problem]) -> None:

@@ -126,6 +126,16 @@ def test_check_offline_tells_of_every_problem_at_once(tmp_path: Path, capfd: pyt
     assert not (tmp_path / "state" / "checkpoints.sqlite").exists()
 
 
+def test_check_tells_of_both_broken_geoip_databases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A broken City database does not hide that the ASN database is missing."""
+    (tmp_path / "city.mmdb").write_bytes(b"this is no database")
+    text = f"{GOOD}enrich: {{geoip: {{city: {tmp_path}/city.mmdb, asn: {tmp_path}/asn.mmdb}}}}\n"
+    assert cli.run(["check", "--offline", "-c", str(config_file(tmp_path, text))]) == 1
+    out = capfd.readouterr().out
+    assert "enrich.geoip.city: " in out
+    assert "enrich.geoip.asn: " in out
+
+
 def test_setup_tells_of_a_server_that_is_away(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """An Elasticsearch that cannot be reached is a failure with its name, and no secret in it."""
     siem = "{type: elasticsearch, hosts: ['http://127.0.0.1:9'], api_key: canary-17}"  # the discard port: refused

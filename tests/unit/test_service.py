@@ -81,7 +81,9 @@ def test_once_says_so_when_not_all_was_delivered():
     sink = MemorySink()
     sink.script = [RetryableError("down")] * 1000
     parts = pipeline(sink, {"one": b"a"})
-    assert not service.run(parts, once=True).ok
+    done = service.run(parts, once=True)
+    assert not done.ok
+    assert done.lines()[0] == "nothing was settled; the log above says why"
     assert parts.sources[0].complete() is False
 
 
