@@ -1,0 +1,51 @@
+"""Our own documents of log events, sent to a real server with our templates."""
+
+from __future__ import annotations
+
+import uuid
+
+from shipper.build import LOG_TYPES
+from shipper.model import LogEvent, LogStream, Origin, Record
+from shipper.ports import Lookups
+from shipper.sinks.elasticsearch import ElasticsearchSink
+from tests.contract.sinks import split
+
+REQUEST = "8f507cfc-0001-4697-b07a-ac58fc914c95"
+MESSAGES = [
+    ("cloudwatch", "plain text"),
+    ("cloudwatch", '{"level":"INFO","a":{"b":[1,{"c":"x"}]},"n":null}'),
+    ("cloudwatch", '{"level":"INFO","a":"the same name with another type"}'),
+    ("cloudwatch", '{"x":"' + "y" * 40_000 + '"}'),
+    ("cloudwatch", f"REPORT RequestId: {REQUEST}\tDuration: 12.3 ms\tMemory Size: 128 MB\tInit Duration: 235 ms\t"),
+    ("ec2", "2020-02-20T07:02:18.000Z Feb 20 07:02:18 ip-172-31-81-156 dhclient[3000]: XMT: Solicit"),
+    ("vpcflow", "2 123456789012 eni-1 203.0.113.7 10.0.0.5 51000 22 6 10 840 1772366710 1772366765 REJECT OK"),
+]
+
+
+def test_log_events_of_every_kind_are_accepted_whole(elasticsearch_server):
+    """None is rejected, and no field of one is left out of the index for not fitting its mapping."""
+    namespace = uuid.uuid4().hex[:8]
+    sink = ElasticsearchSink("siem", [elasticsearch_server.url], namespace=namespace)
+    sink.prepare()
+    stream, documents = LogStream("123456789012", "us-east-1", "/aws/lambda/x", "s"), []
+    for number, (name, message) in enumerate(MESSAGES):
+        event = LogEvent(f"{number:056}", 1_780_000_000_000, stream, 1_780_000_001_000)
+        document = (
+            LOG_TYPES[name]
+            .ecs(namespace, Lookups())
+            .encoder(Origin("arn"))(Record(message.encode(), number, None, event))
+        )
+        assert document is not None
+        documents.append(document)
+    result = sink.open(split()).send(documents)
+    sink.close()
+    assert (result.delivered, result.rejected) == (len(documents), ())
+    index = f"logs-aws.*-{namespace}"
+    elasticsearch_server.request("POST", f"{index}/_refresh")
+    query = {"query": {"exists": {"field": "_ignored"}}, "fields": ["_ignored"], "_source": False}
+    hits = elasticsearch_server.request("POST", f"{index}/_search", query).body["hits"]["hits"]
+    assert [hit["fields"]["_ignored"] for hit in hits] == []
+    flat = {"query": {"term": {"aws.cloudwatch.fields.a.b.c": "x"}}}
+    assert len(elasticsearch_server.request("POST", f"{index}/_search", flat).body["hits"]["hits"]) == 1
+    slow = {"query": {"range": {"aws.lambda.duration_ms": {"gt": 12}}}}
+    assert len(elasticsearch_server.request("POST", f"{index}/_search", slow).body["hits"]["hits"]) == 1
