@@ -6,12 +6,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from tests.parts.elasticmq import ElasticMq
     from tests.parts.elasticsearch import ElasticsearchServer
     from tests.parts.moto import Moto
     from tests.parts.opensearch import OpenSearchServer
+
+
+@pytest.fixture(autouse=True)
+def _plain_log() -> Iterator[None]:
+    """Commands that ran in this process set the log up for the whole of it; the next test begins as a new process."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
 from shipper.model import Document
 from shipper.sinks.elasticsearch import ElasticsearchDelivery, ElasticsearchSink
+from shipper.sinks.elasticsearch_templates import VERSION
 from tests.contract.sinks import split
 from tests.contract.sinks.elasticsearch import document
 from tests.fakes.elasticsearch import (
@@ -336,7 +337,7 @@ def test_old_templates_are_replaced_and_newer_ones_kept(server):
     server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] = 999
     assert [p.what for p in sink.problems()] == ["templates older than this program: logs-aws"]
     assert sink.install_templates() == [
-        "index template logs-aws installed, version 2, in force from the next rollover on"
+        f"index template logs-aws installed, version {VERSION}, in force from the next rollover on"
     ]
     assert server.templates["/_index_template/logs-aws.vpcflow"]["_meta"]["version"] == 999
     sink.close()
