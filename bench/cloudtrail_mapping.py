@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from shipper.enrich.background import Policy
 from shipper.enrich.iam import IamPrincipals
 from shipper.enrich.sessions import Sessions
 from shipper.formats.cloudtrail import CloudTrailFormat
@@ -38,7 +39,7 @@ def geography(address: str) -> Mapping[str, Any] | None:  # noqa: ARG001 - the p
 
 def tagged() -> IamPrincipals:
     """A warm cache of roles: every one has the same three tags."""
-    memory = IamPrincipals(lambda _: None, Metrics(), Stop())
+    memory = IamPrincipals(lambda _: None, Metrics(), Stop(), Policy())
     tags = {"team": "payments", "owner": "alice@example.com", "data-class": "internal"}
     for number in range(9):
         arn = f"arn:aws:iam::111122223333:role/role-{number}"

@@ -52,6 +52,7 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
     if chosen is None:
         return None
     from shipper.aws import AwsSettings
+    from shipper.enrich.background import Policy
     from shipper.enrich.iam import IamPrincipals
     from shipper.enrich.iam_accounts import IamAccounts
 
@@ -59,9 +60,11 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
         IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id),
         metrics,
         stop,
-        most=chosen.cache_entries,
-        refresh_seconds=chosen.refresh_seconds,
-        requests_per_second=chosen.requests_per_second,
+        Policy(
+            most=chosen.cache_entries,
+            refresh_seconds=chosen.refresh_seconds,
+            requests_per_second=chosen.requests_per_second,
+        ),
         allowed=frozenset(chosen.tags),
         denied=frozenset(chosen.without_tags),
     )

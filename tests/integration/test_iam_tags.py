@@ -10,6 +10,7 @@ import pytest
 from shipper import build, config
 from shipper.aws import AwsSessions
 from shipper.config.values import Surroundings
+from shipper.enrich.background import Policy
 from shipper.enrich.iam import IamPrincipals
 from shipper.enrich.iam_accounts import IamAccounts
 from shipper.errors import RetryableError
@@ -71,7 +72,7 @@ def test_tags_arrive_in_the_background(emulator):
     """From the first question to the answer, over HTTP."""
     stop = Stop()
     fetch = IamAccounts(emulator.settings(), "shipper-enrich", None)
-    principals = IamPrincipals(fetch, Metrics(), stop, requests_per_second=100)
+    principals = IamPrincipals(fetch, Metrics(), stop, Policy(requests_per_second=100))
     arn = f"arn:aws:iam::{OTHER}:role/deploy"
     deadline = time.monotonic() + 60
     try:

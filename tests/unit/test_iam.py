@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shipper.enrich.background import Policy
 from shipper.enrich.iam import IamPrincipals
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
@@ -47,8 +48,9 @@ class Bench:
         self.directory, self.metrics, self.stop = Directory(), Metrics(), stop
 
     def principals(self, **options: Any) -> IamPrincipals:
-        given = {"requests_per_second": 100_000.0, "clock": lambda: NOW, **options}
-        return IamPrincipals(self.directory, self.metrics, self.stop, **given)
+        chosen = {name: options.pop(name) for name in ("most", "refresh_seconds") if name in options}
+        policy = Policy(requests_per_second=100_000.0, **chosen)
+        return IamPrincipals(self.directory, self.metrics, self.stop, policy, clock=lambda: NOW, **options)
 
     def outcomes(self, outcome: str) -> float:
         value = self.metrics.registry.get_sample_value("shipper_iam_lookups_total", {"outcome": outcome})
