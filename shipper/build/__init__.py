@@ -10,7 +10,7 @@ from shipper.build.cloudwatch import cloudwatch_calls
 from shipper.build.enrichment import geo, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.redaction import redactor
-from shipper.build.sinks import filtered, lanes, sinks
+from shipper.build.sinks import envelope_schemas, filtered, lanes, sinks
 from shipper.build.sources import aws_sessions, names, readers, sources
 from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
@@ -33,6 +33,7 @@ __all__ = [
     "LogType",
     "aws_sessions",
     "dead_letters",
+    "envelope_schemas",
     "filtered",
     "geo",
     "lookups",

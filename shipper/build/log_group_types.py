@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import orjson
 import structlog
 
+from shipper.build.event_types import type_of_events, type_of_name
 from shipper.errors import ConfigError, ShipperError
-from shipper.flow_layouts import Layout, layout_from_count, layout_from_log_format
+from shipper.flow_layouts import Layout, layout_from_log_format
 from shipper.sources.cloudwatch_groups import LogGroup
 
 Found = tuple[str, Layout | None]
 
 _KEPT_SECONDS = 3600.0
 _MOST_GROUPS = 10_000
-_STATES = ("OK", "NODATA", "SKIPDATA")
 
 log = structlog.get_logger(__name__)
 
@@ -55,10 +54,10 @@ class LogGroupTypes:
                 events = self._first_events(group)
             except ShipperError as error:
                 log.info("a log group's type is told by its name for now", group=group.name, why=str(error))
-                return _by_name(group.name), None
+                return type_of_name(group.name), None
             if not events:
-                return _by_name(group.name), None
-            found = (_by_events(events), None)
+                return type_of_name(group.name), None
+            found = (type_of_events(group.name, events), None)
         if len(self._known) >= _MOST_GROUPS:
             self._known.clear()
         self._known[group.arn] = (now, found)
@@ -78,29 +77,3 @@ class LogGroupTypes:
             return layout_from_log_format(text) if text else None
         except ConfigError:
             return None
-
-
-def _by_events(messages: Sequence[str]) -> str:
-    """The type that all of some messages have; plain events where they differ."""
-    kinds = {_kind(message) for message in messages}
-    return kinds.pop() if len(kinds) == 1 else "cloudwatch"
-
-
-def _kind(message: str) -> str:
-    if message.startswith("{"):
-        try:
-            fields = orjson.loads(message)
-        except orjson.JSONDecodeError:
-            return "cloudwatch"
-        is_trail = isinstance(fields, dict) and {"eventVersion", "eventSource", "eventName", "eventID"} <= fields.keys()
-        return "cloudtrail" if is_trail else "cloudwatch"
-    parts = message.strip().split(" ")
-    is_flow = layout_from_count(len(parts)) is not None and parts[0].isdigit() and not set(_STATES).isdisjoint(parts)
-    return "vpcflow" if is_flow else "cloudwatch"
-
-
-def _by_name(name: str) -> str:
-    lowered = name.lower().replace("-", "").replace("_", "")
-    if "cloudtrail" in lowered:
-        return "cloudtrail"
-    return "vpcflow" if "flowlog" in lowered or "vpclog" in lowered else "cloudwatch"

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shipper.build.event_types import type_of_event
 from shipper.flow_layouts import Layout
 from shipper.model import ReadLimits
 from shipper.ports import Format, Lookups, Schema
+
+SUBSCRIPTION = "subscription"
+"""What subscription filters deliver: envelopes of events of any log group, each with a type of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class LogType:
             payload says all.
         gap_mark: what a record contains where AWS itself failed to capture what it stands for; b"" where no record
             says so.
+        told: whether an event's own type can be this one; of subscription filters' envelopes it is that of each event.
     """
 
     name: str
@@ -32,6 +37,7 @@ class LogType:
     splunk: Callable[[str, str, Lookups], Schema]
     laid_out: Callable[[ReadLimits, Layout], Format] | None = None
     gap_mark: bytes = b""
+    told: bool = True
 
 
 def _cloudtrail_format(limits: ReadLimits) -> Format:
@@ -94,6 +100,18 @@ def _cloudwatch_splunk(index: str, host: str, _: Lookups) -> Schema:
     return CloudWatchSplunk(index, host)
 
 
+def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.by_event import ByEvent
+
+    return ByEvent({name: of.ecs(namespace, lookups) for name, of in LOG_TYPES.items() if of.told}, type_of_event)
+
+
+def _by_event_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.by_event import ByEvent
+
+    return ByEvent({name: of.splunk(index, host, lookups) for name, of in LOG_TYPES.items() if of.told}, type_of_event)
+
+
 LOG_TYPES: dict[str, LogType] = {
     "cloudtrail": LogType("cloudtrail", "aws.cloudtrail", _cloudtrail_format, _cloudtrail_ecs, _cloudtrail_splunk),
     "vpcflow": LogType(
@@ -107,4 +125,5 @@ LOG_TYPES: dict[str, LogType] = {
     ),
     "cloudwatch": LogType("cloudwatch", "aws.cloudwatch_logs", _cloudwatch_format, _cloudwatch_ecs, _cloudwatch_splunk),
     "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _cloudwatch_splunk),
+    SUBSCRIPTION: LogType(SUBSCRIPTION, "", _cloudwatch_format, _by_event_ecs, _by_event_splunk, told=False),
 }

@@ -13,6 +13,7 @@ from shipper.flow_layouts import layout_from_count
 from shipper.metrics import Metrics
 from shipper.model import Record
 from shipper.ports import Lookups, Schema, Sink, Stop
+from shipper.schemas.by_event import ByEvent
 from shipper.schemas.splunk.sourcetype import WithSourcetype
 from shipper.shipping import Lane
 
@@ -121,11 +122,14 @@ def filtered(schemas: dict[str, Schema], *rules: str | None) -> dict[str, Schema
         ConfigError: a rule cannot be read.
     """
     for keeps in (read_filter(text).on_records() for text in rules if text is not None):
-        schemas = {
-            name: Filtered(schema, _with_layout(keeps) if LOG_TYPES[name].laid_out else keeps)
-            for name, schema in schemas.items()
-        }
+        schemas = {name: _kept(name, schema, keeps) for name, schema in schemas.items()}
     return schemas
+
+
+def _kept(name: str, schema: Schema, keeps: Callable[[Record], bool]) -> Schema:
+    if isinstance(schema, ByEvent):
+        return schema.each(lambda of, inner: _kept(of, inner, keeps))
+    return Filtered(schema, _with_layout(keeps) if LOG_TYPES[name].laid_out else keeps)
 
 
 def _with_layout(keeps: Callable[[Record], bool]) -> Callable[[Record], bool]:
@@ -141,9 +145,18 @@ def _with_layout(keeps: Callable[[Record], bool]) -> Callable[[Record], bool]:
 
 def _documents_of(chosen: AnySink) -> _Documents:
     if isinstance(chosen, SplunkHecSink):
-        routes = (tuple(sorted(chosen.indexes.items())), tuple(sorted(chosen.sourcetypes.items())))
-        return _Envelopes(chosen.host or "", chosen.index, *routes)
+        return _envelopes_of(chosen)
     return _EcsDocuments("default" if isinstance(chosen, ArchiveSink) else chosen.data_stream_namespace)
+
+
+def _envelopes_of(chosen: SplunkHecSink) -> _Envelopes:
+    routes = (tuple(sorted(chosen.indexes.items())), tuple(sorted(chosen.sourcetypes.items())))
+    return _Envelopes(chosen.host or "", chosen.index, *routes)
+
+
+def envelope_schemas(chosen: SplunkHecSink | None, lookups: Lookups) -> dict[str, Schema]:
+    """HEC envelopes by log type, as a sink's settings want them; None for the defaults."""
+    return _schemas(_Envelopes("", "", (), ()) if chosen is None else _envelopes_of(chosen), lookups)
 
 
 def _schemas(documents: _Documents, lookups: Lookups) -> dict[str, Schema]:
@@ -154,4 +167,8 @@ def _schemas(documents: _Documents, lookups: Lookups) -> dict[str, Schema]:
         name: log_type.splunk(indexes.get(name, documents.main_index), documents.host, lookups)
         for name, log_type in LOG_TYPES.items()
     }
-    return schemas | {name: WithSourcetype(schemas[name], chosen) for name, chosen in documents.sourcetypes}
+    schemas |= {name: WithSourcetype(schemas[name], chosen) for name, chosen in documents.sourcetypes}
+    return {
+        name: schema.each(lambda of, _: schemas[of]) if isinstance(schema, ByEvent) else schema
+        for name, schema in schemas.items()
+    }

@@ -177,13 +177,13 @@ def readers(settings: Settings, calls: Mapping[str, Calls], metrics: Metrics, li
     made = {
         name: window_reader(source, calls[name], metrics, limits)
         if isinstance(source, CloudWatchLogsSource)
-        else _s3_reader(sessions[name], source.expected_bucket_owner)
+        else _s3_reader(sessions[name], source.expected_bucket_owner, source.logs_region or "")
         for name, source in settings.sources.items()
     }
     return {name: made[owner] for name, owner in names(settings).items()}
 
 
-def _s3_reader(aws: AwsSessions, expected_bucket_owner: str | None) -> Reader:
+def _s3_reader(aws: AwsSessions, expected_bucket_owner: str | None, logs_region: str) -> Reader:
     from shipper.sources.s3_get import SmallGet
     from shipper.sources.s3_objects import S3Reader
 
@@ -196,4 +196,4 @@ def _s3_reader(aws: AwsSessions, expected_bucket_owner: str | None) -> Reader:
         certificates=aws.certificates,
         expected_owner=expected_bucket_owner,
     )
-    return S3Reader(client, expected_bucket_owner=expected_bucket_owner, small=small)
+    return S3Reader(client, expected_bucket_owner=expected_bucket_owner, small=small, logs_region=logs_region)

@@ -193,15 +193,11 @@ def _namespace(settings: Settings | None) -> str:
 
 
 def _envelopes(settings: Settings | None, log_type: LogType, found: Lookups) -> Schema:
-    from shipper.schemas.splunk.sourcetype import WithSourcetype
+    from shipper.build import envelope_schemas
 
     sinks = settings.sinks.values() if settings else ()
     sink = next((sink for sink in sinks if sink.type == "splunk_hec"), None)
-    if sink is None:
-        return log_type.splunk("", "", found)
-    indexes, sourcetypes = ({str(k): v for k, v in routes.items()} for routes in (sink.indexes, sink.sourcetypes))
-    schema = log_type.splunk(indexes.get(log_type.name, sink.index), sink.host or "", found)
-    return WithSourcetype(schema, sourcetypes[log_type.name]) if log_type.name in sourcetypes else schema
+    return envelope_schemas(sink, found)[log_type.name]
 
 
 def _output() -> BinaryIO:

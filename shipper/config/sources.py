@@ -29,6 +29,8 @@ from shipper.config.values import (
 )
 from shipper.flow_layouts import Layout, layout_from_log_format
 
+_LOGS_REGION = "Region of the logs, where keys do not say it (as those of a subscription filter's envelopes)."
+
 
 class Aws(Part):
     """How AWS is reached; what is not given comes from the usual AWS environment and files."""
@@ -59,12 +61,13 @@ class S3Source(_Logs):
     type: Literal["s3"]
     bucket: Bucket = Field(description="The bucket's name.")
     prefix: str = Field("", max_length=1024, description="Only keys that begin so.")
-    logs: LogTypeName = Field("cloudtrail", description="The log type of the objects.")
+    logs: Literal[LogTypeName, "subscription"] = Field("cloudtrail", description="The log type of the objects.")
     start: Start = Field("-24h", description="What older objects are left out: a date, a time, an age, now, beginning.")
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
     interval_seconds: Seconds = Field(300.0, ge=1, description="Seconds between two listings of the newest keys.")
     expected_bucket_owner: Account | None = Field(None, description="Refuse the bucket if another account owns it.")
+    logs_region: Region | None = Field(None, description=_LOGS_REGION)
 
     def start_seconds(self, now: float) -> float:
         """When `start` is, in seconds since the epoch; ages count from `now`, "beginning" is 0."""
@@ -79,10 +82,13 @@ class S3NotificationsSource(_Logs):
     buckets: list[Place] = Field(
         min_length=1, description="Buckets, or bucket/prefix, that messages may name; no other is ever asked for."
     )
-    logs: Literal["auto", LogTypeName] = Field("auto", description="The log type; auto tells it by each key's layout.")
+    logs: Literal["auto", LogTypeName, "subscription"] = Field(
+        "auto", description="The log type; auto tells it by each key's layout."
+    )
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
     expected_bucket_owner: Account | None = Field(None, description="Refuse buckets that another account owns.")
+    logs_region: Region | None = Field(None, description=_LOGS_REGION)
     verify_listing: bool = Field(False, description="List the buckets once a day, for lost notifications.")
     missing_seconds: Seconds = Field(600.0, description="An object that is not there for so long is given up.")
 

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from shipper.errors import BadInputError
 from shipper.formats.cloudtrail_scanner import Junk, Overlong, RecordScanner
+from shipper.formats.cloudwatch import enveloped, is_enveloped
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.model import Payload, ReadLimits, Record, Rejected
@@ -65,6 +66,8 @@ class CloudTrailFormat:
         """Yield the payload's records; see `ports.Format`."""
         pieces = decompressed(payload, self._limits)
         head, rest = _beginning(pieces)
+        if is_enveloped(head):  # written to a log group, and from there by a subscription filter
+            return enveloped(head, rest or (), payload.origin, self._limits)
         if rest is None:
             if not head.strip():
                 return iter(())

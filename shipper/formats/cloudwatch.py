@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from shipper.errors import BadInputError
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
-from shipper.formats.stored_bytes import decompressed
+from shipper.formats.stored_bytes import GZIP, decompressed
 from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected
 
-_ENVELOPE = b'{"messageType"'
-_PAGE_STARTS = (_ENVELOPE, b'{"events"', b'{ "events"')
+_ENVELOPES = (b'{"messageType"', b'{"owner"')
+_PAGE_STARTS = (*_ENVELOPES, b'{"events"', b'{ "events"')
 _START_BYTES = 64
 _ENVELOPE_FACTOR = 8
 """An envelope holds many events: so many times the bytes of the largest record are read as one."""
@@ -41,25 +42,32 @@ class CloudWatchFormat:
             BadInputError: the rest is unreadable: truncated, damaged, over a limit.
             RetryableError: from the payload's own chunks.
         """
-        chunks = iter(decompressed(payload, self._limits))
-        first = b""
-        for chunk in chunks:
-            first += chunk
-            if len(first) >= _START_BYTES:
-                break
+        first, chunks = _beginning(decompressed(payload, self._limits))
+        if first.startswith(GZIP):  # Firehose's own compression, around that of CloudWatch Logs
+            whole = Payload(payload.origin, itertools.chain([first], chunks))
+            first, chunks = _beginning(decompressed(whole, self._limits))
+        yield from self.taken_apart(first, chunks, payload.origin)
+
+    def taken_apart(self, first: bytes, chunks: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:
+        """Yield the events of what is decompressed already; see `records`.
+
+        Args:
+            first: the beginning, which says what it is.
+            chunks: the rest.
+        """
         start = first.lstrip()
-        whole: Iterator[bytes] = itertools.chain([first], chunks)
-        if start.startswith(_ENVELOPE):
+        whole: Iterable[bytes] = itertools.chain([first], chunks)
+        if is_enveloped(start):
             whole = _separated(whole)
         batches = lines(whole, self._limits.record_bytes * _ENVELOPE_FACTOR)
         # Batches of nothing but blanks cost no step for each of their lines.
         found = (line for batch in batches if b"".join(batch).strip() for line in batch if line.strip())
         if start[:1] == b"{" and start[1:2] in b"\r\n":
-            yield from self._page_over_lines(found, payload.origin)
+            yield from self._page_over_lines(found, origin)
             return
         position = 0
         for line in found:
-            for record in self._line(line, position + 1, payload.origin):
+            for record in self._line(line, position + 1, origin):
                 position += 1
                 yield record
 
@@ -110,12 +118,45 @@ class CloudWatchFormat:
                 yield Rejected(raw[:KEPT_BYTES], number, "a log event without an id or a time")
 
 
+def is_enveloped(start: bytes) -> bool:
+    """Whether what begins so is what a subscription filter wrote."""
+    return start.startswith(_ENVELOPES)
+
+
+def enveloped(
+    first: bytes, chunks: Iterable[bytes], origin: Origin, limits: ReadLimits, layout: tuple[str, ...] | None = None
+) -> Iterator[Record | Rejected]:
+    """Yield the events of envelopes, for formats of logs that are written to log groups too.
+
+    Args:
+        first: the decompressed beginning.
+        chunks: the rest.
+        layout: of the events' lines, where it is known.
+
+    Raises:
+        BadInputError, RetryableError: from the chunks.
+    """
+    for record in CloudWatchFormat(limits).taken_apart(first, chunks, origin):
+        yield record if layout is None or isinstance(record, Rejected) else replace(record, layout=layout)
+
+
+def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    first = b""
+    for chunk in chunks:
+        first += chunk
+        if len(first) >= _START_BYTES:
+            break
+    return first, chunks
+
+
 def _separated(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Put a line end between envelopes; a quote within a message is escaped, so nothing else looks like that."""
-    mark, rest = b"}" + _ENVELOPE, b""
-    held = len(mark) - 1
+    marks, rest = [b"}" + start for start in _ENVELOPES], b""
+    held = max(map(len, marks)) - 1
     for chunk in chunks:
-        data = (rest + chunk).replace(mark, b"}\n" + _ENVELOPE)
+        data = rest + chunk
+        for mark in marks:
+            data = data.replace(mark, b"}\n" + mark[1:])
         rest = data[-held:]
         yield data[:-held]
     yield rest

@@ -11,7 +11,8 @@ from shipper.model import Payload, ReadLimits
 
 PIECE_BYTES = 1 << 18
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
+"""How gzip begins."""
 
 
 def decompressed(payload: Payload, limits: ReadLimits) -> Iterator[bytes]:
@@ -35,9 +36,9 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
     head = b""
     for chunk in chunks:
         head += chunk
-        if len(head) >= len(_GZIP):
+        if len(head) >= len(GZIP):
             break
-    if head.startswith(_GZIP):
+    if head.startswith(GZIP):
         yield from _members(head, chunks)
     else:
         yield head
@@ -63,11 +64,11 @@ def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _next_member(data: bytes, chunks: Iterator[bytes]) -> bytes:
-    """What follows a member; zeros that fill up a block are nothing."""
-    data = data.lstrip(b"\0")
+    """What follows a member; zeros that fill up a block are nothing, nor is the line end that Firehose may add."""
+    data = data.lstrip(b"\0\n")
     while not data:
         following = next(chunks, None)
         if following is None:
             return b""
-        data = following.lstrip(b"\0")
+        data = following.lstrip(b"\0\n")
     return data

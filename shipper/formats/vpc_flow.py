@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from shipper.flow_layouts import Layout, layout_from_count, layout_from_header, may_be_header
+from shipper.formats.cloudwatch import enveloped, is_enveloped
 from shipper.formats.lines import LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.formats.vpc_flow_parquet import MAGIC, parquet_records
@@ -47,8 +48,13 @@ class VpcFlowFormat:
         yield from parquet_records(whole, self._limits) if begin.startswith(MAGIC) else self._lines(whole)
 
     def _lines(self, payload: Payload) -> Iterator[Record | Rejected]:
+        pieces = decompressed(payload, self._limits)
+        first = next(pieces, b"")
+        if is_enveloped(first):  # written to a log group, and from there by a subscription filter
+            yield from enveloped(first, pieces, payload.origin, self._limits, self._fields)
+            return
         layout, spaces, position = self._fields, len(self._fields or ()) - 1, 0
-        for batch in lines(decompressed(payload, self._limits), self._limits.record_bytes):
+        for batch in lines(itertools.chain([first], pieces), self._limits.record_bytes):
             if layout is None and not b"".join(batch).strip():  # nothing but blanks, however many
                 position += len(batch)
                 continue

@@ -1,6 +1,6 @@
 """Document ids of CloudWatch Logs events: the same however an event comes, so that nothing is doubled.
 
-The region is no part of it: a subscription filter's envelope does not name it, and CloudWatch's eventId is its own.
+The region is no part of it: a subscription filter's envelope does not name it (docs/adr/0008).
 """
 
 from __future__ import annotations

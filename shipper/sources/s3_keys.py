@@ -154,4 +154,7 @@ def leads_to_scopes(folder: str, services: Iterable[Service]) -> bool:
 def account_and_region(key: str) -> tuple[str, str]:
     """Return what a key says of its data's account and region; "" where it does not say."""
     found = _PLAIN.match(key) or _HIVE.match(key) or _FILE_NAME.match(key)
-    return (found["account"], found["region"]) if found else ("", "")
+    if found is None:
+        return "", ""
+    # Route 53 Resolver's folders have a VPC's id in that place.
+    return found["account"], "" if found["region"].startswith("vpc-") else found["region"]

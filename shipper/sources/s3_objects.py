@@ -34,6 +34,7 @@ class S3Reader:
         ahead: how many objects of one split are fetched before they are asked for.
         small: a cheaper way to get small objects, asked first; None where there is none.
         expected_bucket_owner: account id; S3 refuses the bucket where another account owns it.
+        logs_region: the region of data whose keys do not say it.
     """
 
     def __init__(
@@ -44,9 +45,11 @@ class S3Reader:
         ahead: int = 4,
         expected_bucket_owner: str | None = None,
         small: SmallGet | None = None,
+        logs_region: str = "",
     ) -> None:
         self._client = client
         self._small = small
+        self._logs_region = logs_region
         self._ahead = ahead
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="s3-get")
         self._extra = {"ExpectedBucketOwner": expected_bucket_owner} if expected_bucket_owner else {}
@@ -68,6 +71,10 @@ class S3Reader:
             for _, future in coming:
                 if future is not None:
                     future.cancel()
+
+    def _origin(self, item: S3Object) -> Origin:
+        account, region = account_and_region(item.key)
+        return Origin(item.uri, item.bucket, item.key, account, region or self._logs_region)
 
     def close(self) -> None:
         """Give back the threads."""
@@ -106,7 +113,7 @@ class S3Reader:
         if data is None:
             yield from self._stream(item)
         else:
-            yield Payload(_origin(item), iter((data,)), len(data))
+            yield Payload(self._origin(item), iter((data,)), len(data))
 
     def _stream(self, item: S3Object) -> Iterator[Payload | tuple[S3Object, Exception]]:
         try:
@@ -116,7 +123,7 @@ class S3Reader:
             return
         stream = _Stream(self, item, answer)
         try:
-            yield Payload(_origin(item), stream.chunks(), answer["ContentLength"])
+            yield Payload(self._origin(item), stream.chunks(), answer["ContentLength"])
         finally:
             stream.close()
 
@@ -187,7 +194,3 @@ def _broken(item: S3Object, error: Exception) -> RetryableError:
     meaning = classify(error)
     paused = isinstance(meaning, RetryableError) and meaning.paused
     return RetryableError(f"{item.uri}: {meaning}", paused=paused)
-
-
-def _origin(item: S3Object) -> Origin:
-    return Origin(item.uri, item.bucket, item.key, *account_and_region(item.key))

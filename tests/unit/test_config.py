@@ -36,7 +36,7 @@ enrich: {geoip: {city: /usr/share/GeoIP/GeoLite2-City.mmdb, asn: /usr/share/GeoI
 workers: {threads: 8}
 limits: {in_flight_bytes: 134217728, object_bytes: 536870912, record_bytes: 1048576}   # decompressed
 """
-NAMED = "'cloudtrail', 'vpcflow', 'cloudwatch' or 'ec2'"
+NAMED = ", ".join(f"'{name}'" for name in [*LOG_TYPES][:-1]) + f" or '{[*LOG_TYPES][-1]}'"
 CANARY = "canary-4f1b"
 
 
