@@ -31,6 +31,7 @@ _COMMANDS = {
     "dead-letters": "shipper.commands.dead_letters",
     "trace": "shipper.commands.trace",
     "setup": "shipper.commands.setup",
+    "iam-policy": "shipper.commands.iam_policy",
     "demo": "shipper.commands.demo",
     "version": "shipper.commands.about",
     "completion": "shipper.commands.about",
@@ -38,7 +39,12 @@ _COMMANDS = {
 }
 
 
-_NAMES = {"dead-letters": "dead_letters", "deadletters": "dead_letters", "config-schema": "config_schema"}
+_NAMES = {
+    "dead-letters": "dead_letters",
+    "deadletters": "dead_letters",
+    "config-schema": "config_schema",
+    "iam-policy": "iam_policy",
+}
 
 
 class _Commands(click.Group):

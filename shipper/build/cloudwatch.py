@@ -77,7 +77,7 @@ def log_groups(
     from shipper.sources.cloudwatch_logs import CloudWatchSource
     from shipper.sources.cloudwatch_tiers import tiers_for
 
-    regions = source.all_regions(aws.region or _usual_region(aws.profile))
+    regions = source.all_regions(aws.region or usual_region(aws.profile))
     if not regions:
         raise ConfigError(f"sources.{name}: no AWS region is known", "set regions, aws.region or AWS_REGION")
     selection = Selection(
@@ -151,7 +151,7 @@ def window_reader(source: CloudWatchLogsSource, calls: Calls, metrics: Metrics, 
     )
 
 
-def _usual_region(profile: str | None) -> str | None:
+def usual_region(profile: str | None) -> str | None:
     """The region of the environment or of the AWS configuration files."""
     import botocore.session
 

@@ -41,7 +41,7 @@ def backfill(file: Path, source: str, since: str, until: str, queue_url: str | N
     from shipper.ports import Stop
 
     if queue_url:
-        _check_url(queue_url)
+        check_url(queue_url)
     stop = Stop()
     results: list[dict[str, Any]] = []
     for each in backfills(settings, Range(source, since, until, queue_url), stop=stop):
@@ -62,7 +62,12 @@ def backfill(file: Path, source: str, since: str, until: str, queue_url: str | N
     return DONE if ok else FAILED
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Refuse a queue's URL that is none.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
     from shipper.config.values import split_url
 
     try:

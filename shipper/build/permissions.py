@@ -1,0 +1,229 @@
+"""What each part of a configuration does at AWS, as permissions: the tables that `shipper iam-policy` prints from.
+
+A new source or enrichment that calls AWS gets its line in `SOURCES` or `ENRICHMENTS`; tests hold both complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from shipper.build.cloudwatch import usual_region
+from shipper.build.sources import listed_places
+from shipper.config import Aws, CloudWatchLogsSource, S3NotificationsSource, S3Source, Settings
+
+OWN = "own"
+"""Stands for the credentials that the daemon runs with."""
+
+_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-iso-", "aws-iso"))
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Something that one identity has to be allowed.
+
+    Attributes:
+        who: `OWN`, `profile:NAME`, or a role's ARN (with `*` for its account where it is one of many).
+        sid: what it is for, as a statement's Sid.
+        conditions: (operator, key, values).
+    """
+
+    who: str
+    sid: str
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose credentials a part uses, and where.
+
+    Attributes:
+        account: the account id, `*` where the configuration does not say it.
+    """
+
+    who: str
+    partition: str
+    account: str
+    region: str | None
+
+
+def place(aws: Aws) -> Place:
+    """Where an `aws` section leads; contacts nothing."""
+    region = aws.region or usual_region(aws.profile)
+    if aws.role_arn:
+        _, partition, _, _, account, _ = aws.role_arn.split(":", 5)
+        return Place(aws.role_arn, partition, account, region)
+    return Place(base(aws), _partition(region), "*", region)
+
+
+def base(aws: Aws) -> str:
+    """Whose credentials are there before any role is assumed."""
+    return f"profile:{aws.profile}" if aws.profile else OWN
+
+
+def grants(settings: Settings) -> Iterator[Grant]:
+    """Yield all that a configuration's daemon has to be allowed."""
+    for name, source in settings.sources.items():
+        yield from _role(settings.aws_of(name))
+        yield from SOURCES[source.type](settings, name)
+    for key, needs in ENRICHMENTS.items():
+        if needs is not None and getattr(settings.enrich, key) is not None:
+            yield from _role(settings.aws)
+            yield from needs(settings)
+
+
+def sending(settings: Settings, name: str, queue_url: str) -> Iterator[Grant]:
+    """What `shipper backfill --source NAME --to-queue URL` needs beyond the daemon's own permissions."""
+    at = place(settings.aws_of(name))
+    yield Grant(at.who, "PutOnQueue", ("sqs:SendMessage",), (_queue_arn(queue_url, at),))
+
+
+def decrypting(keys: tuple[str, ...], granted: list[Grant]) -> Iterator[Grant]:
+    """What KMS keys need, by all who read from or write to services that may use them.
+
+    Args:
+        keys: ARNs.
+        granted: everything else that is granted.
+    """
+    for who in dict.fromkeys(grant.who for grant in granted):
+        actions = {action for grant in granted if grant.who == who for action in grant.actions}
+        services = sorted({action.partition(":")[0] for action in actions if action in _ENCRYPTED})
+        for key in keys:
+            if services:
+                via = tuple(f"{service}.{key.split(':')[3]}.amazonaws.com" for service in services)
+                more = ("kms:GenerateDataKey",) if "sqs:SendMessage" in actions else ()
+                condition = (("StringLike", "kms:ViaService", via),)
+                yield Grant(who, "UseKeys", ("kms:Decrypt", *more), (key,), condition)
+
+
+# Services decrypt with the caller's permission:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+_ENCRYPTED = {"s3:GetObject", "sqs:ReceiveMessage", "sqs:SendMessage", "logs:FilterLogEvents"}
+
+
+def _role(aws: Aws) -> Iterator[Grant]:
+    if aws.role_arn:
+        yield Grant(base(aws), "AssumeRoles", ("sts:AssumeRole",), (aws.role_arn,))
+
+
+def _listed(settings: Settings, name: str) -> Iterator[Grant]:
+    source = settings.sources[name]
+    if isinstance(source, S3Source | S3NotificationsSource):
+        at = place(settings.aws_of(name))
+        for bucket, prefix in dict.fromkeys((each.bucket, each.prefix) for each, _ in listed_places(source)):
+            yield from _bucket(at, bucket, prefix)
+
+
+def _bucket(at: Place, bucket: str, prefix: str) -> Iterator[Grant]:
+    """Listing and reading what begins with a prefix.
+
+    Listing is needed by notifications too: without it S3 answers 403 for an object that is gone, instead of 404.
+    """
+    arn = bucket if bucket.startswith("arn:") else f"arn:{at.partition}:s3:::{bucket}"
+    objects = f"{arn}/object/" if bucket.startswith("arn:") else f"{arn}/"
+    begins = f"{_literal(prefix)}*"
+    within = (("StringLike", "s3:prefix", (begins,)),) if prefix else ()
+    yield Grant(at.who, "ListBuckets", ("s3:ListBucket",), (arn,), within)
+    yield Grant(at.who, "ReadObjects", ("s3:GetObject",), (objects + begins,))
+
+
+def _notified(settings: Settings, name: str) -> Iterator[Grant]:
+    source = settings.sources[name]
+    if isinstance(source, S3NotificationsSource):
+        at = place(settings.aws_of(name))
+        actions = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
+        queue = (_queue_arn(source.queue_url, at),)
+        yield Grant(at.who, "ReadQueues", tuple(f"sqs:{action}" for action in actions), queue)
+        for grant in _listed(settings, name):
+            yield grant
+            if grant.sid == "ReadObjects":  # messages of buckets with versioning name the version
+                yield Grant(at.who, "ReadVersions", ("s3:GetObjectVersion",), grant.resources)
+
+
+def _log_groups(settings: Settings, name: str) -> Iterator[Grant]:
+    """Log groups; an ARN in a policy ends in `:*`, but for tags.
+
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+    """
+    source = settings.sources[name]
+    if not isinstance(source, CloudWatchLogsSource):
+        return
+    at = place(settings.aws_of(name))
+    regions = tuple(source.all_regions(at.region)) or ("*",)
+    groups = tuple(_group_arns(source, at, regions))
+    anywhere = tuple(f"arn:{at.partition}:logs:{region}:{at.account}:log-group:*" for region in regions)
+    yield Grant(at.who, "FindLogGroups", ("logs:DescribeLogGroups",), anywhere)
+    yield Grant(at.who, "ReadLogGroups", ("logs:FilterLogEvents",), tuple(f"{arn}:*" for arn in groups))
+    if source.tags:
+        yield Grant(at.who, "ReadLogGroupTags", ("logs:ListTagsForResource",), groups)
+    if source.logs == "auto":
+        within = (("StringEquals", "aws:RequestedRegion", regions),) if "*" not in regions else ()
+        yield Grant(at.who, "FindFlowLogs", ("ec2:DescribeFlowLogs",), ("*",), within)
+
+
+def _group_arns(source: CloudWatchLogsSource, at: Place, regions: tuple[str, ...]) -> Iterator[str]:
+    from shipper.sources.cloudwatch_groups import pattern_of
+
+    accounts = ("*",) if "linked" in source.accounts else tuple(source.accounts) or (at.account,)
+    for pattern in map(pattern_of, source.log_groups or ["*"]):
+        for region in regions if pattern.region is None else (pattern.region,):
+            for account in accounts if pattern.account is None else (pattern.account,):
+                yield f"arn:{at.partition}:logs:{region}:{account}:log-group:{pattern.glob.removesuffix(':*')}"
+
+
+def _iam(settings: Settings) -> Iterator[Grant]:
+    """Roles and users of the own account, and of others through the role that is named."""
+    chosen, at = settings.enrich.iam, place(settings.aws)
+    yield from _principals(at.who, at)
+    if chosen is not None and chosen.role_name:
+        role = f"arn:{at.partition}:iam::*:role/{chosen.role_name}"
+        yield Grant(base(settings.aws), "AssumeRoles", ("sts:AssumeRole",), (role,))
+        yield from _principals(role, Place(role, at.partition, "*", at.region))
+
+
+def _principals(who: str, at: Place) -> Iterator[Grant]:
+    for kind in ("role", "user"):
+        resource = f"arn:{at.partition}:iam::{at.account}:{kind}/*"
+        yield Grant(who, f"Read{kind.title()}s", (f"iam:Get{kind.title()}",), (resource,))
+
+
+def _queue_arn(url: str, at: Place) -> str:
+    from shipper.sources.sqs_queue import endpoint_of, queue_name
+
+    region, _ = endpoint_of(url)
+    folder = urlsplit(url).path.strip("/").rpartition("/")[0].rpartition("/")[2]
+    account = folder if folder.isdecimal() and len(folder) == 12 else at.account
+    return f"arn:{at.partition}:sqs:{region or at.region or '*'}:{account}:{queue_name(url)}"
+
+
+def _partition(region: str | None) -> str:
+    found = (name for begin, name in _PARTITIONS if region and region.startswith(begin))
+    return next(found, "aws")
+
+
+def _literal(text: str) -> str:
+    """What stands for exactly this text in a policy.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
+    """
+    return "".join(f"${{{char}}}" if char in "*?$" else char for char in text)
+
+
+SOURCES: Mapping[str, Callable[[Settings, str], Iterator[Grant]]] = {
+    "s3": _listed,
+    "s3_notifications": _notified,
+    "cloudwatch_logs": _log_groups,
+}
+"""By a source's `type`."""
+
+ENRICHMENTS: Mapping[str, Callable[[Settings], Iterator[Grant]] | None] = {
+    "geoip": None,
+    "iam": _iam,
+    "sessions": None,
+}
+"""By a key of `enrich`; None for what asks nothing of AWS."""

@@ -1,0 +1,223 @@
+"""What the daemon asks of AWS, recorded on the wire for each kind of configuration, is what `iam-policy` allows.
+
+Both ways: each call is allowed to who makes it, and each action that is allowed was needed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipper import build, config, service
+from shipper.build.backfill import Range, backfills
+from shipper.build.iam_policy import policies
+from shipper.metrics import Metrics
+from shipper.model import S3Object
+from shipper.ports import Stop
+from tests.fakes import cloudtrail
+from tests.fakes.aws_recorder import Recorder
+from tests.fakes.cloudwatch_logs import CloudWatchLogs
+from tests.fakes.cloudwatch_server import serving
+from tests.fakes.iam import allows
+from tests.fakes.sqs import bridge_event
+from tests.parts.moto import Moto
+
+OWN, OTHER = "123456789012", "444455556666"
+ROLE = f"arn:aws:iam::{OTHER}:role/ship"
+EVERYWHERE = "arn:aws:iam::*:role/shipper-enrich"
+
+
+class Watched:
+    """Runs configurations over emulators, and compares what they asked with what their policies allow."""
+
+    def __init__(self, folder: Path, moto: Moto, logs: CloudWatchLogs, recorder: Recorder) -> None:
+        self.folder, self.moto, self.logs, self.recorder = folder, moto, logs, recorder
+        self.s3, self.sqs = moto.client("s3"), moto.client("sqs")
+        self.policy_options: dict[str, Any] = {}
+
+    def settings(self, source: dict[str, Any], **sections: Any) -> config.Settings:
+        text = {
+            "state": {"path": str(self.folder / "state")},
+            "listen": "off",
+            "aws": {"region": "us-east-1", "endpoint_url": self.recorder.url},
+            "sources": {"s": source},
+            "sinks": {"a": {"type": "archive", "path": str(self.folder / "archive")}},
+            **sections,
+        }
+        path = self.folder / "shipper.yaml"
+        path.write_text(json.dumps(text))
+        path.chmod(0o600)
+        return config.load(path)
+
+    def fill(self, bucket: str, client: Any = None) -> None:
+        s3 = client or self.s3
+        s3.create_bucket(Bucket=bucket)
+        for key, body in cloudtrail.recent(3).objects(4, 3):
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def run(self, settings: config.Settings) -> int:
+        """Ship what is there, and check the sources; return how many records were read."""
+        pipeline = build.pipeline(settings, once=True)
+        try:
+            summary = service.run(pipeline, once=True)
+            assert summary.ok
+            for source in pipeline.sources:
+                assert not [problem for problem in source.problems() if problem.serious]
+            return sum(summary.read.values())
+        finally:
+            pipeline.close()
+
+    def judge(self, settings: config.Settings, *, unused: frozenset[str] = frozenset()) -> dict[str, Any]:
+        """Compare both ways; `unused` are actions that this run had no occasion for."""
+        granted = policies(settings, **self.policy_options)
+        asked = self.recorder.asked
+        assert asked
+        denied = [
+            call for call in asked if not allows(granted[_of(call.who)], call.action, call.resource, call.context)
+        ]
+        assert not denied
+        allowed = {(who, action) for who, policy in granted.items() for action in actions(policy)}
+        needed = {(_of(call.who), call.action) for call in asked}
+        assert {pair for pair in allowed - needed if pair[1] not in unused} == set()
+        return granted
+
+
+def _of(who: str) -> str:
+    """The policy's name of a role that is the same in every account."""
+    return EVERYWHERE if who.endswith("/shipper-enrich") else who
+
+
+def actions(policy: dict[str, Any]) -> set[str]:
+    """All that a policy names."""
+    found = [statement["Action"] for statement in policy["Statement"]]
+    return {action for each in found for action in ([each] if isinstance(each, str) else each)}
+
+
+@pytest.fixture
+def watched(moto: Moto, tmp_path: Path) -> Iterator[Watched]:
+    logs = CloudWatchLogs(time.time)
+    with serving(logs, {"testing": OWN}) as url, Recorder({"": moto.url, "logs": url}) as recorder:
+        yield Watched(tmp_path, moto, logs, recorder)
+
+
+@pytest.mark.parametrize("prefix", ["", "AWSLogs/"])
+def test_a_listed_bucket(watched, prefix):
+    """Two actions, and objects are read without boto3, too."""
+    watched.fill("trail")
+    settings = watched.settings({"type": "s3", "bucket": "trail", "prefix": prefix})
+    assert watched.run(settings) == 12
+    watched.judge(settings)
+    assert any("Boto" not in call.agent for call in watched.recorder.asked if call.action == "s3:GetObject")
+
+
+def test_a_bucket_of_another_account(watched):
+    """The daemon's own credentials may only assume the role; the role may only read the bucket."""
+    watched.fill("trail")
+    settings = watched.settings({"type": "s3", "bucket": "trail", "aws": {"role_arn": ROLE, "external_id": "trail-x"}})
+    assert watched.run(settings) == 12
+    granted = watched.judge(settings)
+    assert {who: actions(policy) for who, policy in granted.items()} == {
+        "own": {"sts:AssumeRole"},
+        ROLE: {"s3:ListBucket", "s3:GetObject"},
+    }
+
+
+def test_a_queue_of_notifications(watched):
+    """Reading, hiding and deleting messages; versions that messages name; the daily listing."""
+    watched.fill("trail")
+    watched.s3.create_bucket(Bucket="versions")
+    watched.s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    ((key, body),) = cloudtrail.recent(4).objects(1, 5)
+    put = watched.s3.put_object(Bucket="versions", Key=key, Body=body)
+    url = watched.sqs.create_queue(QueueName="logs", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+    item = S3Object("versions", key, len(body), put["ETag"].strip('"'), 0.0, put["VersionId"])
+    listed = watched.s3.list_objects_v2(Bucket="trail")["Contents"][0]
+    plain = S3Object("trail", listed["Key"], listed["Size"], listed["ETag"].strip('"'), 0.0)
+    for each in (item, plain):
+        watched.sqs.send_message(QueueUrl=url, MessageBody=json.dumps(bridge_event(each)))
+    queue = watched.recorder.url + url[len(watched.moto.url) :]
+    settings = watched.settings(
+        {
+            "type": "s3_notifications",
+            "queue_url": queue,
+            "buckets": ["trail/AWSLogs/", "versions"],
+            "verify_listing": True,
+        }
+    )
+    assert watched.run(settings) == 5 + 3
+    watched.judge(settings)
+
+
+def test_a_backfill_onto_a_queue(watched):
+    """One more action, on the queue that is named, for the credentials of the source that is listed."""
+    watched.fill("trail")
+    url = watched.sqs.create_queue(QueueName="back")["QueueUrl"]
+    queue = watched.recorder.url + url[len(watched.moto.url) :]
+    settings = watched.settings({"type": "s3", "bucket": "trail"})
+    for each in backfills(settings, Range("s", "-1d", "now", queue)):
+        try:
+            assert service.run(each.pipeline, once=True).ok
+        finally:
+            each.pipeline.close()
+    watched.policy_options = {"queue_url": queue, "source": "s"}
+    granted = watched.judge(settings, unused=frozenset({"s3:GetObject"}))
+    assert "sqs:SendMessage" in actions(granted["own"])
+
+
+@pytest.mark.parametrize(
+    ("source", "unused"),
+    [
+        ({"log_groups": ["app"], "logs": "cloudwatch"}, frozenset()),
+        ({"log_groups": ["ap*", "arn:aws:logs:us-east-1:123456789012:log-group:app:*"]}, frozenset()),
+        ({"tags": {"team": "pay*"}, "logs": "cloudwatch"}, frozenset()),
+        ({"log_groups": ["app"], "accounts": "linked"}, frozenset()),
+        ({"log_groups": ["app"], "accounts": ["444455556666"], "logs": "cloudwatch"}, frozenset()),
+    ],
+)
+def test_log_groups(watched, source, unused):
+    """By name, glob and ARN, by tags, of linked accounts; `logs: auto` looks at flow logs."""
+    now = int(time.time() * 1000)
+    watched.logs.links = {OWN: {OTHER}}
+    for account in (OWN, OTHER):
+        group = watched.logs.group("app", account=account, tags={"team": "payments"}, created=time.time() - 7200)
+        watched.logs.put(group, "one", (now - 600_000, "hello"), (now - 500_000, "world"))
+    settings = watched.settings({"type": "cloudwatch_logs", "start": "-1h", "calls_per_second": 100, **source})
+    assert watched.run(settings) >= 2
+    watched.judge(settings, unused=unused)
+
+
+def test_tags_of_principals_in_two_accounts(watched):
+    """GetRole and GetUser here, and there through the role that is named."""
+    source = {"type": "s3", "bucket": "trail"}
+    watched.fill("trail")
+    settings = watched.settings(source, enrich={"iam": {"role_name": "shipper-enrich", "requests_per_second": 100}})
+    watched.run(settings)
+    stop, metrics = Stop(), Metrics()
+    found = build.lookups(settings, metrics, stop).principals
+    assert found is not None
+    arns = [f"arn:aws:iam::{account}:{kind}/x" for account in (OWN, OTHER) for kind in ("role", "user")]
+    deadline = time.monotonic() + 60
+    try:
+        while metrics.iam_lookups.labels("absent")._value.get() < len(arns):
+            assert time.monotonic() < deadline
+            for arn in arns:
+                found(arn)
+            stop.rest(0.01)
+    finally:
+        stop.request()
+    granted = watched.judge(settings)
+    assert set(granted) == {"own", EVERYWHERE}
+
+
+def test_the_recorder_and_the_judge_can_say_no(watched):
+    """A policy of another bucket, or of a narrower prefix, would be found out."""
+    watched.fill("trail")
+    watched.run(watched.settings({"type": "s3", "bucket": "trail"}))
+    for other in ({"bucket": "other"}, {"bucket": "trail", "prefix": "AWSLogs/9"}):
+        with pytest.raises(AssertionError):
+            watched.judge(watched.settings({"type": "s3", **other}))
