@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shipper.build.event_types import type_of_event
+from shipper.build.event_types import PLAIN, type_of_event
 from shipper.flow_layouts import Layout
 from shipper.model import ReadLimits
 from shipper.ports import Format, Lookups, Schema
@@ -103,13 +103,15 @@ def _cloudwatch_splunk(index: str, host: str, _: Lookups) -> Schema:
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
-    return ByEvent({name: of.ecs(namespace, lookups) for name, of in LOG_TYPES.items() if of.told}, type_of_event)
+    schemas = {name: of.ecs(namespace, lookups) for name, of in LOG_TYPES.items() if of.told}
+    return ByEvent(schemas, type_of_event, PLAIN)
 
 
 def _by_event_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
-    return ByEvent({name: of.splunk(index, host, lookups) for name, of in LOG_TYPES.items() if of.told}, type_of_event)
+    schemas = {name: of.splunk(index, host, lookups) for name, of in LOG_TYPES.items() if of.told}
+    return ByEvent(schemas, type_of_event, PLAIN)
 
 
 LOG_TYPES: dict[str, LogType] = {

@@ -17,11 +17,13 @@ class ByEvent:
     Args:
         schemas: by log type.
         type_of: tells an event's; all its answers are keys of `schemas`.
+        other: the type of lines that are in no envelope.
     """
 
-    def __init__(self, schemas: Mapping[str, Schema], type_of: TypeOf) -> None:
+    def __init__(self, schemas: Mapping[str, Schema], type_of: TypeOf, other: str) -> None:
         self._schemas = dict(schemas)
         self._type_of = type_of
+        self._other = other
 
     def each(self, change: Callable[[str, Schema], Schema]) -> ByEvent:
         """The same over other schemas.
@@ -29,15 +31,17 @@ class ByEvent:
         Args:
             change: makes the schema of a log type of the one that was there.
         """
-        return ByEvent({name: change(name, schema) for name, schema in self._schemas.items()}, self._type_of)
+        changed = {name: change(name, schema) for name, schema in self._schemas.items()}
+        return ByEvent(changed, self._type_of, self._other)
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return the mapping for one object's events; see `ports.Schema`."""
         encoders: dict[str, Encoder] = {}
 
         def encode(record: Record) -> Document | None:
-            group = record.event.stream.group if record.event is not None else ""
-            name = self._type_of(group, record.raw.decode("utf-8", "replace"))
+            name = self._other
+            if record.event is not None:
+                name = self._type_of(record.event.stream.group, record.raw.decode("utf-8", "replace"))
             chosen = encoders.get(name)
             if chosen is None:
                 chosen = encoders[name] = self._schemas[name].encoder(origin)

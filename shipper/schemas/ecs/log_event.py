@@ -1,0 +1,220 @@
+"""What the ECS documents of all log events have in common: their place, their time, and bounded JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from shipper.errors import BadInputError
+from shipper.model import Document, LogEvent, Origin, Record
+from shipper.ports import Clock, Encoder, wall_clock
+from shipper.schemas.line_ids import line_ids
+from shipper.schemas.log_event_ids import event_document_id
+
+ECS_VERSION = "8.11.0"
+_MOST_DEPTH = 20
+_MOST_NAME = 256
+_MOST_DIGITS = 18
+_LAST_MS = 253_402_300_799_999
+
+Fields = dict[str, Any]
+Describe = Callable[[Fields, str, LogEvent | None], int | None]
+"""(document, message, what CloudWatch says of it) → the message's own time in milliseconds, None where it has none.
+
+Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says.
+"""
+
+
+class LogEventEcs:
+    """Makes ECS documents of the log events of one dataset. Safe to use from many threads.
+
+    Args:
+        dataset: the data stream's dataset.
+        namespace: of the data stream.
+        describe: what the messages say. Safe to use from many threads.
+        own_time: the time that a message says counts for more than CloudWatch's.
+        clock: the time of lines that have none.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        namespace: str,
+        describe: Describe,
+        *,
+        own_time: bool = False,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self._dataset = dataset
+        self._index = f"logs-{dataset}-{namespace}"
+        self._stream = {"type": "logs", "dataset": dataset, "namespace": namespace}
+        self._describe = describe
+        self._own_time = own_time
+        self._clock = clock
+
+    def encoder(self, origin: Origin) -> Encoder:
+        """Return a function for the records of one file, or one window of a log group."""
+        identity = line_ids(origin.uri)
+        now_ms = int(self._clock() * 1000)
+
+        def encode(record: Record) -> Document:
+            text = record.raw.decode("utf-8", "replace")
+            event = record.event
+            document = self._skeleton(text, event, origin)
+            said_ms = self._describe(document, text, event)
+            if said_ms is not None and not 0 <= said_ms <= _LAST_MS:
+                said_ms = None
+            time_ms = now_ms if said_ms is None else said_ms
+            if event is not None and (said_ms is None or not self._own_time):
+                time_ms = event.time_ms
+            document["@timestamp"] = iso_time(time_ms)
+            if not document["aws"]:
+                del document["aws"]
+            key = event_document_id(event, event.time_ms) if event else identity(time_ms, record.position)
+            return Document(key, self._index, time_ms, orjson.dumps(document), record, origin)
+
+        return encode
+
+    def _skeleton(self, text: str, event: LogEvent | None, origin: Origin) -> Fields:
+        document: Fields = {
+            "@timestamp": None,
+            "data_stream": self._stream,
+            "ecs": {"version": ECS_VERSION},
+            "event": {"kind": "event", "module": "aws", "dataset": self._dataset, "original": text},
+            "cloud": {"provider": "aws"},
+            "aws": {},
+        }
+        if event is not None:
+            _place(document, event)
+        elif origin.uri:
+            document["log"] = {"file": {"path": origin.uri}}
+            if origin.bucket:
+                document["aws"]["s3"] = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}}
+        return document
+
+
+def _place(document: Fields, event: LogEvent) -> None:
+    """Say where an event is from, as Filebeat's input does."""
+    stream = event.stream
+    document["event"]["id"] = event.id
+    if stream.account:
+        document["cloud"]["account"] = {"id": stream.account}
+    if stream.region:
+        document["cloud"]["region"] = stream.region
+    place = {"log_group": stream.group, "log_stream": stream.name}
+    if event.ingested_ms is not None and 0 <= event.ingested_ms <= _LAST_MS:
+        place["ingestion_time"] = iso_time(event.ingested_ms)
+    document["aws"]["cloudwatch"] = dict(place)
+    document["awscloudwatch"] = place
+    document["log"] = {"file": {"path": f"{stream.group}/{stream.name}"}}
+
+
+def iso_time(time_ms: int) -> str:
+    """Milliseconds since the epoch as ISO 8601 in UTC.
+
+    Raises:
+        BadInputError: it is no time of the calendar.
+    """
+    if not 0 <= time_ms <= _LAST_MS:
+        raise BadInputError(f"{time_ms} is no time")
+    return f"{datetime.fromtimestamp(time_ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+
+
+def time_of(text: str, form: str = "") -> int | None:
+    """A text's time in milliseconds since the epoch, None where it is none; UTC where it names no zone.
+
+    Args:
+        form: of `datetime.strptime`; ISO 8601 when not given.
+    """
+    try:
+        moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 - set below
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000 + 0.5)
+    except (ValueError, OverflowError):
+        return None
+
+
+def object_of(text: str) -> Fields | None:
+    """A message as a JSON object, None where it is none."""
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def add_fields(document: Fields, fields: Mapping[str, Any]) -> None:
+    """Keep a message's JSON object, bounded in depth and names, as one flattened field, and its level."""
+    document["aws"].setdefault("cloudwatch", {})["fields"] = bounded(fields)
+    if isinstance(level := fields.get("level"), str) and 0 < len(level) < 32:
+        document.setdefault("log", {})["level"] = level.lower()
+
+
+def bounded(value: Any, depth: int = _MOST_DEPTH) -> Any:
+    """The value with what lies too deep as text, and without names that no index could hold."""
+    if isinstance(value, Mapping):
+        if not depth:
+            return orjson.dumps(value).decode()
+        kept = {name: bounded(item, depth - 1) for name, item in value.items() if 0 < len(name) <= _MOST_NAME}
+        return {name.replace("\0", ""): item for name, item in kept.items()}
+    if isinstance(value, list):
+        return [bounded(item, depth - 1) for item in value] if depth else orjson.dumps(value).decode()
+    return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def text_in(fields: Mapping[str, Any], *names: str) -> str | None:
+    """The first of some values that is a text or a number, as text; empty ones are none."""
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+    return None
+
+
+def number_in(fields: Mapping[str, Any], *names: str) -> int | None:
+    """The first of some values that is a whole number, or a text of one, within Elasticsearch's `long`."""
+    for name in names:
+        text = text_in(fields, name)
+        if text is not None and (found := whole(text)) is not None:
+            return found
+    return None
+
+
+def whole(text: str) -> int | None:
+    """A text's whole number without sign, None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def nested(fields: Mapping[str, Any]) -> Fields:
+    """Fields by dotted path, those of None left out, as nested objects."""
+    made: Fields = {}
+    for path, value in fields.items():
+        if value is None:
+            continue
+        *parents, leaf = path.split(".")
+        place = made
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[leaf] = value
+    return made
+
+
+def merge(into: Fields, more: Mapping[str, Any]) -> None:
+    """Add nested fields to a document; objects are merged, anything else is replaced."""
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(there := into.get(name), dict):
+            merge(there, value)
+        else:
+            into[name] = value
+
+
+def add(document: Fields, fields: Mapping[str, Any]) -> None:
+    """Add fields by dotted path to a document; those of None are left out."""
+    merge(document, nested(fields))
