@@ -15,7 +15,7 @@ _NEEDED = {"flask", "flask_cors", "moto", "mmdb_writer", "netaddr"}
 @click.option("--token", metavar="T", envvar="SHIPPER_DEMO_TOKEN", help="Splunk HEC token.")
 @click.option("--keep", is_flag=True, help="Keep the files that were made.")
 def demo(elasticsearch: str | None, splunk: str | None, token: str | None, *, keep: bool) -> int:
-    """Show the main road at work: a small organisation's CloudTrail, an incident in it, and what arrives."""
+    """Show the main road at work: a small organisation's logs, an incident in them, and what arrives."""
     if splunk and not token:
         raise click.UsageError("--splunk needs --token")
     quiet_log()

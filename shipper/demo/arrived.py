@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import zstandard
 
+from shipper.demo.flows import Flow, flow_of, where
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -28,15 +30,22 @@ class Event:
     address: str
     place: str
     network: str
+    system: str
     target: str
     bytes_out: int
 
 
 @dataclass(slots=True)
 class Arrived:
-    """All events in order of time."""
+    """All events in order of time.
+
+    Attributes:
+        events: of CloudTrail.
+        flows: of the network.
+    """
 
     events: list[Event] = field(default_factory=list)
+    flows: list[Flow] = field(default_factory=list)
     files: int = 0
     bytes: int = 0
 
@@ -48,11 +57,15 @@ class Arrived:
 def read(archive: Path) -> Arrived:
     """Read all documents of an archive folder."""
     arrived = Arrived()
-    for path in sorted(archive.glob("dataset=aws.cloudtrail/date=*/*.ndjson.zst")):
+    for path in sorted(archive.glob("dataset=*/date=*/*.ndjson.zst")):
         arrived.files += 1
         arrived.bytes += path.stat().st_size
-        arrived.events.extend(map(_event, _documents(path)))
+        if path.parts[-3] == "dataset=aws.vpcflow":
+            arrived.flows.extend(map(flow_of, _documents(path)))
+        else:
+            arrived.events.extend(map(_event, _documents(path)))
     arrived.events.sort(key=lambda event: event.time)
+    arrived.flows.sort(key=lambda flow: flow.time)
     return arrived
 
 
@@ -67,8 +80,7 @@ def _event(document: dict[str, Any]) -> Event:
     trail, event = document["aws"]["cloudtrail"], document["event"]
     source, user = document.get("source", {}), document.get("user", {})
     identity = trail.get("user_identity", {})
-    geo, network = source.get("geo", {}), source.get("as", {})
-    place = ", ".join(part for part in (geo.get("city_name"), geo.get("country_name")) if part)
+    place, network, system = where(source)
     flattened = trail.get("flattened", {})
     asked = flattened.get("request_parameters", {})
     sent = flattened.get("additional_eventdata", {}).get("bytesTransferredOut", 0)
@@ -83,7 +95,8 @@ def _event(document: dict[str, Any]) -> Event:
         key=identity.get("access_key_id", ""),
         address=source.get("address", ""),
         place=place,
-        network=network.get("organization", {}).get("name", ""),
+        network=network,
+        system=system,
         target=_target(asked),
         bytes_out=int(sent) if str(sent).isdigit() else 0,
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 ORGANISATION = "o-lanternfish1"
 TRAIL_BUCKET = "lanternfish-org-trail"
+READER_ROLE = "log-reader"
 
 Hours = Literal["office", "always", "nightly"]
 Kind = Literal["sso", "user", "role", "web_identity", "service", "root"]

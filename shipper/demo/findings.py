@@ -21,9 +21,15 @@ class Finding:
     key: str
     place: str
     network: str
+    system: str
     usual_place: str
     events: Sequence[Event]
     revoked: Event | None
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """Where the intruder came from."""
+        return frozenset(event.address for event in self.events)
 
     def steps(self) -> Iterator[tuple[Event, int]]:
         """The events with runs of the same call drawn together, each with its length."""
@@ -68,4 +74,6 @@ def _finding(events: Sequence[Event], key: str, first: Event, usual: str) -> Fin
         and event.time > first.time
         and event.target == first.user
     ]
-    return Finding(first.user, key, first.place, first.network, usual, network, revoked[0] if revoked else None)
+    return Finding(
+        first.user, key, first.place, first.network, first.system, usual, network, revoked[0] if revoked else None
+    )

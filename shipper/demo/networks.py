@@ -73,8 +73,46 @@ SCANNERS = Network(
     64510,
     "Bandeirante Broadband",
 )
+NIGHTSHIFT = Network(
+    "203.0.113.64/26",
+    "Hanoi",
+    ("HN", "Hanoi"),
+    ("VN", "Vietnam"),
+    ("AS", "Asia"),
+    (21.03, 105.85),
+    64509,
+    "Red River Host",
+)
+SPRAYERS = Network(
+    "198.51.100.192/26",
+    "Chicago",
+    ("IL", "Illinois"),
+    ("US", "United States"),
+    _AMERICA,
+    (41.88, -87.63),
+    64508,
+    "Lakeside Cheap VPS",
+)
+MADRID = Network(
+    "192.0.2.128/26", "Madrid", ("MD", "Madrid"), ("ES", "Spain"), _EUROPE, (40.42, -3.70), 64501, "Meseta Móvil"
+)
+WARSAW = Network(
+    "192.0.2.192/26", "Warsaw", ("14", "Mazovia"), ("PL", "Poland"), _EUROPE, (52.23, 21.01), 64502, "Wisła Broadband"
+)
+COPENHAGEN = Network(
+    "198.51.100.64/26",
+    "Copenhagen",
+    ("84", "Capital Region"),
+    ("DK", "Denmark"),
+    _EUROPE,
+    (55.68, 12.57),
+    64503,
+    "Øresund Net",
+)
 
-NETWORKS = (HAMBURG, LISBON, TORONTO, RUNNERS, CLOUD, INTRUDER, SCANNERS)
+CUSTOMERS = (MADRID, WARSAW, COPENHAGEN)
+KNOCKERS = (SCANNERS, NIGHTSHIFT, SPRAYERS)
+NETWORKS = (HAMBURG, LISBON, TORONTO, RUNNERS, CLOUD, INTRUDER, *KNOCKERS, *CUSTOMERS)
 
 
 def write_geoip(folder: Path) -> tuple[Path, Path]:

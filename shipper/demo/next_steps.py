@@ -16,7 +16,7 @@ _FIRST_DOCUMENT = "zstdcat {folder}/archive/dataset=aws.cloudtrail/date=*/*.zst 
 
 def tell_what_next(console: Console, folder: Path, arrived: Arrived, *, kept: bool, seconds: float) -> None:
     """Say where the files are, and what to try."""
-    console.print(f"[bold]5. Done in {seconds:.0f} s[/bold]. What to try next\n")
+    console.print(f"[bold]6. Done in {seconds:.0f} s[/bold]. What to try next\n")
     if kept:
         size = f"{arrived.files:,} files, {arrived.bytes:,} bytes: ECS documents, zstd"
         _tell(

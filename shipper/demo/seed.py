@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from shipper.aws import AwsSessions, AwsSettings
+from shipper.demo.cast import PRODUCTION, READER_ROLE
 from shipper.demo.organisation import Organisation, StoredObject
+from shipper.demo.traffic import INTERFACES, LOG_FORMAT, LOG_GROUP, Flow, Traffic, batches
 
 _THREADS = 8
 SEED = 42
@@ -28,9 +30,7 @@ def seed(
     Returns:
         the objects.
     """
-    # Made-up logs for an emulator, which may be another container: nothing here is worth encrypting.
-    settings = AwsSettings(region="us-east-1", endpoint_url=endpoint, allow_insecure_http=True)
-    client = AwsSessions(settings, threads=_THREADS).client("s3")
+    client = _sessions(endpoint).client("s3")
     name = bucket or organisation.bucket
     client.create_bucket(Bucket=name)
 
@@ -43,14 +43,52 @@ def seed(
         return list(pool.map(put, organisation.objects()))
 
 
+def seed_flows(flows: list[Flow], endpoint: str) -> None:
+    """Put flow logs into a log group of the emulator's production account; one that is there already stays as it is."""
+    sessions = _sessions(endpoint, region=PRODUCTION.region, role_arn=reader_role())
+    client, ec2 = sessions.client("logs"), sessions.client("ec2")
+    if client.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]:
+        return
+    client.create_log_group(logGroupName=LOG_GROUP)
+    ec2.create_flow_logs(
+        ResourceType="VPC",
+        ResourceIds=[ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]],
+        TrafficType="ALL",
+        LogGroupName=LOG_GROUP,
+        LogFormat=LOG_FORMAT,
+        DeliverLogsPermissionArn=f"arn:aws:iam::{PRODUCTION.id}:role/flow-logs",
+    )
+    for interface in INTERFACES:
+        client.create_log_stream(logGroupName=LOG_GROUP, logStreamName=interface.stream)
+    for stream, some in batches(flows):
+        events = [{"timestamp": flow.time_ms, "message": flow.line} for flow in some]
+        client.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=events)
+
+
+def reader_role() -> str:
+    """Return the ARN of the role in production that whoever reads its logs takes on."""
+    return f"arn:aws:iam::{PRODUCTION.id}:role/{READER_ROLE}"
+
+
+def _sessions(endpoint: str, *, region: str = "us-east-1", role_arn: str | None = None) -> AwsSessions:
+    # Made-up logs for an emulator, which may be another container: nothing here is worth encrypting.
+    settings = AwsSettings(region=region, role_arn=role_arn, endpoint_url=endpoint, allow_insecure_http=True)
+    return AwsSessions(settings, threads=_THREADS)
+
+
 def main() -> None:
     """Seed the emulator that the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--endpoint", required=True, help="the emulator's URL")
     parser.add_argument("--bucket", default="", help="the bucket to make")
     arguments = parser.parse_args()
-    stored = seed(Organisation(SEED, datetime.now(UTC)), arguments.endpoint, arguments.bucket)
+    now = datetime.now(UTC)
+    organisation = Organisation(SEED, now)
+    stored = seed(organisation, arguments.endpoint, arguments.bucket)
     sys.stdout.write(f"{len(stored):,} objects with {sum(one.records for one in stored):,} records\n")
+    flows = Traffic(SEED, now, organisation.incident).flows()
+    seed_flows(flows, arguments.endpoint)
+    sys.stdout.write(f"{len(flows):,} flow log records in {LOG_GROUP}\n")
 
 
 if __name__ == "__main__":

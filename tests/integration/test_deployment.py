@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from shipper import cli, config
+from shipper.aws import AwsSessions
 from shipper.demo.organisation import Organisation
-from shipper.demo.seed import SEED, main
+from shipper.demo.seed import SEED, main, reader_role
+from shipper.demo.traffic import LOG_GROUP
 from shipper.errors import ConfigError
 from shipper.metrics import Metrics
 from tests.parts import debian
@@ -147,12 +149,15 @@ def test_composes_configuration_is_accepted(tmp_path: Path, capsys: pytest.Captu
     trail = settings.sources["trail"]
     assert isinstance(trail, config.S3Source)
     assert trail.bucket in stack["seed"]["command"]
+    flow = settings.sources["flow"]
+    assert isinstance(flow, config.CloudWatchLogsSource)
+    assert (flow.log_groups, flow.aws.role_arn) == ([LOG_GROUP], reader_role())
 
 
 def test_the_seed_command_fills_the_bucket(
     moto: Moto, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What the composition's `seed` runs puts every object there, and can be run again."""
+    """What the composition's `seed` runs puts every object and flow log there, and can be run again."""
     command = compose()["services"]["seed"]["command"]
     bucket = command[command.index("--bucket") + 1]
     assert Organisation(SEED, datetime.now(UTC)).bucket == bucket
@@ -162,7 +167,12 @@ def test_the_seed_command_fills_the_bucket(
     assert first["KeyCount"] > 300
     assert all(item["Key"].startswith("AWSLogs/") for item in first["Contents"])
     main()
-    assert re.fullmatch(r"(\d+ objects with [\d,]+ records\n){2}", capsys.readouterr().out)
+    told = r"\d+ objects with [\d,]+ records\n([\d,]+) flow log records in lanternfish-vpc-flow\n"
+    said = re.fullmatch(told * 2, capsys.readouterr().out)
+    assert said is not None
+    logs = AwsSessions(moto.settings(region="eu-central-1", role_arn=reader_role())).client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=LOG_GROUP)
+    assert f"{sum(len(page['events']) for page in pages):,}" == said[1]  # once, however often it is seeded
 
 
 def test_the_image_is_built_from_what_is_there_and_runs_as_nobody() -> None:

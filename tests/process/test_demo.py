@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,13 +47,20 @@ def test_demo_ships_everything_and_finds_the_incident(tmp_path: Path) -> None:
     """One command, no network, no credentials: every record is delivered and accounted for, and nothing is left."""
     done = shipper(tmp_path, "demo")
     assert (done.returncode, done.stderr) == (0, "")
-    account = re.search(r"archive" + r"\s+([\d,]+)" * 6, done.stdout)
-    assert account is not None
-    read, delivered, *others = account.groups()
-    assert read == delivered
-    assert others == ["0", "0", "0", "0"]
-    assert f"with {read} CloudTrail records" in done.stdout
+    accounts = re.findall(r"(trail|flow) +archive" + r"\s+([\d,]+)" * 6, done.stdout)
+    assert [source for source, *_ in accounts] == ["trail", "flow"]
+    for _, read, delivered, *others in accounts:
+        assert read == delivered
+        assert others == ["0", "0", "0", "0"]
+    trail, flow = (read for _, read, *_ in accounts)
+    assert f"with {trail} CloudTrail records" in done.stdout
+    assert f"with {flow} VPC flow log records" in done.stdout
     assert "was used from Reykjavík, Iceland" in " ".join(done.stdout.split())
+    traffic = dict(re.findall(r"^ (accepted|rejected|no traffic|missed by AWS) +([\d,]+)", done.stdout, re.MULTILINE))
+    assert sum(int(count.replace(",", "")) for count in traffic.values()) == int(flow.replace(",", ""))
+    knocker = re.search(r"^ +(\d+) +203\.0\.113\.17 +Reykjavík, Iceland .* no *$", done.stdout, re.MULTILINE)
+    assert knocker is not None
+    assert "203.0.113.17 knocked" in " ".join(done.stdout.split())
     assert "\x1b" not in done.stdout  # a pipe gets no colours
     assert list(tmp_path.iterdir()) == []
 
@@ -84,11 +93,13 @@ def test_demo_ships_to_elasticsearch_too(tmp_path: Path, elasticsearch9: Elastic
     """A real Elasticsearch has each record that the archive has."""
     done = shipper(tmp_path, "demo", "--elasticsearch", elasticsearch9.url)
     assert (done.returncode, done.stderr) == (0, "")
-    lines = re.findall(r"(archive|siem)\s+([\d,]+) +([\d,]+)", done.stdout)
-    assert {sink for sink, _, _ in lines} == {"archive", "siem"}
-    elasticsearch9.request("POST", "logs-aws.cloudtrail-demo/_refresh")
-    counted = elasticsearch9.request("GET", "logs-aws.cloudtrail-demo/_count").body["count"]
-    assert {f"{counted:,}"} == {delivered for _, _, delivered in lines}
+    lines = re.findall(r"(trail|flow) +(archive|siem)\s+([\d,]+) +([\d,]+)", done.stdout)
+    assert {(source, sink) for source, sink, *_ in lines} == set(product(("trail", "flow"), ("archive", "siem")))
+    for source, dataset in (("trail", "aws.cloudtrail"), ("flow", "aws.vpcflow")):
+        stream = f"logs-{dataset}-demo"
+        elasticsearch9.request("POST", f"{stream}/_refresh")
+        counted = elasticsearch9.request("GET", f"{stream}/_count").body["count"]
+        assert {f"{counted:,}"} == {delivered for which, _, _, delivered in lines if which == source}
 
 
 def test_demo_ships_to_splunk_too(tmp_path: Path) -> None:
@@ -96,9 +107,11 @@ def test_demo_ships_to_splunk_too(tmp_path: Path) -> None:
     with FakeSplunk() as server:
         done = shipper(tmp_path, "demo", "--splunk", server.url, "--token", TOKEN)
         assert (done.returncode, done.stderr) == (0, "")
-        counted = dict(re.findall(r"(archive|splunk)\s+[\d,]+ +([\d,]+)", done.stdout))
+        counted = Counter[str]()
+        for sink, delivered in re.findall(r"(archive|splunk)\s+[\d,]+ +([\d,]+)", done.stdout):
+            counted[sink] += int(delivered.replace(",", ""))
         assert set(server.stored.values()) == {1}
-        assert counted == dict.fromkeys(("archive", "splunk"), f"{len(server.stored):,}")
+        assert counted == dict.fromkeys(("archive", "splunk"), len(server.stored))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,14 +14,18 @@ from rich.console import Console
 from shipper.build import LOG_TYPES
 from shipper.demo.arrived import Arrived, read
 from shipper.demo.findings import find_intruder
+from shipper.demo.flows import knocks, talkers, volumes
 from shipper.demo.networks import write_geoip
 from shipper.demo.next_steps import commands
 from shipper.demo.organisation import Organisation, StoredObject, records
 from shipper.demo.show import _folder
 from shipper.demo.story import tell_receipts, tell_story
+from shipper.demo.tables import size
+from shipper.demo.traffic import INTERFACES, LOG_FORMAT, LOG_GROUP, Flow, Traffic, batches
 from shipper.enrich.geo import Geo
 from shipper.errors import ConfigError
-from shipper.model import Origin, Payload, ReadLimits, Record, Tally
+from shipper.flow_layouts import layout_from_log_format
+from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Tally
 from shipper.ports import Lookups
 from shipper.service import Summary
 
@@ -33,7 +38,7 @@ MOMENTS = [
 ]
 
 
-def arrive(folder: Path, objects: list[StoredObject]) -> Arrived:
+def arrive(folder: Path, objects: list[StoredObject], flows: Sequence[Flow] = ()) -> Arrived:
     """What the archive would hold, read back."""
     geo = Geo(*write_geoip(folder))
     format_, schema = (
@@ -51,10 +56,34 @@ def arrive(folder: Path, objects: list[StoredObject]) -> Arrived:
             document = encode(record)
             assert document is not None
             lines.append(document.body)
-    file = folder / "archive" / "dataset=aws.cloudtrail" / "date=2026-03-04" / "all.ndjson.zst"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(zstandard.compress(b"\n".join(lines) + b"\n"))
+    archive(folder, "aws.cloudtrail", lines)
+    archive(folder, "aws.vpcflow", flow_documents(geo, flows))
     return read(folder / "archive")
+
+
+def flow_documents(geo: Geo, flows: Sequence[Flow]) -> list[bytes]:
+    """The documents of events of the log group."""
+    encode = LOG_TYPES["vpcflow"].ecs("default", Lookups(geo=geo)).encoder(Origin("arn"))
+    layout = layout_from_log_format(LOG_FORMAT)
+    documents = []
+    for number, flow in enumerate(flows):
+        stream = LogStream("444455556666", "eu-central-1", LOG_GROUP, flow.stream)
+        document = encode(Record(flow.line.encode(), number, layout, LogEvent(str(number), flow.time_ms, stream)))
+        assert document is not None
+        documents.append(document.body)
+    return documents
+
+
+def archive(folder: Path, dataset: str, lines: list[bytes]) -> None:
+    file = folder / "archive" / f"dataset={dataset}" / "date=2026-03-04" / "all.ndjson.zst"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(zstandard.compress(b"".join(line + b"\n" for line in lines)))
+
+
+def all_arrived(folder: Path, now: datetime = NOW) -> Arrived:
+    """What both sources bring."""
+    organisation = Organisation(42, now, events=2000)
+    return arrive(folder, list(organisation.objects()), Traffic(42, now, organisation.incident).flows())
 
 
 def test_the_same_seed_and_time_make_the_same_bytes() -> None:
@@ -95,10 +124,81 @@ def test_nothing_is_found_where_nothing_happened(tmp_path: Path) -> None:
     assert find_intruder([event for event in arrived.events if event.network != found.network]) is None
 
 
+def test_traffic_is_the_same_for_the_same_seed_and_of_the_time_that_was_asked_for() -> None:
+    """Two days of flows, none of the future, each with the fields that the flow log's format promises."""
+    organisation = Organisation(7, NOW, events=500)
+    flows = Traffic(7, NOW, organisation.incident).flows()
+    assert flows == Traffic(7, NOW, organisation.incident).flows()
+    assert flows != Traffic(8, NOW, organisation.incident).flows()
+    assert {len(flow.line.split(" ")) for flow in flows} == {len(LOG_FORMAT.split(" "))}
+    times = [flow.time_ms / 1000 for flow in flows]
+    assert times == sorted(times)
+    assert NOW.timestamp() - 50 * 3600 <= times[0] < times[-1] <= NOW.timestamp()
+    assert {flow.stream for flow in flows} == {interface.stream for interface in INTERFACES}
+
+
+def test_batches_are_what_put_log_events_takes() -> None:
+    """Each is of one stream and one day, in order, not too long, and together they are all flows."""
+    organisation = Organisation(7, NOW, events=500)
+    flows = Traffic(7, NOW, organisation.incident).flows()
+    made = list(batches(flows, most=300))
+    assert sorted(flow for _, some in made for flow in some) == flows
+    for stream, some in made:
+        assert {flow.stream for flow in some} == {stream}
+        assert some == sorted(some)
+        assert len(some) <= 300
+        assert some[-1].time_ms - some[0].time_ms < 86_400_000
+
+
+@pytest.mark.parametrize("now", MOMENTS, ids=lambda now: f"{now:%a %H:%M}")
+def test_the_network_tells_the_same_story(tmp_path: Path, now: datetime) -> None:
+    """At any hour the intruder's address is among those who knock on ssh, in that night, and was let in nowhere."""
+    arrived = all_arrived(tmp_path, now)
+    found = find_intruder(arrived.events)
+    assert found is not None
+    (seen,) = knocks(arrived.flows, by=found.addresses)
+    assert (seen.let_in, seen.doors) == (0, 4)
+    assert found.events[0].time < seen.first < seen.last < found.events[-1].time
+    (any_port,) = knocks(arrived.flows, None, by=found.addresses)
+    assert any_port.ports == (22, 3389, 5432)
+    assert any_port.times > seen.times
+
+
+def test_flows_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
+    """Every flow is of one verdict; who asks, what for, and who is let in comes from the documents alone."""
+    flows = all_arrived(tmp_path).flows
+    found = {verdict: (len(some), ports) for verdict, some, ports in volumes(flows)}
+    assert sum(count for count, _ in found.values()) == len(flows)
+    assert found["ACCEPT"][0] > found["REJECT"][0] > found["NODATA"][0] > found["SKIPDATA"][0] > 0
+    assert found["ACCEPT"][1][0] == 443
+    assert found["REJECT"][1][0] == 22
+    assert found["NODATA"][1] == []
+    assert {one.where.place for one in knocks(flows) if one.let_in} == {"Hamburg, Germany", "Lisbon, Portugal"}
+    outside = talkers(flows)
+    assert [peer.ports for peer in outside[:3]] == [(443,)] * 3
+    assert sum(peer.flows for peer in outside) < found["ACCEPT"][0]  # what stays inside is nobody's outside
+
+
+def test_sizes_have_units() -> None:
+    """Bytes are told in the unit that people would choose."""
+    assert [size(n) for n in (0, 999, 1000, 4_300_000, 5_100_000_000_000)] == [
+        "0 B", "999 B", "1.0 kB", "4.3 MB", "5100.0 GB",
+    ]  # fmt: skip
+
+
+def test_without_flow_logs_the_story_is_told_all_the_same(tmp_path: Path) -> None:
+    """A trail alone is enough; nothing is said of a network that nobody saw."""
+    page = io.StringIO()
+    tell_story(Console(width=100, file=page), arrive(tmp_path, list(Organisation(42, NOW, events=2000).objects())))
+    assert "The incident" in page.getvalue()
+    assert "network saw" not in page.getvalue()
+    assert "ssh" not in page.getvalue()
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_what_is_shown_is_folded_never_cut(tmp_path: Path, width: int) -> None:
     """At every usual width each name is there in full and no line is longer than the terminal."""
-    arrived = arrive(tmp_path, list(Organisation(42, NOW, events=2000).objects()))
+    arrived = all_arrived(tmp_path)
     summary = Summary(splits=1, read={"trail": 9220}, sinks={"trail": {"archive": Tally(delivered=9220)}})
     page = io.StringIO()
     console = Console(width=width, file=page, highlight=False)
@@ -109,6 +209,7 @@ def test_what_is_shown_is_folded_never_cut(tmp_path: Path, width: int) -> None:
     assert " archive " in shown
     assert "ListAttachedUserPolicies" in shown
     assert ("jonas.weber@lanternfish.example" if width >= 100 else "jonas.weber ") in shown
+    assert "Who knocks on ssh" in shown
     assert max(map(len, shown.splitlines())) <= width
     assert "\x1b" not in shown  # no colours where nobody asked for them
 
