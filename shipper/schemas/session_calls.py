@@ -5,10 +5,11 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from shipper.model import Session
 
@@ -25,15 +26,54 @@ CALLS = frozenset(
 )
 _SSO_ROLE = "AWSReservedSSO_"
 _PERSONS = frozenset({"IAMUser", "SAMLUser", "WebIdentityUser", "IdentityCenterUser", "FederatedUser"})
+_MOST_CALLERS = 8_192
+_LONGEST_CACHED = 4_096
+
+
+class Caller(Struct, gc=False, frozen=True):
+    """Who asked for credentials.
+
+    Attributes:
+        name: the ARN, or the principal id; None where the record does not say.
+        arn: the ARN alone.
+        key: the access key that asked.
+        person: as `person_of`.
+    """
+
+    name: str | None
+    arn: str | None
+    key: str | None
+    person: str | None
+
+
+def caller_of(identity: Raw) -> Caller:
+    """Read a userIdentity; equal bytes give the same object."""
+    data = bytes(identity)
+    return _cached_caller(data) if len(data) <= _LONGEST_CACHED else _caller(data)
+
+
+def _caller(data: bytes) -> Caller:
+    found = object_of(data)
+    arn = _text(found.get("arn"))
+    return Caller(
+        name=arn or _text(found.get("principalId")) if found.get("type") != "AWSAccount" else None,
+        arn=arn,
+        key=_text(found.get("accessKeyId")),
+        person=person_of(found),
+    )
+
+
+_cached_caller = lru_cache(_MOST_CALLERS)(_caller)
 
 
 def session_of(
-    identity: dict[str, Any], asked: dict[str, Any], answered: dict[str, Any], address: str | None, at_ms: int
+    identity: Raw, asked: dict[str, Any], answered: dict[str, Any], address: str | None, at_ms: int
 ) -> tuple[str, Session] | None:
     """The access key that a call handed out, and what is known of its session; None where none was.
 
     Args:
-        identity, asked, answered: userIdentity, requestParameters, responseElements.
+        identity: userIdentity.
+        asked, answered: requestParameters, responseElements.
         address: sourceIPAddress.
         at_ms: the event's time, milliseconds since the epoch.
     """
@@ -41,13 +81,13 @@ def session_of(
     if key is None:
         return None
     user = _dict(answered.get("assumedRoleUser")) or _dict(answered.get("federatedUser"))
-    caller = _text(identity.get("arn"))
+    caller = caller_of(identity)
     return key, Session(
         at=at_ms / 1000,
-        role=_text(user.get("arn")) or _text(asked.get("roleArn")) or caller,
-        caller=caller or _text(identity.get("principalId")) if identity.get("type") != "AWSAccount" else None,
-        caller_key=_text(identity.get("accessKeyId")),
-        person=person_of(identity),
+        role=_text(user.get("arn")) or _text(asked.get("roleArn")) or caller.arn,
+        caller=caller.name,
+        caller_key=caller.key,
+        person=caller.person,
         source_identity=_text(asked.get("sourceIdentity")) or _text(answered.get("sourceIdentity")),
         address=address,
     )
@@ -71,7 +111,7 @@ def person_of(identity: dict[str, Any]) -> str | None:
     return _text(identity.get("userName"))
 
 
-def object_of(raw: Raw) -> dict[str, Any]:
+def object_of(raw: Raw | bytes) -> dict[str, Any]:
     """A part of a record as a dict; empty where it is no JSON object."""
     try:
         return _dict(orjson.loads(bytes(raw))) if raw else {}

@@ -22,6 +22,7 @@ from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
 from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import add_person
+from shipper.schemas.ecs.cloudtrail_principal import principal_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.iam_changes import CHANGES, IAM, learn
 
@@ -129,7 +130,7 @@ class CloudTrailEcs:
         if self._principals is not None:
             self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
         if self._sessions is not None:
-            add_person(self._sessions, fields, event, who, time_ms)
+            add_person(self._sessions, fields, event, who, parts=parts, time_ms=time_ms)
         return time_ms, fields
 
     def _add_principal(
@@ -147,16 +148,8 @@ class CloudTrailEcs:
             asked = parts.request.tree if parts.request else {}
             account = event.recipient_account_id or who.account
             learn(principals, event.event_name, account=account, region=event.aws_region, asked=asked, at_ms=time_ms)
-        if who.principal is None or (found := principals(who.principal)) is None:
-            return
-        iam: dict[str, Any] = {"arn": who.principal}
-        if found.tags:
-            iam["tags"] = found.tags
-        if found.path:
-            iam["path"] = found.path
-        if found.description:
-            iam["description"] = found.description
-        fields["aws"]["iam"] = iam
+        if who.principal is not None and (found := principals(who.principal)) is not None:
+            fields["aws"]["iam"] = principal_fields(who.principal, found)
 
     def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None]:
         source: dict[str, Any] = {"address": address}

@@ -2,69 +2,108 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from shipper.model import Acted
 from shipper.ports import SessionLookup
 from shipper.schemas.cloudtrail_record import CloudTrailRecord
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_identity import Identity
-from shipper.schemas.session_calls import CALLS, STS, object_of, session_of
+from shipper.schemas.ecs.cloudtrail_parts import Parts
+from shipper.schemas.session_calls import CALLS, STS, session_of
 
 _MOST_PERSONS = 8_192
 
 
+class _Person(Struct, gc=False, frozen=True):
+    """What many records of one session have in common, written once.
+
+    Attributes:
+        acted, who: what it was written of.
+        name: the person's; None where it is not known who that is.
+        effective: `user.effective`.
+        user: `user`, with the person in it, of records that add nothing else to it.
+        session: `aws.session`.
+        address: the first caller's, where it is an IP address.
+    """
+
+    acted: Acted | None
+    who: Identity
+    name: str | None
+    effective: orjson.Fragment
+    user: orjson.Fragment
+    session: orjson.Fragment | None
+    address: str | None
+
+
+_persons: dict[int, _Person] = {}
+
+
 def add_person(
-    sessions: SessionLookup, fields: dict[str, Any], event: CloudTrailRecord, who: Identity, time_ms: int
+    sessions: SessionLookup,
+    fields: dict[str, Any],
+    event: CloudTrailRecord,
+    who: Identity,
+    *,
+    parts: Parts,
+    time_ms: int,
 ) -> None:
     """Add `user.effective` and `aws.session` to a document, and remember the session that its call handed out."""
     if event.event_source == STS and event.event_name in CALLS and not event.error_code:
-        _learn(sessions, event, time_ms)
+        asked, answered = parts.request, parts.response
+        trees = (asked.tree if asked else {}, answered.tree if answered else {})
+        if made := session_of(event.user_identity, *trees, event.source_address, time_ms):
+            sessions.learn(*made)
     acted = sessions(who.access_key) if who.access_key else None
     if acted is None and who.person is None:
         return
+    person = _persons.get(id(who))
+    if person is None or person.acted is not acted or person.who is not who:
+        person = _remembered(acted, who)
     related = fields["related"]
-    person, effective, session, address = _written(acted, who.person)
-    if session is not None:
-        fields["aws"]["session"] = session
-    if address is not None:
-        related["ip"] = _with(related.get("ip"), address)
-    if person is not None:
+    if person.session is not None:
+        fields["aws"]["session"] = person.session
+    if person.address is not None:
+        related["ip"] = _with(related.get("ip"), person.address)
+    if person.name is not None:
         user = fields.get("user")
-        fields["user"] = {**(user if isinstance(user, dict) else who.user), "effective": effective}
-        related["user"] = _with(related.get("user"), person)
+        fields["user"] = {**user, "effective": person.effective} if isinstance(user, dict) else person.user
+        related["user"] = _with(related.get("user"), person.name)
 
 
-@lru_cache(_MOST_PERSONS)
-def _written(
-    acted: Acted | None, own: str | None
-) -> tuple[str | None, orjson.Fragment, orjson.Fragment | None, str | None]:
-    """The person's name, `user.effective`, `aws.session` and the first address, of many records of one session."""
-    person = (acted.person if acted else None) or own
-    effective: dict[str, Any] = {"name": person}
+def _remembered(acted: Acted | None, who: Identity) -> _Person:
+    """Write what many records share; it holds the identity, so that no other can get the same id meanwhile."""
+    if len(_persons) >= _MOST_PERSONS:
+        _persons.clear()
+    person = _persons[id(who)] = _written(acted, who)
+    return person
+
+
+def _written(acted: Acted | None, who: Identity) -> _Person:
+    name = (acted.person if acted else None) or who.person
+    effective: dict[str, Any] = {"name": name}
     if acted is not None and acted.person_id:
         effective["id"] = acted.person_id
-    if person and person.find("@") > 0:
-        effective["email"] = person
-    if acted is None:
-        return person, orjson.Fragment(orjson.dumps(effective)), None, None
-    session: dict[str, Any] = {"chain": acted.chain}
-    if acted.source_identity:
+    if name and name.find("@") > 0:
+        effective["email"] = name
+    session: dict[str, Any] = {"chain": acted.chain} if acted else {}
+    first = acted.first_address if acted else None
+    if acted is not None and acted.source_identity:
         session["source_identity"] = acted.source_identity
-    if acted.first_address:
-        session["first_address"] = acted.first_address
-    address = acted.first_address if acted.first_address and is_address(acted.first_address) else None
-    return person, orjson.Fragment(orjson.dumps(effective)), orjson.Fragment(orjson.dumps(session)), address
-
-
-def _learn(sessions: SessionLookup, event: CloudTrailRecord, time_ms: int) -> None:
-    parts = (event.user_identity, event.request_parameters, event.response_elements)
-    identity, asked, answered = map(object_of, parts)
-    if made := session_of(identity, asked, answered, event.source_address, time_ms):
-        sessions.learn(*made)
+    if first:
+        session["first_address"] = first
+    return _Person(
+        acted=acted,
+        who=who,
+        name=name,
+        effective=orjson.Fragment(orjson.dumps(effective)),
+        user=orjson.Fragment(orjson.dumps({**who.user, "effective": effective})),
+        session=orjson.Fragment(orjson.dumps(session)) if session else None,
+        address=first if first and is_address(first) else None,
+    )
 
 
 def _with(texts: list[str] | None, text: str) -> list[str]:

@@ -16,7 +16,7 @@ from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
 from shipper.ports import Encoder, GeoLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
-from shipper.schemas.splunk.cloudtrail_caller import caller_fields
+from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields
 from shipper.schemas.splunk.vpc_flow import flat_geography
 
 SOURCETYPE = "aws:cloudtrail"
@@ -36,8 +36,18 @@ class _Event(msgspec.Struct, gc=False):
     digest_end: str | None = msgspec.field(default=None, name="digestEndTime")
 
 
+class _EventAndCall(Call, gc=False):
+    """The same where look-ups ask who called."""
+
+    event_time: str | None = msgspec.field(default=None, name="eventTime")
+    event_id: str | None = msgspec.field(default=None, name="eventID")
+    logged_at: str | None = msgspec.field(default=None, name="@timestamp")
+    digest_end: str | None = msgspec.field(default=None, name="digestEndTime")
+
+
 _decode = msgspec.json.Decoder(_Event).decode
-_NAMES = tuple(field.encode_name for field in msgspec.structs.fields(_Event))
+_decode_with_call = msgspec.json.Decoder(_EventAndCall).decode
+_NAMES = {field.name: field.encode_name for field in msgspec.structs.fields(_Event)}
 
 
 class CloudTrailSplunk:
@@ -70,8 +80,7 @@ class CloudTrailSplunk:
         *,
         geo_seconds: float = 600.0,
     ) -> None:
-        self._principals = principals
-        self._sessions = sessions
+        self._caller = CallerFields(principals, sessions) if principals is not None or sessions is not None else None
         self._index = index
         self._host = host
         self._geo = geo
@@ -86,14 +95,13 @@ class CloudTrailSplunk:
             self._opened = now
             self._places.cache_clear()
         index, place, label = self._index, self._places, label_time(origin)
-        principals, sessions = self._principals, self._sessions
-        asks = principals is not None or sessions is not None
+        caller = self._caller
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
 
         def encode(record: Record) -> Document:
             raw = record.raw
-            event = _decoded(raw)
+            event = _decoded(raw) if caller is None else _decoded_with_call(raw)
             time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
             key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
             body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b}}' % (
@@ -103,7 +111,7 @@ class CloudTrailSplunk:
                 raw if b"\n" not in raw and b"\r" not in raw else _LINE_ENDS.sub(b" ", raw),  # between tokens only
                 key.encode(),
                 place(event.address) if event.address else b"",
-                caller_fields(principals, sessions, raw, time_ms) if asks else b"",
+                caller(event, time_ms) if caller is not None and isinstance(event, Call) else b"",
             )
             return Document(key, index, time_ms, body, record, origin)
 
@@ -122,8 +130,23 @@ def _decoded(raw: bytes) -> _Event:
         if not raw.isascii():
             raw.decode()
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        fields = loaded(raw)
-        if not isinstance(fields, dict):
-            raise BadInputError("not a JSON object") from None
-        return _Event(*(text_of(fields.get(name)) for name in _NAMES))
+        return _tolerantly(raw)
     return event
+
+
+def _decoded_with_call(raw: bytes) -> _Event | _EventAndCall:
+    """A record whose call has an unexpected form goes without what would be added."""
+    try:
+        event = _decode_with_call(raw)
+        if not raw.isascii():
+            raw.decode()
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _decoded(raw)
+    return event
+
+
+def _tolerantly(raw: bytes) -> _Event:
+    fields = loaded(raw)
+    if not isinstance(fields, dict):
+        raise BadInputError("not a JSON object")
+    return _Event(**{name: text_of(fields.get(written)) for name, written in _NAMES.items()})

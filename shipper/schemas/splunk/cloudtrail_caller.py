@@ -10,62 +10,76 @@ import msgspec
 import orjson
 from msgspec import Raw
 
+from shipper.model import Acted, IamPrincipal
 from shipper.ports import PrincipalLookup, SessionLookup
 from shipper.schemas.iam_changes import CHANGES, IAM, learn, principal_of
 from shipper.schemas.session_calls import CALLS, STS, object_of, person_of, session_of
 
-_MOST_IDENTITIES = 8_192
+_MOST_CALLERS = 8_192
 # What may stand in a field's name: https://docs.splunk.com/Documentation/Splunk/latest/Knowledge/Aboutfields
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
 
-class _Event(msgspec.Struct, gc=False, rename="camel"):
-    user_identity: Raw = Raw()
-    event_source: str | None = None
-    event_name: str | None = None
-    aws_region: str | None = None
-    error_code: str | None = None
-    recipient_account_id: str | None = None
-    request_parameters: Raw = Raw()
-    response_elements: Raw = Raw()
-    source_address: str | None = msgspec.field(default=None, name="sourceIPAddress")
+class Call(msgspec.Struct, gc=False):
+    """What of a record tells who called, and what it changed."""
+
+    user_identity: Raw = msgspec.field(default=Raw(), name="userIdentity")
+    event_source: str | None = msgspec.field(default=None, name="eventSource")
+    event_name: str | None = msgspec.field(default=None, name="eventName")
+    aws_region: str | None = msgspec.field(default=None, name="awsRegion")
+    error_code: str | None = msgspec.field(default=None, name="errorCode")
+    account: str | None = msgspec.field(default=None, name="recipientAccountId")
+    request_parameters: Raw = msgspec.field(default=Raw(), name="requestParameters")
+    response_elements: Raw = msgspec.field(default=Raw(), name="responseElements")
+    address: str | None = msgspec.field(default=None, name="sourceIPAddress")
 
 
-class _Caller(msgspec.Struct, gc=False, frozen=True):
+class _Caller(msgspec.Struct, gc=False, frozen=True, eq=False):
+    """Compared by identity: the same for all records of a session."""
+
     arn: str | None
     access_key: str | None
     person: str | None
 
 
-_decode = msgspec.json.Decoder(_Event).decode
+class CallerFields:
+    """Writes the fields of a caller once, and again when more is known of it. Safe to use from many threads."""
+
+    def __init__(self, principals: PrincipalLookup | None, sessions: SessionLookup | None) -> None:
+        self._principals = principals
+        self._sessions = sessions
+        self._written: dict[_Caller, tuple[IamPrincipal | None, Acted | None, bytes]] = {}
+
+    def __call__(self, call: Call, time_ms: int) -> bytes:
+        """The fields as JSON members, with a comma before each; empty where nothing is known."""
+        caller = _caller(bytes(call.user_identity))
+        found, acted = None, None
+        if self._principals is not None:
+            if call.event_source == IAM and call.event_name in CHANGES and not call.error_code:
+                _learn(self._principals, call, call.event_name, time_ms)
+            if caller.arn:
+                found = self._principals(caller.arn)
+        if self._sessions is not None:
+            if call.event_source == STS and call.event_name in CALLS and not call.error_code:
+                _learn_session(self._sessions, call, time_ms)
+            if caller.access_key:
+                acted = self._sessions(caller.access_key)
+        kept = self._written.get(caller)
+        if kept is not None and kept[0] is found and kept[1] is acted:
+            return kept[2]
+        fields: dict[str, Any] = {}
+        if caller.arn and found is not None:
+            _add_principal(fields, caller.arn, found)
+        if self._sessions is not None:
+            _add_person(fields, acted, caller)
+        written = b"," + orjson.dumps(fields)[1:-1] if fields else b""
+        if len(self._written) >= _MOST_CALLERS:
+            self._written.clear()
+        self._written[caller] = found, acted, written
+        return written
 
 
-def caller_fields(
-    principals: PrincipalLookup | None, sessions: SessionLookup | None, raw: bytes, time_ms: int
-) -> bytes:
-    """The fields as JSON members, with a comma before each; empty where nothing is known."""
-    try:
-        event = _decode(raw)
-    except (msgspec.MsgspecError, RecursionError):
-        return b""
-    caller = _caller(bytes(event.user_identity))
-    fields: dict[str, Any] = {}
-    if principals is not None:
-        if event.event_source == IAM and event.event_name in CHANGES and not event.error_code:
-            _learn(principals, event, event.event_name, time_ms)
-        if caller.arn:
-            _add_principal(fields, principals, caller.arn)
-    if sessions is not None:
-        if event.event_source == STS and event.event_name in CALLS and not event.error_code:
-            _learn_session(sessions, event, time_ms)
-        _add_person(fields, sessions, caller)
-    return b"," + orjson.dumps(fields)[1:-1] if fields else b""
-
-
-def _add_principal(fields: dict[str, Any], principals: PrincipalLookup, arn: str) -> None:
-    found = principals(arn)
-    if found is None:
-        return
+def _add_principal(fields: dict[str, Any], arn: str, found: IamPrincipal) -> None:
     fields["iam_arn"] = arn
     if found.path:
         fields["iam_path"] = found.path
@@ -75,8 +89,7 @@ def _add_principal(fields: dict[str, Any], principals: PrincipalLookup, arn: str
         fields["iam_tag_" + _NOT_IN_NAMES.sub("_", key)] = value
 
 
-def _add_person(fields: dict[str, Any], sessions: SessionLookup, caller: _Caller) -> None:
-    acted = sessions(caller.access_key) if caller.access_key else None
+def _add_person(fields: dict[str, Any], acted: Acted | None, caller: _Caller) -> None:
     person = acted.person or caller.person if acted else caller.person
     if person:
         fields["effective_user"] = person
@@ -91,22 +104,20 @@ def _add_person(fields: dict[str, Any], sessions: SessionLookup, caller: _Caller
         fields["session_first_address"] = acted.first_address
 
 
-def _learn(principals: PrincipalLookup, event: _Event, name: str, time_ms: int) -> None:
-    asked = object_of(event.request_parameters)
-    account = event.recipient_account_id
-    learn(principals, name, account=account, region=event.aws_region, asked=asked, at_ms=time_ms)
+def _learn(principals: PrincipalLookup, call: Call, name: str, time_ms: int) -> None:
+    asked = object_of(call.request_parameters)
+    learn(principals, name, account=call.account, region=call.aws_region, asked=asked, at_ms=time_ms)
 
 
-def _learn_session(sessions: SessionLookup, event: _Event, time_ms: int) -> None:
-    parts = (event.user_identity, event.request_parameters, event.response_elements)
-    identity, asked, answered = map(object_of, parts)
-    if made := session_of(identity, asked, answered, event.source_address, time_ms):
+def _learn_session(sessions: SessionLookup, call: Call, time_ms: int) -> None:
+    asked, answered = object_of(call.request_parameters), object_of(call.response_elements)
+    if made := session_of(call.user_identity, asked, answered, call.address, time_ms):
         sessions.learn(*made)
 
 
-@lru_cache(_MOST_IDENTITIES)
+@lru_cache(_MOST_CALLERS)
 def _caller(data: bytes) -> _Caller:
-    found = object_of(Raw(data))
+    found = object_of(data)
     session = found.get("sessionContext")
     issuer = session.get("sessionIssuer") if isinstance(session, dict) else None
     arns = [_text(part.get("arn")) if isinstance(part, dict) else None for part in (found, issuer)]

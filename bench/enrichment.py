@@ -1,0 +1,137 @@
+"""What each enrichment costs by itself, with warm caches: µs of CPU that it adds to a CloudTrail record.
+
+python -m bench.enrichment [--rounds N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import random
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.cloudtrail_mapping import RECORDS, made, tagged
+from shipper.build.log_types import LOG_TYPES
+from shipper.demo.networks import write_geoip
+from shipper.enrich.geo import Geo
+from shipper.enrich.sessions import Sessions
+from shipper.formats.cloudtrail import CloudTrailFormat
+from shipper.metrics import Metrics
+from shipper.model import Origin, Payload, ReadLimits, Record, Session
+from shipper.ports import Lookups, Redact, Schema, Stop
+from shipper.redaction import Redactor
+
+GOAL = 6.0
+"""µs that all enrichment together may take of an ECS document."""
+
+_ORIGIN = Origin("s3://example-trail/key", "example-trail", "key")
+
+Part = Callable[[Path], Lookups]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=9, help="the fastest of so many counts")
+    rounds = parser.parse_args().rounds
+    # Addresses that the databases know.
+    records = split(re.sub(rb'"89\.160\.(\d+)\.\d+"', _known_address, made(random.Random(1))))
+    with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
+        parts = {part: make(Path(name)) for part, make in PARTS.items()}
+    gc.disable()
+    tables = {schema: _costs(schema, parts, records, rounds) for schema in ("ecs", "splunk")}
+    print(f"{'µs a CloudTrail record':26} {'ECS':>8} {'Splunk':>8}")
+    for line in tables["ecs"]:
+        print(f"{line:26} {tables['ecs'][line]:8.2f} {tables['splunk'][line]:8.2f}")
+    print(f"the goal for all of it is {GOAL:.0f}")
+
+
+def _known_address(found: re.Match[bytes]) -> bytes:
+    return b'"203.0.113.%d"' % (128 + int(found[1]) % 64)
+
+
+def split(data: bytes) -> list[Record]:
+    """An object's records."""
+    found = CloudTrailFormat(ReadLimits()).records(Payload(_ORIGIN, iter([data])))
+    return [record for record in found if isinstance(record, Record)]
+
+
+def _costs(schema: str, parts: dict[str, Lookups], records: list[Record], rounds: int) -> dict[str, float]:
+    """The mapping alone, what each part adds, and what all of them add together."""
+    redact: Redact = Redactor([], secrets=True, count=lambda *_: None)
+    combined = {key: value for part in parts.values() for key in part.__slots__ if (value := getattr(part, key))}
+    works: dict[str, Callable[[], None]] = {"nothing": _work(_schema(schema, Lookups()), records)}
+    works |= {name: _work(_schema(schema, part), records) for name, part in parts.items()}
+    works["redaction of secrets"] = _work(_schema(schema, Lookups()), records, redact)
+    works["all"] = _work(_schema(schema, Lookups(**combined)), records, redact)
+    best = _fastest(works, rounds, len(records))
+    plain = best.pop("nothing")
+    return {"mapping without any": plain} | {name: cost - plain for name, cost in best.items()}
+
+
+def _schema(schema: str, lookups: Lookups) -> Schema:
+    log_type = LOG_TYPES["cloudtrail"]
+    return log_type.ecs("default", lookups) if schema == "ecs" else log_type.splunk("aws", "", lookups)
+
+
+def _work(schema: Schema, records: list[Record], redact: Redact | None = None) -> Callable[[], None]:
+    encoder = schema.encoder(_ORIGIN)
+
+    def work() -> None:
+        for record in records:
+            encoder(record if redact is None else redact(record))
+
+    return work
+
+
+def _fastest(works: dict[str, Callable[[], None]], rounds: int, count: int) -> dict[str, float]:
+    """µs a record, the least of some rounds; in turns, so that a busy machine slows all of them alike."""
+    best = dict.fromkeys(works, float("inf"))
+    for number in range(rounds + 1):
+        for name, work in works.items():
+            started = time.process_time()
+            work()
+            if number:  # the first round warms the caches
+                best[name] = min(best[name], (time.process_time() - started) * 1e6 / count)
+        gc.collect()
+    return best
+
+
+def _geography(folder: Path) -> Lookups:
+    city, _ = write_geoip(folder)
+    return Lookups(geo=Geo(city, None))
+
+
+def _both_databases(folder: Path) -> Lookups:
+    return Lookups(geo=Geo(*write_geoip(folder)))
+
+
+def _tags(_: Path) -> Lookups:
+    return Lookups(principals=tagged())
+
+
+def _persons(_: Path) -> Lookups:
+    """Every session of the input is known, and led to by a person."""
+    memory = Sessions(None, Metrics(), Stop())
+    for number in range(RECORDS // 100):
+        caller = f"arn:aws:iam::111122223333:user/someone-{number}"
+        session = Session(0.0, f"role-{number}", caller, "AKIAEXAMPLE", f"someone-{number}", None, "89.160.20.112")
+        memory.learn(f"ASIAEXAMPLE{number:09d}", session)
+    return Lookups(sessions=memory)
+
+
+PARTS: dict[str, Part] = {
+    "geography": _geography,
+    "and network owner": _both_databases,
+    "tags of principals": _tags,
+    "persons behind roles": _persons,
+}
+"""What is measured by itself; later parts win where two set the same look-up."""
+
+
+if __name__ == "__main__":
+    main()
