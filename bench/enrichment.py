@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.cloudtrail_mapping import RECORDS, made, tagged
 from shipper.build.log_types import LOG_TYPES
 from shipper.demo.networks import write_geoip
+from shipper.enrich.aws_addresses import AwsAddresses
 from shipper.enrich.geo import Geo
 from shipper.enrich.sessions import Sessions
 from shipper.formats.cloudtrail import CloudTrailFormat
@@ -110,6 +111,13 @@ def _both_databases(folder: Path) -> Lookups:
     return Lookups(geo=Geo(*write_geoip(folder)))
 
 
+def _whose(folder: Path) -> Lookups:
+    """The addresses of the input are AWS's."""
+    path = folder / "ip-ranges.json"
+    path.write_text('{"prefixes": [{"ip_prefix": "203.0.113.0/24", "region": "eu-west-1", "service": "EC2"}]}')
+    return Lookups(addresses=AwsAddresses(path))
+
+
 def _tags(_: Path) -> Lookups:
     return Lookups(principals=tagged())
 
@@ -127,6 +135,7 @@ def _persons(_: Path) -> Lookups:
 PARTS: dict[str, Part] = {
     "geography": _geography,
     "and network owner": _both_databases,
+    "whose addresses are": _whose,
     "tags of principals": _tags,
     "persons behind roles": _persons,
 }

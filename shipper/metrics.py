@@ -48,6 +48,11 @@ class Metrics:
         self.geoip_reloads = counter(
             "shipper_geoip_reloads", "Replaced GeoIP databases, by whether they could be read.", ["outcome"]
         )
+        self.enrich_file_reloads = counter(
+            "shipper_enrich_file_reloads",
+            "Replaced files of enrichment, by whether they could be read.",
+            ["file", "outcome"],
+        )
         self.values_redacted = counter(
             "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
         )

@@ -512,6 +512,19 @@ class Acted:
     first_address: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class AddressFacts:
+    """What an address, or a service's name in its place, says by itself. Shared: never change it.
+
+    Attributes:
+        cloud: ECS's `cloud` (provider, region, service) of whose it is; None where it is not AWS's.
+        internal: it is within one's own networks.
+    """
+
+    cloud: Mapping[str, Any] | None
+    internal: bool
+
+
 def hash64(*parts: str) -> int:
     """A 64-bit hash of some strings, signed as SQLite stores integers; parts cannot run into one another."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, overload
 from shipper.errors import RetryableError, Stopped
 from shipper.model import (
     Acted,
+    AddressFacts,
     DeadLetter,
     Document,
     Events,
@@ -189,6 +190,14 @@ class GeoLookup(Protocol):
         ...
 
 
+class AddressLookup(Protocol):
+    """Whose an address is, by lists of networks. Called from many threads; never blocks, never raises."""
+
+    def __call__(self, address: str) -> AddressFacts | None:
+        """Return what is known of an address or of a service's name; None where it is neither."""
+        ...
+
+
 class PrincipalLookup(Protocol):
     """What IAM says of roles and users. Called from many threads; never blocks on the network, never raises."""
 
@@ -234,6 +243,7 @@ class Lookups:
     geo: GeoLookup | None = None
     principals: PrincipalLookup | None = None
     sessions: SessionLookup | None = None
+    addresses: AddressLookup | None = None
 
 
 class Delivery(Protocol):

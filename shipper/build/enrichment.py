@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shipper.config import Settings
@@ -9,6 +10,7 @@ from shipper.metrics import Metrics
 from shipper.ports import Lookups, PrincipalLookup, SessionLookup, Stop
 
 if TYPE_CHECKING:
+    from shipper.enrich.aws_addresses import AwsAddresses
     from shipper.enrich.geo import Geo
 
 SESSIONS_FILE = "sessions.sqlite"
@@ -24,11 +26,12 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
         ConfigError: a database is missing or broken, or AWS cannot be used as configured.
     """
     if metrics is None or stop is None:
-        return Lookups(geo=geo(settings))
+        return Lookups(geo=geo(settings), addresses=addresses(settings))
     return Lookups(
         geo=geo(settings, metrics),
         principals=principals(settings, metrics, stop),
         sessions=sessions(settings, metrics, stop),
+        addresses=addresses(settings, metrics),
     )
 
 
@@ -77,11 +80,42 @@ def geo(settings: Settings, metrics: Metrics | None = None) -> Geo | None:
         ConfigError: a database is missing or broken.
     """
     paths = settings.enrich.geoip
-    if paths.city is None and paths.asn is None:
+    others = paths.others()
+    if paths.city is None and paths.asn is None and not others:
         return None
     from shipper.enrich.geo import Geo
 
     if metrics is None:
-        return Geo(paths.city, paths.asn)
+        return Geo(paths.city, paths.asn, others, private=paths.private)
     reloads = metrics.geoip_reloads
-    return Geo(paths.city, paths.asn, reloads=lambda read: reloads.labels("read" if read else "unreadable").inc())
+    return Geo(
+        paths.city,
+        paths.asn,
+        others,
+        private=paths.private,
+        reloads=lambda read: reloads.labels("read" if read else "unreadable").inc(),
+    )
+
+
+def addresses(settings: Settings, metrics: Metrics | None = None) -> AwsAddresses | None:
+    """Whose addresses are, or None where it is not configured.
+
+    Raises:
+        ConfigError: the file of AWS's ranges is missing or broken.
+    """
+    chosen = settings.enrich.addresses
+    if chosen is None:
+        return None
+    from shipper.enrich.aws_addresses import AwsAddresses
+
+    return AwsAddresses(chosen.aws_ip_ranges, chosen.own_networks, told=_reloads(metrics, "aws_ip_ranges"))
+
+
+def _reloads(metrics: Metrics | None, file: str) -> Callable[[bool], None]:
+    """Counts whether a replaced file could be read."""
+
+    def told(read: bool) -> None:  # noqa: FBT001 - as `Watched` calls it
+        if metrics is not None:
+            metrics.enrich_file_reloads.labels(file, "read" if read else "unreadable").inc()
+
+    return told

@@ -222,6 +222,7 @@ SOURCES: Mapping[str, Callable[[Settings, str], Iterator[Grant]]] = {
 """By a source's `type`."""
 
 ENRICHMENTS: Mapping[str, Callable[[Settings], Iterator[Grant]] | None] = {
+    "addresses": None,
     "geoip": None,
     "iam": _iam,
     "sessions": None,

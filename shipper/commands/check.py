@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Networks move: MaxMind and DB-IP publish at least every month.
 _OLD_DAYS = 90
+_GEOIP = ("city", "asn", "country", "enterprise", "isp", "anonymous")
 
 Probe = tuple[str, Callable[[], Iterable[Problem]]]
 
@@ -82,6 +83,8 @@ def _local_probes(settings: Settings) -> list[Probe]:
     probes: list[Probe] = [("configuration", settings.remarks)]
     probes += [(where, lambda where=where, path=path: _folder(where, path)) for where, path in folders.items()]  # type: ignore[misc]
     probes += [("files", lambda: _files(settings)), ("enrich.geoip", lambda: _geoip(settings))]
+    if settings.enrich.addresses is not None:
+        probes.append(("enrich.addresses", lambda: _addresses(settings)))
     return probes
 
 
@@ -133,8 +136,9 @@ def _files(settings: Settings) -> Iterator[Problem]:
 def _geoip(settings: Settings) -> Iterator[Problem]:
     """Kind and age of each database, or what is wrong with it: one broken file must not hide the other's problem."""
     paths = settings.enrich.geoip
-    for key, other in (("city", "asn"), ("asn", "city")):
-        alone = settings.enrich.model_copy(update={"geoip": paths.model_copy(update={other: None})})
+    for key in _GEOIP:
+        others = dict.fromkeys(other for other in _GEOIP if other != key)
+        alone = settings.enrich.model_copy(update={"geoip": paths.model_copy(update=others)})
         yield from _geoip_database(f"enrich.geoip.{key}", settings.model_copy(update={"enrich": alone}))
 
 
@@ -151,6 +155,18 @@ def _geoip_database(where: str, settings: Settings) -> Iterator[Problem]:
         what = f"{known.path}: {known.kind}, built {known.built:%Y-%m-%d}, {_count(days, 'day')} old"
         old = days > _OLD_DAYS
         yield Problem(where, what, "download a newer one" if old else "", serious=False, note=not old)
+
+
+def _addresses(settings: Settings) -> Iterator[Problem]:
+    from shipper import build
+
+    try:
+        known = build.addresses(settings)
+    except ConfigError as error:
+        yield Problem("enrich.addresses", str(error), error.hint)
+    else:
+        if known is not None and (about := known.describe()):
+            yield Problem("enrich.addresses", about, "", serious=False, note=True)
 
 
 def _write_json(problems: list[Problem]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated
 
@@ -20,14 +21,41 @@ def _role_name(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"must be a network such as 203.0.113.0/24: {error}") from None
+    return text
+
+
+Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
 RoleName = Annotated[str, Field(max_length=512), AfterValidator(_role_name)]
 
 
 class Geoip(Part):
-    """Databases in MaxMind's layout."""
+    """Databases in the MMDB format, as MaxMind, DB-IP and IPinfo make them."""
 
     city: FilePath | None = Field(None, description="City database (.mmdb).")
     asn: FilePath | None = Field(None, description="ASN database (.mmdb).")
+    country: FilePath | None = Field(None, description="Country database (.mmdb).")
+    enterprise: FilePath | None = Field(None, description="Enterprise database (.mmdb).")
+    isp: FilePath | None = Field(None, description="ISP database (.mmdb).")
+    anonymous: FilePath | None = Field(None, description="Anonymous IP database (.mmdb).")
+    private: bool = Field(
+        False, description="Look up private addresses too, for databases that have your own networks."
+    )
+
+    def others(self) -> list[FilePath]:
+        """All but `city` and `asn`, those that know most first."""
+        return [path for path in (self.enterprise, self.country, self.isp, self.anonymous) if path]
+
+
+class Addresses(Part):
+    """Whose addresses are: AWS's by service and region, or one's own."""
+
+    aws_ip_ranges: FilePath | None = Field(None, description="AWS's ip-ranges.json.")
+    own_networks: list[Network] = Field([], max_length=10_000, description="Your own networks beside the private ones.")
 
 
 class Iam(Part):
@@ -53,4 +81,5 @@ class Enrich(Part):
 
     iam: Iam | None = Field(None, description="What IAM says of the callers; left out when not given.")
     sessions: Sessions | None = Field(None, description="The person behind a role; left out when not given.")
+    addresses: Addresses | None = Field(None, description="Whose addresses are; left out when not given.")
     geoip: Geoip = Field(Geoip(), description="Geography and network owner of addresses.")

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
 
 import maxminddb
-import structlog
 
+from shipper.enrich.network_owners import owner_fields
+from shipper.enrich.prefixes import reach, read_address
+from shipper.enrich.watched import Watched
 from shipper.errors import ConfigError
 
 _MOST_ADDRESSES = 65_536
-_LONGEST_ADDRESS = 64
-
-log = structlog.get_logger(__name__)
+_ORDER = ("geo", "as", "isp", "anonymity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +35,21 @@ class Database:
 
 
 class Geo:
-    """A `ports.GeoLookup` over up to two databases. Safe to use from many threads; keeps what it found for the last
+    """A `ports.GeoLookup` over some databases. Safe to use from many threads; keeps what it found for the last
     65,536 addresses.
 
-    Understands MaxMind's nested layout (City, Country, ASN and their relatives; DB-IP's too) and flat layouts (IPinfo).
-    Private addresses are looked up as well: a company may have put its own networks into a database.
+    Understands MaxMind's nested layouts (City, Country, Enterprise, ASN, ISP, Anonymous IP), DB-IP's (which says owners
+    under `traits`) and flat ones (IPinfo). Of what several databases say, the first one that says it counts: the owner
+    by `asn`, then `city` and the others in their order.
 
-    A file that is replaced (moved over the old one) is used within `look_seconds`, both databases at once; where a new
+    A file that is replaced (moved over the old one) is used within `look_seconds`, all databases at once; where a new
     one cannot be read, the old ones stay in use, and that is logged.
 
     Args:
-        city: a City or Country database.
-        asn: an ASN or ISP database.
+        city: a City, Country or Enterprise database.
+        asn: an ASN or ISP database; its geography is not used.
+        others: databases of any kind.
+        private: look up private and reserved addresses too, for databases that have networks of one's own.
         look_seconds: how often the files are looked at.
         reloads: told whether a replaced file could be read.
 
@@ -61,97 +61,65 @@ class Geo:
         self,
         city: Path | None,
         asn: Path | None,
+        others: Sequence[Path] = (),
         *,
+        private: bool = False,
         look_seconds: float = 30.0,
         reloads: Callable[[bool], None] = lambda _: None,
     ) -> None:
-        self._paths = (city, asn)
-        self._look_seconds = look_seconds
-        self._reloads = reloads
-        self._mutex = threading.Lock()
-        self._seen = self._stamps()
-        self._now = _Databases(city, asn)
-        self._look_at = time.monotonic() + look_seconds
+        located = [path for path in (city, *others) if path]
+        owning = [asn] if asn else []
+        self._databases = Watched(
+            [*located, *owning],
+            lambda: _Databases(located, owning, private=private),
+            "GeoIP databases",
+            look_seconds=look_seconds,
+            told=reloads,
+            describe=lambda now: [f"{known.kind} of {known.built:%Y-%m-%d}" for known in now.describe()],
+        )
 
     def __call__(self, address: str) -> Mapping[str, Any] | None:
-        """Return ECS's `{"geo": {…}, "as": {…}}` (either may be absent), shared: never change it.
+        """Return ECS's `{"geo": {…}, "as": {…}}` (any may be absent), shared: never change it.
 
         None where nothing is known, or where `address` is no IP address. Never raises.
         """
-        if time.monotonic() > self._look_at:
-            self._look()
-        return self._now.find(address) if len(address) <= _LONGEST_ADDRESS else None
+        return self._databases.now().find(address)
 
     def describe(self) -> list[Database]:
         """Kind and age of the databases, for `shipper check`."""
-        return self._now.describe()
-
-    def _look(self) -> None:
-        """Open files that were replaced; one thread does, the others go on with what is open."""
-        if not self._mutex.acquire(blocking=False):
-            return
-        try:
-            self._look_at = time.monotonic() + self._look_seconds
-            stamps = self._stamps()
-            if stamps == self._seen:
-                return
-            self._seen = stamps
-            try:
-                self._now = _Databases(*self._paths)
-            except ConfigError as error:
-                log.error("a GeoIP database cannot be read, the old ones stay in use", why=str(error), hint=error.hint)  # noqa: TRY400 - no traceback wanted
-                self._reloads(False)
-            else:
-                built = [f"{known.kind} of {known.built:%Y-%m-%d}" for known in self._now.describe()]
-                log.info("GeoIP databases were replaced", databases=built)
-                self._reloads(True)
-        finally:
-            self._mutex.release()
-
-    def _stamps(self) -> tuple[tuple[int, int, int] | None, ...]:
-        return tuple(_stamp(path) for path in self._paths if path)
+        return self._databases.now().describe()
 
 
 class _Databases:
-    """Two open databases, and what was found in them."""
+    """Open databases, and what was found in them."""
 
-    def __init__(self, city: Path | None, asn: Path | None) -> None:
-        self._city = _open(city) if city else None
-        self._asn = _open(asn) if asn else None
-        self._paths = tuple(path for path in (city, asn) if path)
+    def __init__(self, located: Sequence[Path], owning: Sequence[Path], *, private: bool) -> None:
+        self._located = [_open(path) for path in located]
+        self._owning = [_open(path) for path in owning]
+        self._paths = (*located, *owning)
+        self._private = private
         self.find = lru_cache(_MOST_ADDRESSES)(self._find)
 
     def describe(self) -> list[Database]:
-        readers = [reader for reader in (self._city, self._asn) if reader]
+        readers = [*self._located, *self._owning]
         return [
             Database(path, metadata.database_type, datetime.fromtimestamp(metadata.build_epoch, UTC))
             for path, metadata in zip(self._paths, (reader.metadata() for reader in readers), strict=True)
         ]
 
-    def _find(self, address: str) -> Mapping[str, Any] | None:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
+    def _find(self, text: str) -> Mapping[str, Any] | None:
+        address = read_address(text)
+        if address is None or not (self._private or reach(address) == "public"):
             return None
-        if isinstance(parsed, IPv6Address):
-            parsed = parsed.ipv4_mapped or parsed
         found: dict[str, Any] = {}
-        for reader in (self._city, self._asn):
-            entry = _entry(reader, str(parsed)) if reader else {}
-            if reader is self._city and (place := _place(entry)):
-                found["geo"] = place
-            if owner := _owner(entry):
-                found["as"] = owner
-        return found or None
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells one file of a name from the next."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+        for reader in (*self._owning, *self._located):
+            entry = _entry(reader, str(address).partition("%")[0])
+            if entry:
+                place = {} if reader in self._owning else _place(entry)
+                for name, part in (("geo", place), *owner_fields(entry)):
+                    if part:
+                        found.setdefault(name, part)
+        return {name: found[name] for name in _ORDER if name in found} or None
 
 
 def _open(path: Path) -> maxminddb.Reader:
@@ -204,18 +172,6 @@ def _location(entry: Mapping[str, Any]) -> dict[str, float] | None:
         return {"lat": float(latitude), "lon": float(longitude)}
     except (TypeError, ValueError):
         return None
-
-
-def _owner(entry: Mapping[str, Any]) -> dict[str, Any]:
-    number = entry.get("autonomous_system_number", entry.get("asn"))
-    name = entry.get("autonomous_system_organization") or entry.get("as_name")
-    digits = str(number or "").upper().removeprefix("AS")
-    owner: dict[str, Any] = {}
-    if digits.isdecimal():
-        owner["number"] = int(digits)
-    if name:
-        owner["organization"] = {"name": name}
-    return owner
 
 
 def _name(part: object) -> str | None:

@@ -16,7 +16,10 @@ from shipper.errors import ConfigError
 
 APP = "aws_log_shipper"
 _ADDON_SOURCETYPES = {"cloudtrail": "aws:cloudtrail"}
-_PLACE_FIELDS = ("country", "country_code", "region", "city", "lat", "lon", "asn", "as_org")
+_PLACE_FIELDS = (
+    *("country", "country_code", "region", "city", "lat", "lon", "asn", "as_org", "isp", "isp_organization"),
+    *("anonymity", "cloud_provider", "cloud_service", "cloud_region"),
+)
 _LINES = ("SHOULD_LINEMERGE = false", r"LINE_BREAKER = ([\r\n]+)", "TRUNCATE = 0")
 # How records are told apart and read, for sourcetypes that the add-on does not know.
 _PROPS = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shipper.errors import BadInputError
 from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V10, layout_from_header
-from shipper.model import Document, Origin, Record, document_id
+from shipper.model import AddressFacts, Document, Origin, Record, document_id
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import TRAFFIC, Context, LineMapping
@@ -32,6 +32,13 @@ GOOD = "2 111122223333 eni-0a 203.0.113.7 10.0.0.5 51000 22 6 10 840 1772366710 
 def geography(address: str) -> Mapping[str, Any] | None:
     """A database that knows one network."""
     return {"geo": {"city_name": "Malmö"}, "as": {"number": 64500}} if address.startswith("203.0.113.") else None
+
+
+def whose(address: str) -> AddressFacts | None:
+    """Lists of networks that know one of AWS's and one's own."""
+    if address.startswith("203.0.113."):
+        return AddressFacts({"provider": "aws", "service": {"name": ["ec2", "s3"]}}, internal=False)
+    return AddressFacts(None, internal=True) if address.startswith("10.") else None
 
 
 def encode(line: str | bytes, layout: tuple[str, ...] = V2, origin: Origin = ORIGIN) -> Document:
@@ -223,7 +230,8 @@ def test_the_compiled_encoder_equals_the_mapping(data):
     odd = data.draw(st.booleans())
     values = [data.draw(WORDS if odd else st.sampled_from(likely.get(name, ("-", "a", "eni-1")))) for name in layout]
     line = " ".join(values)
-    caches = Caches(Endpoints(geography), Times(), Ports())
+    asked = data.draw(st.sampled_from([None, whose]))
+    caches = Caches(Endpoints(geography, asked), Times(), Ports())
     account, region = data.draw(st.sampled_from([("", ""), ("1", "r")]))
     context = Context({"ecs": {"version": "8"}}, {"s3": {"x": 1}}, account, region)
     try:

@@ -13,7 +13,7 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import Encoder, GeoLookup, PrincipalLookup, SessionLookup
+from shipper.ports import AddressLookup, Encoder, GeoLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_details import add_details
@@ -44,6 +44,7 @@ class CloudTrailEcs:
         geo: None to leave out geography and network owner.
         principals: None to leave out what IAM says of the caller.
         sessions: None to leave out who is behind a role.
+        addresses: None to leave out whose the source address is.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
     """
 
@@ -54,8 +55,10 @@ class CloudTrailEcs:
         principals: PrincipalLookup | None = None,
         sessions: SessionLookup | None = None,
         *,
+        addresses: AddressLookup | None = None,
         geo_seconds: float = 600.0,
     ) -> None:
+        self._addresses = addresses
         self._principals = principals
         self._sessions = sessions
         self._index = f"logs-{DATASET}-{namespace}"
@@ -117,8 +120,9 @@ class CloudTrailEcs:
         fields: dict[str, Any] = {"@timestamp": stamp, "aws": {"cloudtrail": trail}, "related": related}
         if who.fields is not None:
             trail["user_identity"] = who.fields
+        cloud: orjson.Fragment | None = None
         if event.source_address is not None and event.source_address not in _ABSENT:
-            fields["source"], address = self._places(event.source_address)
+            fields["source"], address, cloud = self._places(event.source_address)
             if address:
                 related["ip"] = address
         agent = event.user_agent
@@ -126,6 +130,8 @@ class CloudTrailEcs:
             fields["user_agent"] = _agents(agent) if len(agent) <= _LONGEST_CACHED else _agent(agent)
         parts = Parts(event)
         add_event(fields, trail, event, who, parts)
+        if cloud is not None:
+            fields["cloud"]["origin"] = cloud
         add_details(fields, trail, event, who, parts)
         if self._principals is not None:
             self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
@@ -151,14 +157,16 @@ class CloudTrailEcs:
         if who.principal is not None and (found := principals(who.principal)) is not None:
             fields["aws"]["iam"] = principal_fields(who.principal, found)
 
-    def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None]:
+    def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None, orjson.Fragment | None]:
         source: dict[str, Any] = {"address": address}
         found = is_address(address)
         if found:
             source["ip"] = address
             if self._geo is not None and (place := self._geo(address)):
                 source.update(place)
-        return orjson.Fragment(orjson.dumps(source)), [address] if found else None
+        facts = self._addresses(address) if self._addresses is not None else None
+        cloud = orjson.Fragment(orjson.dumps(facts.cloud)) if facts is not None and facts.cloud else None
+        return orjson.Fragment(orjson.dumps(source)), [address] if found else None, cloud
 
 
 def _agent(agent: str) -> orjson.Fragment:

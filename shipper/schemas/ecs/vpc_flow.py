@@ -10,7 +10,7 @@ import orjson
 from shipper.errors import BadInputError
 from shipper.flow_layouts import layout_from_count
 from shipper.model import Document, LogEvent, LogStream, Origin, Record
-from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
+from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
@@ -36,12 +36,19 @@ class VpcFlowEcs:
     Args:
         namespace: of the data stream.
         geo: None to leave out geography and network owner.
+        addresses: None to leave out whose addresses are, and the direction where AWS does not give it.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         clock: the time of lines that have none, in files whose names have none either.
     """
 
     def __init__(
-        self, namespace: str, geo: GeoLookup | None, *, geo_seconds: float = 600.0, clock: Clock = wall_clock
+        self,
+        namespace: str,
+        geo: GeoLookup | None,
+        *,
+        addresses: AddressLookup | None = None,
+        geo_seconds: float = 600.0,
+        clock: Clock = wall_clock,
     ) -> None:
         self._index = f"logs-aws.vpcflow-{namespace}"
         self._stream = {"type": "logs", "dataset": "aws.vpcflow", "namespace": namespace}
@@ -49,7 +56,8 @@ class VpcFlowEcs:
         self._geo_seconds = geo_seconds
         self._clock = clock
         self._times, self._ports = Times(), Ports()
-        self._workshop = _Workshop(geo, self._times, self._ports)
+        self._addresses = addresses
+        self._workshop = self._new_workshop()
         self._opened = time.monotonic()
 
     def encoder(self, origin: Origin) -> Encoder:
@@ -123,15 +131,17 @@ class VpcFlowEcs:
         now = time.monotonic()
         if now - self._opened > self._geo_seconds:
             self._opened = now
-            self._workshop = _Workshop(self._geo, self._times, self._ports)
+            self._workshop = self._new_workshop()
         return self._workshop
+
+    def _new_workshop(self) -> _Workshop:
+        return _Workshop(Endpoints(self._geo, self._addresses), self._times, self._ports)
 
 
 class _Workshop:
     """The caches and compiled layouts that belong together, for as long as the geography is believed."""
 
-    def __init__(self, geo: GeoLookup | None, times: Times, ports: Ports) -> None:
-        endpoints = Endpoints(geo)
+    def __init__(self, endpoints: Endpoints, times: Times, ports: Ports) -> None:
         self._caches = Caches(endpoints, times, ports)
         self._layouts: dict[tuple[object, ...], tuple[Compiled | None]] = {}
         self.mapping = LineMapping(endpoints, times)

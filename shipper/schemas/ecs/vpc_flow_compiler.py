@@ -19,7 +19,7 @@ import orjson
 
 from shipper.schemas.community_id import community_id
 from shipper.schemas.ecs.vpc_flow_mapping import TRAFFIC, fixed_parts
-from shipper.schemas.ecs.vpc_flow_values import PROTOCOLS, Endpoints, Ports, Times, json_members
+from shipper.schemas.ecs.vpc_flow_values import DIRECTION_MEMBERS, PROTOCOLS, Endpoints, Ports, Times, json_members
 
 Compiled = Callable[[bytes, str, str], "tuple[int, str] | None"]
 """(line, top, aws) → time in milliseconds and document; None for a line out of the ordinary.
@@ -48,12 +48,14 @@ class _Fixed:
     Attributes:
         event: what a line's own members follow.
         network: what follows a line's own members, each with a comma before it.
-        objects: whole objects.
+        cloud: of `cloud`.
+        objects: whole objects, each with a comma before it.
         own: of `aws.vpcflow`; "" leaves the line to the mapping.
     """
 
     event: str
     network: str
+    cloud: str
     objects: str
     own: str
 
@@ -69,24 +71,25 @@ class _Fixtures(dict[tuple[str, ...], _Fixed]):
 
     def __init__(self, names: Sequence[str], run: Sequence[str], account: str, region: str) -> None:
         super().__init__()
-        self._names = (*names, *run)
+        self.names = (*names, *run)
         self._run = len(run)
         self._place = (account, region)
 
     def find(self, values: tuple[str, ...]) -> _Fixed:
         """The parts for some values; without `own` where the line has another number of fields."""
         single = (*values[:-1], *values[-1].split(" ")) if self._run else values
-        if len(single) != len(self._names):
-            return _Fixed("", "", "", "")
+        if len(single) != len(self.names):
+            return _Fixed("", "", "", "", "")
         fields: dict[str, str] = {}
-        for name, value in zip(self._names, single, strict=True):
+        for name, value in zip(self.names, single, strict=True):
             fields.setdefault(name, value)
         parts = fixed_parts(fields, *self._place)
-        objects = orjson.dumps(parts.objects).decode()[1:-1]
+        objects = dict(parts.objects)
+        cloud = json_members(objects.pop("cloud"))
         members = [json_members(members) for members in (parts.event, parts.network, parts.own)]
         if len(self) >= _MOST_FIXED:
             self.clear()
-        self[values] = fixed = _Fixed(members[0][1:], members[1], objects, members[2][1:])
+        self[values] = fixed = _Fixed(members[0][1:], members[1], cloud[1:], json_members(objects), members[2][1:])
         return fixed
 
 
@@ -142,6 +145,7 @@ def _encoder(
         caches.ports.get,
         caches.times.get,
     )
+    directions = {} if "flow-direction" in fixtures.names else DIRECTION_MEMBERS
     dumps = orjson.dumps
     find_end, find_port, find_time = caches.endpoints.find, caches.ports.find, caches.times.find
 
@@ -173,7 +177,8 @@ def _encoder(
                 return None
             network = f',"network":{{{fixed.network[1:]}}}' if fixed.network else ""
             return end[0], (
-                f'{{"@timestamp":"{end[1]}",{top}{fixed.objects},"event":{{{fixed.event},"start":"{start[1]}",'
+                f'{{"@timestamp":"{end[1]}",{top}"cloud":{{{fixed.cloud}}}{fixed.objects},'
+                f'"event":{{{fixed.event},"start":"{start[1]}",'
                 f'"end":"{end[1]}","original":"{text}"}}{network},"aws":{{{aws}"vpcflow":{{{own}}}}}}}'
             )
         one, other = known_end(source) or find_end(source), known_end(destination) or find_end(destination)
@@ -186,15 +191,17 @@ def _encoder(
         counts = packets + size
         if not (counts.isdigit() and "1" <= packets < ":" and "1" <= size < ":" and len(counts) <= 18):
             return None
+        direction = "" if one.internal is None else directions.get((one.internal, other.internal), "")
         if destination != source:
             related = f',"{destination}"{related}'
         return end[0], (
-            f'{{"@timestamp":"{end[1]}",{top}{fixed.objects},"event":{{{fixed.event},"start":"{start[1]}",'
+            f'{{"@timestamp":"{end[1]}",{top}"cloud":{{{fixed.cloud}{one.origin}{other.target}}}{fixed.objects},'
+            f'"event":{{{fixed.event},"start":"{start[1]}",'
             f'"end":"{end[1]}","original":"{text}"}},'
             f'"source":{{{one.json},"port":{source_port},"packets":{packets},"bytes":{size}}},'
             f'"destination":{{{other.json},"port":{destination_port}}},"network":{{"type":"{one.type}"{carrier[1]},'
             f'"community_id":"{community_id(carrier[0], one.packed, other.packed, one_port, other_port)}",'
-            f'"packets":{packets},"bytes":{size}{fixed.network}}},"related":{{"ip":["{source}"{related}]}},'
+            f'"packets":{packets},"bytes":{size}{direction}{fixed.network}}},"related":{{"ip":["{source}"{related}]}},'
             f'"aws":{{{aws}"vpcflow":{{{own}}}}}}}'
         )
 

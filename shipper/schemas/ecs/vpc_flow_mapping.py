@@ -14,6 +14,7 @@ from typing import Any, Final
 from shipper.errors import BadInputError
 from shipper.schemas.community_id import community_id, packed_port
 from shipper.schemas.ecs.vpc_flow_values import (
+    DIRECTIONS,
     Endpoint,
     Endpoints,
     Times,
@@ -127,7 +128,7 @@ class LineMapping:
         time_ms = (times.get("end") or times.get("start") or (fallback_ms, ""))[0]
         document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
         document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
-        document |= self._traffic({name: value for name, value in values.items() if value != "-"}, fixed.network)
+        document |= self._traffic({name: value for name, value in values.items() if value != "-"}, fixed)
         if fixed.own or context.aws:
             document["aws"] = {**context.aws} | ({"vpcflow": fixed.own} if fixed.own else {})
         return time_ms, document
@@ -138,7 +139,7 @@ class LineMapping:
             raise BadInputError(f"{name} is no time")
         return found
 
-    def _traffic(self, values: Mapping[str, str], network: Mapping[str, Any]) -> dict[str, Any]:
+    def _traffic(self, values: Mapping[str, str], fixed: FixedParts) -> dict[str, Any]:
         numbers = {name: _number(name, values) for name in ("srcport", "dstport", "protocol", "packets", "bytes")}
         ends = {name: self._endpoint(name, values) for name in ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")}
         source, destination = ends["srcaddr"], ends["dstaddr"]
@@ -146,9 +147,12 @@ class LineMapping:
         parts: dict[str, Any] = {
             "source": _side(source, numbers["srcport"]) | counts,
             "destination": _side(destination, numbers["dstport"]),
-            "network": _network(source, destination, numbers) | counts | dict(network),
+            "network": _network(source, destination, numbers) | counts | _direction(source, destination, fixed.network),
             "related": {},
         }
+        sides = {"origin": source, "target": destination}
+        if clouds := {name: end.cloud for name, end in sides.items() if end is not None and end.cloud}:
+            parts["cloud"] = {**fixed.objects["cloud"], **clouds}
         if addresses := list(dict.fromkeys(end.fields["ip"] for end in ends.values() if end is not None)):
             parts["related"] = {"ip": addresses}
         return {name: part for name, part in parts.items() if part}
@@ -176,6 +180,12 @@ def _number(name: str, values: Mapping[str, str]) -> int | None:
 
 def _side(endpoint: Endpoint | None, port: int | None) -> dict[str, Any]:
     return dict(endpoint.fields if endpoint else {}) | ({} if port is None else {"port": port})
+
+
+def _direction(source: Endpoint | None, destination: Endpoint | None, network: Mapping[str, Any]) -> dict[str, Any]:
+    """The fixed members of `network`; the direction is that of the perimeter, unless AWS gave the interface's."""
+    direction = DIRECTIONS.get((source.internal, destination.internal)) if source and destination else None
+    return {"direction": direction, **network} if direction else dict(network)
 
 
 def _network(

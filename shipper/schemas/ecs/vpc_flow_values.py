@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import orjson
 
-from shipper.ports import GeoLookup
+from shipper.ports import AddressLookup, GeoLookup
 from shipper.schemas.community_id import packed_address, packed_port
 
 _MOST_ADDRESSES = 20_000
@@ -51,12 +51,29 @@ class Endpoint:
         fields: ECS's `address`, `ip`, `geo`, `as`; shared, never change it.
         json: the same as text, without braces.
         type: ECS's network.type.
+        cloud: ECS's cloud.origin of a source and cloud.target of a destination; None where it is not AWS's.
+        origin, target: the same as JSON members, with a comma before; "" where it is not AWS's.
+        internal: it is within one's own networks; None where nobody was asked.
     """
 
     packed: bytes
     type: Literal["ipv4", "ipv6"]
     fields: dict[str, Any]
     json: str
+    cloud: Mapping[str, Any] | None = None
+    origin: str = ""
+    target: str = ""
+    internal: bool | None = None
+
+
+DIRECTIONS: Final[dict[tuple[bool | None, bool | None], str]] = {
+    (True, True): "internal",
+    (True, False): "outbound",
+    (False, True): "inbound",
+    (False, False): "external",
+}
+"""ECS's network.direction as the perimeter sees it, by whether source and destination are within it."""
+DIRECTION_MEMBERS: Final = {ends: f',"direction":"{name}"' for ends, name in DIRECTIONS.items()}
 
 
 class Endpoints(dict[str, Endpoint]):
@@ -65,9 +82,10 @@ class Endpoints(dict[str, Endpoint]):
     `get` is the fast way and `find` the whole one. Bounded: emptied when full. Safe to use from many threads.
     """
 
-    def __init__(self, geo: GeoLookup | None) -> None:
+    def __init__(self, geo: GeoLookup | None, addresses: AddressLookup | None = None) -> None:
         super().__init__()
         self._geo = geo
+        self._addresses = addresses
 
     def find(self, address: str) -> Endpoint | None:
         """The endpoint, None where the text is no IP address."""
@@ -83,7 +101,11 @@ class Endpoints(dict[str, Endpoint]):
         text = orjson.dumps(fields).decode()[1:-1]
         if len(self) >= _MOST_ADDRESSES:
             self.clear()
-        self[address] = endpoint = Endpoint(packed, "ipv4" if len(packed) == 4 else "ipv6", fields, text)
+        endpoint = Endpoint(packed, "ipv4" if len(packed) == 4 else "ipv6", fields, text)
+        if self._addresses is not None and (facts := self._addresses(address)):
+            origin, target = (json_members({name: facts.cloud}) if facts.cloud else "" for name in ("origin", "target"))
+            endpoint = replace(endpoint, cloud=facts.cloud, origin=origin, target=target, internal=facts.internal)
+        self[address] = endpoint
         return endpoint
 
 

@@ -14,10 +14,10 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import Encoder, GeoLookup, PrincipalLookup, SessionLookup
+from shipper.ports import AddressLookup, Encoder, GeoLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
 from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields
-from shipper.schemas.splunk.vpc_flow import flat_geography
+from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
 
 SOURCETYPE = "aws:cloudtrail"
 
@@ -54,7 +54,9 @@ class CloudTrailSplunk:
     """Implements `ports.Schema`. Safe to use from many threads.
 
     Indexed fields: `event_uid` (the document's id), and of the source address `src_country`, `src_country_code`,
-    `src_region`, `src_city`, `src_lat`, `src_lon`, `src_asn`, `src_as_org` where they are known.
+    `src_region`, `src_city`, `src_lat`, `src_lon`, `src_asn`, `src_as_org`, `src_isp`, `src_isp_organization`,
+    `src_anonymity` (several values), `src_cloud_provider`, `src_cloud_service`, `src_cloud_region`, where they are
+    known.
 
     Of the role or user that called: `iam_arn`, `iam_path`, `iam_description` and `iam_tag_KEY` for each tag.
 
@@ -67,6 +69,7 @@ class CloudTrailSplunk:
         geo: None to leave out geography and network owner.
         principals: None to leave out what IAM says of the caller.
         sessions: None to leave out who is behind a role.
+        addresses: None to leave out whose the source address is.
         geo_seconds: how long what was found for an address is kept.
     """
 
@@ -78,9 +81,11 @@ class CloudTrailSplunk:
         principals: PrincipalLookup | None = None,
         sessions: SessionLookup | None = None,
         *,
+        addresses: AddressLookup | None = None,
         geo_seconds: float = 600.0,
     ) -> None:
         self._caller = CallerFields(principals, sessions) if principals is not None or sessions is not None else None
+        self._addresses = addresses
         self._index = index
         self._host = host
         self._geo = geo
@@ -121,6 +126,8 @@ class CloudTrailSplunk:
         """An address's indexed fields as JSON members, with a comma before each."""
         found = self._geo(address) if self._geo is not None else None
         fields = flat_geography(found, "src") if found else {}
+        if self._addresses is not None and (facts := self._addresses(address)):
+            fields.update(flat_cloud(facts, "src"))
         return b"," + orjson.dumps(fields)[1:-1] if fields else b""
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from shipper.flow_layouts import layout_from_count
-from shipper.model import Document, LogEvent, Origin, Record
-from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
+from shipper.model import AddressFacts, Document, LogEvent, Origin, Record
+from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
@@ -30,6 +30,12 @@ envelope: nothing is raised.
 """
 
 _MOST_ADDRESSES = 50_000
+_DIRECTIONS: dict[tuple[bool | None, bool | None], str] = {
+    (True, True): ',"network_direction":"internal"',
+    (True, False): ',"network_direction":"outbound"',
+    (False, True): ',"network_direction":"inbound"',
+    (False, False): ',"network_direction":"external"',
+}
 _MILLISECONDS_FROM = 100_000_000_000
 _LAST_MS = 253_402_300_799_999
 
@@ -41,6 +47,7 @@ class VpcFlowSplunk:
         index: "" for the token's own.
         host: "" for none.
         geo: None to leave out geography and network owner.
+        addresses: None to leave out whose addresses are, and the direction.
         geo_seconds: how long what was found for an address is kept.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -51,6 +58,7 @@ class VpcFlowSplunk:
         host: str,
         geo: GeoLookup | None,
         *,
+        addresses: AddressLookup | None = None,
         geo_seconds: float = 600.0,
         clock: Clock = wall_clock,
     ) -> None:
@@ -59,7 +67,8 @@ class VpcFlowSplunk:
         self._geo = geo
         self._geo_seconds = geo_seconds
         self._clock = clock
-        self._places = _Places(geo)
+        self._addresses = addresses
+        self._places = _Places(geo, addresses)
         self._opened = time.monotonic()
 
     def encoder(self, origin: Origin) -> Encoder:
@@ -101,12 +110,15 @@ class VpcFlowSplunk:
         """
         if time.monotonic() - self._opened > self._geo_seconds:
             self._opened = time.monotonic()
-            self._places = _Places(self._geo)
+            self._places = _Places(self._geo, self._addresses)
         columns = {name: index for index, name in reversed(list(enumerate(layout)))}
         head = self._head(columns, source)
         ends = [(columns[name], side) for name, side in (("srcaddr", "src"), ("dstaddr", "dest")) if name in columns]
         start, end = columns.get("start", -1), columns.get("end", -1)
-        find = self._places.find if self._geo is not None else _nothing
+        asks = self._geo is not None or self._addresses is not None
+        find, direction = self._places.find if asks else _nothing, self._places.direction
+        one, other = columns.get("srcaddr", -1), columns.get("dstaddr", -1)
+        directed = self._addresses is not None and min(one, other) >= 0 and "flow-direction" not in columns
 
         def encode(line: bytes, identity: Callable[[int], str], fallback_ms: int) -> tuple[str, int, bytes]:
             text = line.decode("utf-8", "replace")
@@ -115,6 +127,8 @@ class VpcFlowSplunk:
             time_ms = start_ms or end_ms or fallback_ms
             key = identity(end_ms or time_ms)
             more = "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
+            if directed and max(one, other) < len(parts):
+                more += direction((parts[one], parts[other]))
             event = orjson.dumps(text).decode()
             envelope = (
                 f'{{"time":{time_ms // 1000}.{time_ms % 1000:03d},{head}"event":{event},'
@@ -138,9 +152,23 @@ class VpcFlowSplunk:
 class _Places(dict[tuple[str, str], str]):
     """The indexed fields of an address and side, as JSON members with a comma before each. Bounded."""
 
-    def __init__(self, geo: GeoLookup | None) -> None:
+    def __init__(self, geo: GeoLookup | None, addresses: AddressLookup | None) -> None:
         super().__init__()
         self._geo = geo
+        self._addresses = addresses
+        self._directions: dict[tuple[str, str], str] = {}
+
+    def direction(self, ends: tuple[str, str]) -> str:
+        """The direction of a flow from one address to another, as a JSON member with a comma before it."""
+        known = self._directions.get(ends)
+        if known is not None:
+            return known
+        facts = [self._addresses(end) if self._addresses is not None else None for end in ends]
+        internal = [fact.internal if fact is not None else None for fact in facts]
+        if len(self._directions) >= _MOST_ADDRESSES:
+            self._directions.clear()
+        text = self._directions[ends] = _DIRECTIONS.get((internal[0], internal[1]), "")
+        return text
 
     def find(self, end: tuple[str, str]) -> str:
         known = self.get(end)
@@ -151,6 +179,8 @@ class _Places(dict[tuple[str, str], str]):
         fields = flat_geography(found, side) if found else {}
         if len(self) >= _MOST_ADDRESSES:
             self.clear()
+        if self._addresses is not None and (facts := self._addresses(address)):
+            fields.update(flat_cloud(facts, side))
         text = self[end] = "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
         return text
 
@@ -159,9 +189,17 @@ def _nothing(_: tuple[str, str]) -> str:
     return ""
 
 
+def flat_cloud(facts: AddressFacts, side: str) -> dict[str, Any]:
+    """Whose an address is as flat fields: `src_cloud_provider`, `src_cloud_service`, `src_cloud_region`."""
+    cloud = facts.cloud or {}
+    service = cloud.get("service", {})
+    fields = {"provider": cloud.get("provider"), "service": service.get("name"), "region": cloud.get("region")}
+    return {f"{side}_cloud_{name}": value for name, value in fields.items() if value is not None}
+
+
 def flat_geography(found: Mapping[str, Any], side: str) -> dict[str, Any]:
     """ECS's `geo` and `as` as flat fields: `src_country`, `src_city`, `src_asn` …; HEC takes no nested ones."""
-    geo, network = found.get("geo", {}), found.get("as", {})
+    geo, network, isp = found.get("geo", {}), found.get("as", {}), found.get("isp", {})
     location = geo.get("location", {})
     fields = {
         "country": geo.get("country_name"),
@@ -172,6 +210,9 @@ def flat_geography(found: Mapping[str, Any], side: str) -> dict[str, Any]:
         "lon": location.get("lon"),
         "asn": network.get("number"),
         "as_org": network.get("organization", {}).get("name"),
+        "isp": isp.get("name"),
+        "isp_organization": isp.get("organization"),
+        "anonymity": list(found.get("anonymity", ())) or None,
     }
     return {f"{side}_{name}": value for name, value in fields.items() if value is not None}
 
