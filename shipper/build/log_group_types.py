@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from shipper.build.event_types import type_of_events, type_of_name
+from shipper.build.event_types import type_of_events, type_of_group, type_of_name
 from shipper.errors import ConfigError, ShipperError
 from shipper.flow_layouts import Layout, layout_from_log_format
 from shipper.sources.cloudwatch_groups import LogGroup
@@ -49,6 +49,8 @@ class LogGroupTypes:
         layout = self._flow_layout(group, now)
         if layout is not None:
             found: Found = ("vpcflow", layout)
+        elif (certain := type_of_group(group.name)) is not None:
+            return certain, None
         else:
             try:
                 events = self._first_events(group)

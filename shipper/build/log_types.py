@@ -100,6 +100,54 @@ def _cloudwatch_splunk(index: str, host: str, _: Lookups) -> Schema:
     return CloudWatchSplunk(index, host)
 
 
+def _resolver_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.route53 import resolver_ecs
+
+    return resolver_ecs(namespace, lookups.geo)
+
+
+def _resolver_splunk(index: str, host: str, _: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import RESOLVER_TIME, CloudWatchSplunk
+
+    return CloudWatchSplunk(index, host, line_time=RESOLVER_TIME)
+
+
+def _public_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.route53 import public_ecs
+
+    return public_ecs(namespace, lookups.geo)
+
+
+def _public_splunk(index: str, host: str, _: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import PUBLIC_TIME, CloudWatchSplunk
+
+    return CloudWatchSplunk(index, host, line_time=PUBLIC_TIME)
+
+
+def _apigateway_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.apigateway import apigateway_ecs
+
+    return apigateway_ecs(namespace, lookups.geo)
+
+
+def _rds_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.rds import rds_ecs
+
+    return rds_ecs(namespace, lookups.geo)
+
+
+def _containers_ecs(namespace: str, _: Lookups) -> Schema:
+    from shipper.schemas.ecs.containers import containers_ecs
+
+    return containers_ecs(namespace)
+
+
+def _eks_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.eks import eks_ecs
+
+    return eks_ecs(namespace, lookups.geo)
+
+
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
@@ -127,5 +175,15 @@ LOG_TYPES: dict[str, LogType] = {
     ),
     "cloudwatch": LogType("cloudwatch", "aws.cloudwatch_logs", _cloudwatch_format, _cloudwatch_ecs, _cloudwatch_splunk),
     "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _cloudwatch_splunk),
+    "route53_resolver": LogType(
+        "route53_resolver", "aws.route53_resolver_logs", _cloudwatch_format, _resolver_ecs, _resolver_splunk
+    ),
+    "route53_public": LogType(
+        "route53_public", "aws.route53_public_logs", _cloudwatch_format, _public_ecs, _public_splunk
+    ),
+    "apigateway": LogType("apigateway", "aws.apigateway_logs", _cloudwatch_format, _apigateway_ecs, _cloudwatch_splunk),
+    "rds": LogType("rds", "aws.rds_logs", _cloudwatch_format, _rds_ecs, _cloudwatch_splunk),
+    "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _cloudwatch_splunk),
+    "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _cloudwatch_splunk),
     SUBSCRIPTION: LogType(SUBSCRIPTION, "", _cloudwatch_format, _by_event_ecs, _by_event_splunk, told=False),
 }

@@ -20,7 +20,18 @@ from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
 
 MOST_SECRET_BYTES = 65_536
-LogTypeName = Literal["cloudtrail", "vpcflow", "cloudwatch", "ec2"]
+LogTypeName = Literal[
+    "cloudtrail",
+    "vpcflow",
+    "cloudwatch",
+    "ec2",
+    "route53_resolver",
+    "route53_public",
+    "apigateway",
+    "rds",
+    "containers",
+    "eks",
+]
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
 _ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

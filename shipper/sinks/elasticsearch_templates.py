@@ -18,7 +18,17 @@ VERSION = 4
 MANAGED_BY = "aws-log-shipper"
 POLICY = "shipper-logs"
 _STRICT_SETTINGS = "shipper-strict@settings"
-DATASETS = ("aws.cloudtrail", "aws.vpcflow", "aws.cloudwatch_logs")
+DATASETS = (
+    "aws.cloudtrail",
+    "aws.vpcflow",
+    "aws.cloudwatch_logs",
+    "aws.route53_resolver_logs",
+    "aws.route53_public_logs",
+    "aws.apigateway_logs",
+    "aws.rds_logs",
+    "aws.container_logs",
+    "aws.eks_logs",
+)
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.
 _PRIORITY_DATASET, _PRIORITY_OTHER = 250, 240

@@ -38,12 +38,14 @@ class Service:
 # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html: a flow log's id comes before the time, which
 # is the start of an aggregation of at most ten minutes. Transit Gateway flow logs share folder and names.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html: likewise.
+# Resolver query logs ("AWS resources that you can send VPC Resolver query logs to") have a VPC's id for the region.
 SERVICES = (
     Service("CloudTrail", "cloudtrail", labelled=True),
     Service("CloudTrail-Insight", "cloudtrail", labelled=True),
     Service("CloudTrail-Digest", "cloudtrail", shipped=False),
     Service("vpcflowlogs", "vpcflow", window_seconds=600.0),
     Service("elasticloadbalancing", "elb"),
+    Service("vpcdnsquerylogs", "route53_resolver", window_seconds=600.0),
 )
 _BY_FOLDER = {service.folder: service for service in SERVICES}
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
+
+import orjson
 
 from shipper.build import LOG_TYPES
 from shipper.model import LogEvent, LogStream, Origin, Record
 from shipper.ports import Lookups
 from shipper.sinks.elasticsearch import ElasticsearchSink
 from tests.contract.sinks import split
+from tests.unit.test_log_event_types import ACCESS, AUDIT, POD, POSTGRES, PUBLIC, RESOLVER, SLOW, TASK
 
+SAID: list[tuple[str, dict[str, Any]]] = [
+    ("route53_resolver", RESOLVER),
+    ("apigateway", ACCESS),
+    ("eks", AUDIT),
+    ("containers", POD),
+    ("containers", TASK),
+]
 REQUEST = "8f507cfc-0001-4697-b07a-ac58fc914c95"
 MESSAGES = [
     ("cloudwatch", "plain text"),
@@ -19,6 +30,11 @@ MESSAGES = [
     ("cloudwatch", f"REPORT RequestId: {REQUEST}\tDuration: 12.3 ms\tMemory Size: 128 MB\tInit Duration: 235 ms\t"),
     ("ec2", "2020-02-20T07:02:18.000Z Feb 20 07:02:18 ip-172-31-81-156 dhclient[3000]: XMT: Solicit"),
     ("vpcflow", "2 123456789012 eni-1 203.0.113.7 10.0.0.5 51000 22 6 10 840 1772366710 1772366765 REJECT OK"),
+    *((name, orjson.dumps(said).decode()) for name, said in SAID),
+    ("route53_public", PUBLIC),
+    ("rds", POSTGRES + "ERROR:  duration: 1.5 ms  statement: " + "select 1 -- " * 500),
+    ("rds", SLOW),
+    ("rds", "20260102 03:04:05,ip-10-1-2-3,ann,10.0.0.7,58,0,FAILED_CONNECT,,,1045"),
 ]
 
 
@@ -49,3 +65,13 @@ def test_log_events_of_every_kind_are_accepted_whole(elasticsearch_server):
     assert len(elasticsearch_server.request("POST", f"{index}/_search", flat).body["hits"]["hits"]) == 1
     slow = {"query": {"range": {"aws.lambda.duration_ms": {"gt": 12}}}}
     assert len(elasticsearch_server.request("POST", f"{index}/_search", slow).body["hits"]["hits"]) == 1
+    for field, value in (
+        ("dns.resolved_ip", "203.0.113.0/24"),
+        ("kubernetes.labels.app.kubernetes.io/name", "web"),
+        ("kubernetes.audit.annotations.authorization_k8s_io/decision", "forbid"),
+        ("postgresql.log.database", "shop"),
+    ):
+        found = {"query": {"term": {field: value}}}
+        assert len(elasticsearch_server.request("POST", f"{index}/_search", found).body["hits"]["hits"]) == 1, field
+    long = {"query": {"range": {"event.duration": {"gte": 1_500_000, "lte": 2_000_123_000}}}}
+    assert len(elasticsearch_server.request("POST", f"{index}/_search", long).body["hits"]["hits"]) == 3

@@ -11,6 +11,7 @@ import orjson
 from shipper.errors import BadInputError
 from shipper.model import Document, LogEvent, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
+from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 
@@ -58,7 +59,7 @@ class LogEventEcs:
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one file, or one window of a log group."""
         identity = line_ids(origin.uri)
-        now_ms = int(self._clock() * 1000)
+        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
 
         def encode(record: Record) -> Document:
             text = record.raw.decode("utf-8", "replace")
@@ -67,13 +68,14 @@ class LogEventEcs:
             said_ms = self._describe(document, text, event)
             if said_ms is not None and not 0 <= said_ms <= _LAST_MS:
                 said_ms = None
-            time_ms = now_ms if said_ms is None else said_ms
+            time_ms = fallback_ms if said_ms is None else said_ms
             if event is not None and (said_ms is None or not self._own_time):
                 time_ms = event.time_ms
             document["@timestamp"] = iso_time(time_ms)
             if not document["aws"]:
                 del document["aws"]
-            key = event_document_id(event, event.time_ms) if event else identity(time_ms, record.position)
+            # A line's id knows no clock: read again, it is the same line.
+            key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
             return Document(key, self._index, time_ms, orjson.dumps(document), record, origin)
 
         return encode

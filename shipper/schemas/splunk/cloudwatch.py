@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 import orjson
 
 from shipper.model import Document, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
+from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 
 SOURCETYPE = "aws:cloudwatchlogs"
 EKS_SOURCETYPE = "aws:cloudwatchlogs:eks"
+RESOLVER_TIME = re.compile(rb'"query_timestamp"\s*:\s*"([0-9TZ:.+-]{10,40})"')
+PUBLIC_TIME = re.compile(rb"\A\d+\.\d+ ([0-9TZ:.+-]{10,40}) ")
+_MOST_SEARCHED = 8192
 
 
 class CloudWatchSplunk:
@@ -19,10 +26,14 @@ class CloudWatchSplunk:
     Args:
         index: "" for the token's own.
         host: "" for none.
+        line_time: finds the time, ISO 8601 as its first group, of lines that are no events of a log group.
         clock: the time of lines that have none.
     """
 
-    def __init__(self, index: str, host: str, *, clock: Clock = wall_clock) -> None:
+    def __init__(
+        self, index: str, host: str, *, line_time: re.Pattern[bytes] | None = None, clock: Clock = wall_clock
+    ) -> None:
+        self._line_time = line_time
         self._shared = {name: value for name, value in (("host", host), ("index", index)) if value}
         self._index = index
         self._clock = clock
@@ -30,12 +41,13 @@ class CloudWatchSplunk:
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one file, or one window of a log group."""
         identity = line_ids(origin.uri)
-        now_ms = int(self._clock() * 1000)
+        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
 
         def encode(record: Record) -> Document:
             event = record.event
-            time_ms = event.time_ms if event else now_ms
-            key = event_document_id(event, time_ms) if event else identity(time_ms, record.position)
+            said_ms = event.time_ms if event else self._said_ms(record.raw)
+            time_ms = fallback_ms if said_ms is None else said_ms
+            key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
             source, sourcetype = origin.uri, SOURCETYPE
             if event is not None:
                 stream = event.stream
@@ -53,3 +65,13 @@ class CloudWatchSplunk:
             return Document(key, self._index, time_ms, orjson.dumps(envelope), record, origin)
 
         return encode
+
+    def _said_ms(self, raw: bytes) -> int | None:
+        found = self._line_time.search(raw[:_MOST_SEARCHED]) if self._line_time is not None else None
+        if found is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(found[1].decode("ascii", "replace"))
+            return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000 + 0.5)
+        except (ValueError, OverflowError):
+            return None

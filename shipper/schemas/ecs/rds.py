@@ -1,0 +1,66 @@
+"""Logs of RDS and Aurora: PostgreSQL's, and MySQL's and MariaDB's error, slow query, general and audit logs.
+
+Fields are those of Elastic's PostgreSQL and MySQL integrations where they have any. Source of the groups' names:
+"Publishing database logs to Amazon CloudWatch Logs" (Amazon RDS User Guide).
+"""
+
+from __future__ import annotations
+
+import re
+
+from shipper.model import LogEvent
+from shipper.ports import Clock, GeoLookup, wall_clock
+from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_fields, merge, object_of
+from shipper.schemas.ecs.rds_mysql import MYSQL_LINES
+from shipper.schemas.ecs.rds_postgresql import postgresql_line
+
+DATASET = "aws.rds_logs"
+
+_GROUP = re.compile(r"/aws/rds/(?P<kind>instance|cluster|proxy)/(?P<name>[^/]{1,255})(?:/(?P<log>[^/]{1,64}))?")
+_LINES = (postgresql_line, *MYSQL_LINES)
+
+
+def rds_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
+    """The schema of RDS's database logs.
+
+    Args:
+        geo: None to leave out geography and network owner.
+        clock: the time of lines that have none.
+    """
+    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+
+
+def _described(geo: GeoLookup | None) -> Describe:
+    def describe(document: Fields, text: str, event: LogEvent | None) -> int | None:
+        document["message"] = text
+        document["event"] |= {"category": ["database"], "type": ["info"]}
+        found = _GROUP.fullmatch(event.stream.group) if event is not None else None
+        if found is not None:
+            kind = "db_instance" if found["kind"] == "instance" else f"db_{found['kind']}"
+            add(document, {f"aws.rds.{kind}.identifier": found["name"], "aws.rds.log_type": found["log"]})
+        if (said := object_of(text)) is not None:
+            add_fields(document, said)
+            return None
+        for line in _LINES:
+            told = line(text)
+            if told is not None:
+                time_ms, fields = told
+                add(document, fields)
+                _add_client(document, geo)
+                return time_ms
+        return None
+
+    return describe
+
+
+def _add_client(document: Fields, geo: GeoLookup | None) -> None:
+    """Where the client is, and who it says that it is."""
+    address = document.get("source", {}).get("address")
+    if address and is_address(address):
+        document["source"]["ip"] = address
+        document["related"] = {"ip": [address]}
+        if geo is not None and (place := geo(address)):
+            merge(document["source"], place)
+    if name := document.get("user", {}).get("name"):
+        document.setdefault("related", {})["user"] = [name]

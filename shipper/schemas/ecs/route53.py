@@ -1,0 +1,121 @@
+"""Route 53's query logs as the ECS documents of Elastic's AWS integration: of the Resolver, and of public hosted zones.
+
+Sources: "Values that appear in VPC Resolver query logs" and "Values that appear in DNS query logs" (Amazon Route 53
+Developer Guide).
+"""
+
+from __future__ import annotations
+
+import re
+
+from shipper.model import LogEvent
+from shipper.ports import Clock, GeoLookup, wall_clock
+from shipper.schemas.ecs.dns import add_answers, add_query, finish
+from shipper.schemas.ecs.log_event import (
+    Describe,
+    Fields,
+    LogEventEcs,
+    add,
+    add_fields,
+    number_in,
+    object_of,
+    text_in,
+    time_of,
+)
+
+RESOLVER = "aws.route53_resolver_logs"
+PUBLIC = "aws.route53_public_logs"
+
+_MOST_PORT = 65_535
+_PUBLIC_LINE = re.compile(
+    r"\d+\.\d+ (?P<time>\S{10,40}) (?P<zone>\S{1,64}) (?P<name>\S{1,1024}) (?P<kind>\S{1,16}) (?P<code>\S{1,32})"
+    r" (?P<transport>\S{1,16}) (?P<edge>\S{1,32}) (?P<address>\S{1,64}) (?P<subnet>\S{1,64})\s*"
+)
+
+
+def resolver_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
+    """The schema of Route 53 Resolver's query logs.
+
+    Args:
+        geo: None to leave out geography and network owner.
+        clock: the time of lines that have none.
+    """
+    return LogEventEcs(RESOLVER, namespace, _resolver(geo), own_time=True, clock=clock)
+
+
+def public_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
+    """The schema of public hosted zones' query logs; see `resolver_ecs`."""
+    return LogEventEcs(PUBLIC, namespace, _public(geo), own_time=True, clock=clock)
+
+
+def _resolver(geo: GeoLookup | None) -> Describe:
+    def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
+        said = object_of(text)
+        if said is None or text_in(said, "query_name") is None:
+            document["message"] = text
+            if said is not None:
+                add_fields(document, said)
+            return None
+        add_query(
+            document,
+            name=text_in(said, "query_name"),
+            kind=text_in(said, "query_type"),
+            code=text_in(said, "rcode"),
+            transport=text_in(said, "transport"),
+            address=text_in(said, "srcaddr"),
+            geo=geo,
+        )
+        add_answers(document, said.get("answers"))
+        finish(document)
+        _add_resolver(document, said)
+        return time_of(text_in(said, "query_timestamp") or "")
+
+    return describe
+
+
+def _add_resolver(document: Fields, said: Fields) -> None:
+    asker = said.get("srcids")
+    ids = asker if isinstance(asker, dict) else {}
+    port = number_in(said, "srcport")
+    fields = {
+        "dns.question.class": text_in(said, "query_class"),
+        "source.port": port if port is not None and port <= _MOST_PORT else None,
+        "cloud.account.id": text_in(said, "account_id"),
+        "cloud.region": text_in(said, "region"),
+        "cloud.instance.id": text_in(ids, "instance"),
+        "aws.vpc_id": text_in(said, "vpc_id"),
+        "aws.instance_id": text_in(ids, "instance"),
+        "aws.route53.resolver.endpoint.id": text_in(ids, "resolver_endpoint"),
+        "aws.route53.resolver.network_interface.id": text_in(ids, "resolver_network_interface"),
+        "aws.route53.firewall.action": text_in(said, "firewall_rule_action"),
+        "aws.route53.firewall.rule_group.id": text_in(said, "firewall_rule_group_id"),
+        "aws.route53.firewall.domain_list.id": text_in(said, "firewall_domain_list_id"),
+    }
+    add(document, fields)
+
+
+def _public(geo: GeoLookup | None) -> Describe:
+    def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
+        found = _PUBLIC_LINE.fullmatch(text)
+        if found is None:
+            document["message"] = text
+            return None
+        add_query(
+            document,
+            name=found["name"],
+            kind=found["kind"],
+            code=found["code"],
+            transport=found["transport"],
+            address=found["address"],
+            geo=geo,
+        )
+        finish(document)
+        fields = {
+            "aws.route53.hosted_zone_id": found["zone"],
+            "aws.route53.edge_location": found["edge"],
+            "aws.route53.edns_client_subnet": None if found["subnet"] == "-" else found["subnet"],
+        }
+        add(document, fields)
+        return time_of(found["time"])
+
+    return describe
