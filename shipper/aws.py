@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import ipaddress
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import botocore.config
 import botocore.credentials
 import botocore.exceptions
+import botocore.loaders
 import botocore.session
 import botocore.utils
+import orjson
 
 from shipper import __version__
 from shipper.errors import ConfigError, RetryableError, UnreadableError, UnreadableKind
@@ -238,7 +243,45 @@ def _session(settings: AwsSettings) -> botocore.session.Session:
         session.get_scoped_config()
     except botocore.exceptions.ProfileNotFound as error:
         raise ConfigError(str(error), "set aws.profile to a profile of ~/.aws/config") from error
+    session.get_component("data_loader").file_loader = _MODELS
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     return session
+
+
+class _Models(botocore.loaders.JSONFileLoader):
+    """Reads botocore's descriptions of services in a fraction of its own loader's time, and each once for all sessions.
+
+    All that a session does to them is to merge its extras in, which is the same each time.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def load_file(self, file_path: str) -> Any:
+        known = self._known.get(file_path)
+        if known is None:
+            known = self._known[file_path] = self._read(file_path)
+        return known
+
+    def _read(self, file_path: str) -> Any:
+        for path, unpack in ((Path(f"{file_path}.json"), bytes), (Path(f"{file_path}.json.gz"), gzip.decompress)):
+            if path.is_file():
+                return orjson.loads(unpack(path.read_bytes()))
+        return None
+
+
+_MODELS = _Models()
+
+
+def _timestamp(value: Any) -> datetime:
+    """A time in an answer. Listings have one for each object, always in this form, and botocore takes 40 µs for it."""
+    if isinstance(value, str) and len(value) == len("2026-01-01T00:00:00.000Z") and value[-1] == "Z":
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    found: datetime = botocore.utils.parse_timestamp(value)
+    return found
 
 
 def _check_endpoint(settings: AwsSettings) -> None:

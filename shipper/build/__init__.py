@@ -74,8 +74,9 @@ def pipeline(
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)
     owners = names(settings)
-    calls = cloudwatch_calls(settings, aws_sessions(settings), metrics, stop)
-    openers = readers(settings, calls, metrics, read_limits(settings))
+    sessions = aws_sessions(settings)
+    calls = cloudwatch_calls(settings, sessions, metrics, stop)
+    openers = readers(settings, sessions, calls, metrics, read_limits(settings))
     shipper = Shipper(
         formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
         routes={
@@ -91,7 +92,7 @@ def pipeline(
         gap_marks={name: log_type.gap_mark for name, log_type in LOG_TYPES.items()},
     )
     return Pipeline(
-        sources=sources(settings, checkpoints, metrics, letters, calls=calls, stop=stop),
+        sources=sources(settings, checkpoints, metrics, letters, sessions=sessions, calls=calls, stop=stop),
         sinks=all_sinks,
         ship=shipper.ship,
         store=checkpoints,

@@ -36,16 +36,18 @@ def sources(
     metrics: Metrics,
     letters: DeadLetters,
     *,
+    sessions: Mapping[str, AwsSessions] | None = None,
     calls: Mapping[str, Calls] | None = None,
     stop: Stop | None = None,
 ) -> list[Source]:
     """The sources, over one checkpoint store.
 
     Args:
+        sessions: how each source reaches AWS, where its reader is to share it.
         calls: how sources of CloudWatch Logs call AWS, where their readers are to share it.
         stop: what looks hear that may take long.
     """
-    sessions = aws_sessions(settings)
+    sessions = aws_sessions(settings) if sessions is None else sessions
     if calls is None:
         calls = cloudwatch_calls(settings, sessions, metrics, Stop())
     made: list[Source] = []
@@ -167,13 +169,18 @@ def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> N
     )
 
 
-def readers(settings: Settings, calls: Mapping[str, Calls], metrics: Metrics, limits: ReadLimits) -> dict[str, Reader]:
+def readers(
+    settings: Settings,
+    sessions: Mapping[str, AwsSessions],
+    calls: Mapping[str, Calls],
+    metrics: Metrics,
+    limits: ReadLimits,
+) -> dict[str, Reader]:
     """What opens each source's splits, by source name.
 
     Args:
-        calls: as for `sources`.
+        sessions, calls: as for `sources`.
     """
-    sessions = aws_sessions(settings)
     made = {
         name: window_reader(source, calls[name], metrics, limits)
         if isinstance(source, CloudWatchLogsSource)

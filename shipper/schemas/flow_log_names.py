@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import re
-import time
+from datetime import UTC, datetime
 
-_LABEL = re.compile(r"_(\d{8}T\d{4})Z_[^/]*$")
+_LABEL = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)Z_[^/]*$")
 
 
 def label_ms(key: str) -> int | None:
@@ -15,7 +14,10 @@ def label_ms(key: str) -> int | None:
     Source: "Publish flow logs to Amazon S3", such as `…_fl-1234abcd_20180620T1620Z_fe123456.log.gz`.
     """
     label = _LABEL.search(key)
+    if label is None:
+        return None
+    year, month, day, hour, minute = map(int, label.groups())
     try:
-        return calendar.timegm(time.strptime(label[1], "%Y%m%dT%H%M")) * 1000 if label else None
+        return int(datetime(year, month, day, hour, minute, tzinfo=UTC).timestamp()) * 1000
     except ValueError:
         return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
+import botocore
 import botocore.exceptions
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 
@@ -133,6 +136,46 @@ def test_one_client_for_a_service():
     sessions = AwsSessions(AwsSettings(region="eu-west-1"))
     assert sessions.client("s3") is sessions.client("s3")
     assert sessions.client("s3", "us-east-1") is not sessions.client("s3")
+
+
+@pytest.mark.parametrize("service", ["s3", "sqs", "sts", "iam", "logs"])
+def test_services_are_described_as_botocore_does(service: str):
+    """Reading botocore's descriptions faster changes nothing of them, and nothing of the addresses they give."""
+    ours = AwsSessions(AwsSettings(region="eu-west-1")).client(service)
+    theirs = botocore.session.Session().create_client(service, "eu-west-1")
+    assert ours.meta.endpoint_url == theirs.meta.endpoint_url
+    assert ours.meta.service_model.metadata == theirs.meta.service_model.metadata
+    for name in theirs.meta.service_model.operation_names:
+        one, other = (client.meta.service_model.operation_model(name) for client in (ours, theirs))
+        assert (one.http, one.input_shape and dict(one.input_shape.members).keys()) == (
+            other.http,
+            other.input_shape and dict(other.input_shape.members).keys(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("2026-01-02T03:04:05.000Z", 1767323045.0),
+        ("2026-01-02T03:04:05Z", 1767323045.0),
+        ("2026-01-02T05:04:05.250+02:00", 1767323045.25),
+        ("Fri, 02 Jan 2026 03:04:05 GMT", 1767323045.0),
+        ("1767323045", 1767323045.0),
+        ("2026-13-02T03:04:05.000Z", None),
+    ],
+)
+def test_times_in_answers_are_read_in_every_form(written: str, seconds: float | None):
+    """S3's own form is read fast, all others as botocore reads them; what is none is an error, not another time."""
+    client = AwsSessions(AwsSettings(region="eu-west-1")).client("s3")
+    text = f"<ListBucketResult><Contents><LastModified>{written}</LastModified></Contents></ListBucketResult>"
+    answer = SimpleNamespace(status_code=200, headers={}, content=text.encode())
+    client.meta.events.register("before-send.s3", lambda **_: answer)
+    client.meta.events.register("choose-signer.s3", lambda **_: botocore.UNSIGNED)
+    if seconds is None:
+        with pytest.raises(ValueError, match="Invalid timestamp"):
+            client.list_objects_v2(Bucket="one")
+        return
+    assert client.list_objects_v2(Bucket="one")["Contents"][0]["LastModified"].timestamp() == seconds
 
 
 def test_an_unknown_profile_is_a_configuration_error():

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shipper.model import S3Object
+from shipper.schemas.flow_log_names import label_ms
 from shipper.sources.s3_keys import (
     Scope,
     account_and_region,
@@ -219,3 +220,21 @@ def test_a_window_that_reaches_into_the_start_is_shipped(middle: str):
         assert day is not None
         assert state.is_new(item, day, item.hash) is shipped
         assert listing.after < item.key
+
+
+@pytest.mark.parametrize(
+    ("label", "moment"),
+    [
+        ("20260105T2355Z", "2026-01-05T23:55"),
+        ("20240229T0000Z", "2024-02-29"),
+        ("20230229T0000Z", None),
+        ("20261305T0000Z", None),
+        ("20260105T2460Z", None),
+        ("00000105T0000Z", None),
+        ("20260105T235Z", None),
+    ],
+)
+def test_the_time_in_an_objects_name(label: str, moment: str | None):
+    """A window's start is read from the last part of a name alone, and what is no time is none."""
+    expected = None if moment is None else int(at(moment) * 1000)
+    assert label_ms(f"a_20200101T0000Z_b/{ACCOUNT}_vpcflowlogs_us-east-1_fl-1_{label}_0a1b.log.gz") == expected
