@@ -17,7 +17,13 @@ from shipper.demo.flows import Flow, flow_of, where
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One document, as far as the show needs it."""
+    """One document, as far as the show needs it.
+
+    Attributes:
+        user: who really acted, as far as the document knows.
+        role: the role it was done in; "" for permission sets of people, and for none.
+        principal: the role's or user's ARN in IAM.
+    """
 
     time: str
     account: str
@@ -26,6 +32,8 @@ class Event:
     failed: bool
     error: str
     user: str
+    role: str
+    principal: str
     key: str
     address: str
     place: str
@@ -42,10 +50,12 @@ class Arrived:
     Attributes:
         events: of CloudTrail.
         flows: of the network.
+        tags: what IAM says of roles and users, by ARN, as far as any document knows it.
     """
 
     events: list[Event] = field(default_factory=list)
     flows: list[Flow] = field(default_factory=list)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
     files: int = 0
     bytes: int = 0
 
@@ -63,7 +73,11 @@ def read(archive: Path) -> Arrived:
         if path.parts[-3] == "dataset=aws.vpcflow":
             arrived.flows.extend(map(flow_of, _documents(path)))
         else:
-            arrived.events.extend(map(_event, _documents(path)))
+            for document in _documents(path):
+                arrived.events.append(_event(document))
+                iam = document["aws"].get("iam", {})
+                if "tags" in iam:
+                    arrived.tags[iam["arn"]] = iam["tags"]
     arrived.events.sort(key=lambda event: event.time)
     arrived.flows.sort(key=lambda flow: flow.time)
     return arrived
@@ -92,6 +106,8 @@ def _event(document: dict[str, Any]) -> Event:
         failed=event["outcome"] == "failure",
         error=trail.get("error_code", ""),
         user=_who(identity, user),
+        role=_role(identity, user),
+        principal=document["aws"].get("iam", {}).get("arn", ""),
         key=identity.get("access_key_id", ""),
         address=source.get("address", ""),
         place=place,
@@ -103,12 +119,19 @@ def _event(document: dict[str, Any]) -> Event:
 
 
 def _who(identity: dict[str, Any], user: dict[str, Any]) -> str:
-    """The name a person would look for: of a role's session, the session's own name."""
+    """The name a person would look for: who is behind a role, or the session's own name where nobody is known."""
+    if "effective" in user:
+        return str(user["effective"]["name"])
     if identity.get("type") == "Root":
         return "root"
     if identity.get("type") == "AssumedRole":
         return str(user.get("id", "")).rpartition(":")[2]
     return str(user.get("name") or identity.get("invoked_by", ""))
+
+
+def _role(identity: dict[str, Any], user: dict[str, Any]) -> str:
+    name = str(user.get("name", "")) if identity.get("type") == "AssumedRole" else ""
+    return "" if name.startswith("AWSReservedSSO_") else name
 
 
 def _target(asked: dict[str, Any]) -> str:

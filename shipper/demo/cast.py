@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 ORGANISATION = "o-lanternfish1"
+DOMAIN = "lanternfish.example"
 TRAIL_BUCKET = "lanternfish-org-trail"
 READER_ROLE = "log-reader"
+DEPLOY_ROLE = "deploy"
+RESCUE_ROLE = "break-glass"
 
 Hours = Literal["office", "always", "nightly"]
 Kind = Literal["sso", "user", "role", "web_identity", "service", "root"]
@@ -35,7 +38,7 @@ class Actor:
 
     Attributes:
         name: the person, IAM user, session or service.
-        role: the role's name, for those who act in one.
+        role: the role's name, for those who act in one; of people, that of their permission set.
         accounts: where they act; the first most often.
         addresses: where they call from; a service's own host name for AWS services.
         calls: names of what they do (see `calls.CALLS`) with weights.
@@ -155,7 +158,7 @@ PEOPLE = (
 )
 
 BACKUP_USER = Actor(
-    "legacy-backup",
+    f"nils.brandt@{DOMAIN}",
     "user",
     (PRODUCTION,),
     ("198.51.100.20",),

@@ -6,26 +6,27 @@ Fields: https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-ev
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from shipper.demo.calls import Call, access_key, letters
-from shipper.demo.cast import Account, Actor
+from shipper.demo.cast import DOMAIN, Account, Actor
+from shipper.demo.sessions import answer, asked_by_saml, iso, role_session, saml_user
 
 _VERSIONS = ("1.08", "1.09", "1.09", "1.10", "1.11")
 _DENIED = {"s3": "AccessDenied", "ec2": "Client.UnauthorizedOperation"}
 
 
-def iso(when: datetime) -> str:
-    """Return a time as CloudTrail writes it."""
-    return f"{when:%Y-%m-%dT%H:%M:%SZ}"
-
-
 class Clerk:
-    """Turns calls into records, with ids and sessions that the random numbers determine."""
+    """Turns calls into records, with ids and sessions that the random numbers determine.
+
+    Attributes:
+        opened: records of sessions that people opened, each made when the first call of a session was.
+    """
 
     def __init__(self, rng: Random) -> None:
+        self.opened: list[tuple[Account, datetime, dict[str, Any]]] = []
         self._rng = rng
         self._sessions: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._versions: dict[str, str] = {}
@@ -41,16 +42,21 @@ class Clerk:
         account: Account,
         when: datetime,
         *,
+        identity: dict[str, Any] | None = None,
         address: str | None = None,
         agent: str | None = None,
         request: Any = None,
         response: Any = None,
         error: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return one record of an API call; what is not given is drawn from the call's makers."""
+        """Return one record of an API call; what is not given is drawn from the call's makers.
+
+        Args:
+            identity: as whom, where that is not the actor's usual way.
+        """
         rng = self._rng
         region = call.region or account.region
-        identity = self.identity(actor, account, when)
+        identity = identity or self.identity(actor, account, when)
         if error is None and actor.kind != "service" and rng.randrange(1000) < call.denied:
             error = _refusal(call, identity, account)
         if request is None and call.request:
@@ -158,36 +164,54 @@ class Clerk:
             identity["accessKeyId"] = key
         return identity
 
+    def assume(
+        self,
+        actor: Actor,
+        account: Account,
+        when: datetime,
+        role: str,
+        name: str,
+        *,
+        source_identity: str | None = None,
+        **details: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Let someone take on a role of an account by AssumeRole.
+
+        Args:
+            name: of the session.
+            source_identity: as the caller gives it.
+            details: as `record` takes them; `identity` is the caller's.
+
+        Returns:
+            the record of the call, and the identity of what is done in the session.
+        """
+        session = role_session(self._rng, account, role, name, when, source_identity=source_identity)
+        request = {"roleArn": f"arn:aws:iam::{account.id}:role/{role}", "roleSessionName": name}
+        response = answer(self._rng, session, when)
+        if source_identity:
+            request["sourceIdentity"] = response["sourceIdentity"] = source_identity
+        call = Call("sts", "AssumeRole")
+        return self.record(call, actor, account, when, request=request, response=response, **details), session
+
     def _session(self, actor: Actor, account: Account, when: datetime) -> dict[str, Any]:
-        role = f"AWSReservedSSO_{actor.role}_3f81c0a2b7d4e5f6" if actor.kind == "sso" else actor.role
-        path = "aws-reserved/sso.amazonaws.com/" if actor.kind == "sso" else ""
-        principal = f"AROA{letters(Random(account.id + role), 17).upper()}"
+        """Return the identity of a session that began a while before its first call; people open theirs by SAML."""
+        sso = actor.kind == "sso"
+        role = f"AWSReservedSSO_{actor.role}_3f81c0a2b7d4e5f6" if sso else actor.role
         began = when - timedelta(minutes=self._rng.randrange(1, 20))
-        name = f"{actor.name}@lanternfish.example" if actor.kind == "sso" else actor.name
-        session: dict[str, Any] = {
-            "sessionIssuer": {
-                "type": "Role",
-                "principalId": principal,
-                "arn": f"arn:aws:iam::{account.id}:role/{path}{role}",
-                "accountId": account.id,
-                "userName": role,
-            },
-            "attributes": {
-                "creationDate": iso(began.replace(tzinfo=UTC)),
-                "mfaAuthenticated": "false",
-            },
-        }
+        name = f"{actor.name}@{DOMAIN}" if sso else actor.name
+        path = "aws-reserved/sso.amazonaws.com/" if sso else ""
+        identity = role_session(self._rng, account, role, name, began, path=path)
         if actor.kind == "web_identity":
             provider = f"arn:aws:iam::{account.id}:oidc-provider/token.actions.githubusercontent.com"
-            session["webIdFederationData"] = {"federatedProvider": provider, "attributes": {}}
-        return {
-            "type": "AssumedRole",
-            "principalId": f"{principal}:{name}",
-            "arn": f"arn:aws:sts::{account.id}:assumed-role/{role}/{name}",
-            "accountId": account.id,
-            "accessKeyId": access_key(self._rng, "ASIA"),
-            "sessionContext": session,
-        }
+            identity["sessionContext"]["webIdFederationData"] = {"federatedProvider": provider, "attributes": {}}
+        if sso:
+            call = Call("sts", "AssumeRoleWithSAML")
+            said = asked_by_saml(self._rng, identity), answer(self._rng, identity, began)
+            record = self.record(
+                call, actor, account, began, identity=saml_user(name), request=said[0], response=said[1]
+            )
+            self.opened.append((account, began, record))
+        return identity
 
 
 def _category(call: Call, account: Account) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import yaml
 
 from shipper.demo.cast import PRODUCTION
 from shipper.demo.networks import write_geoip
+from shipper.demo.principals import IAM_ROLE
 from shipper.demo.seed import reader_role
-from shipper.demo.traffic import LOG_GROUP
+from shipper.demo.traffic import LOG_FORMAT, LOG_GROUP
 
 
 def sinks_for(folder: Path, elasticsearch: str | None, splunk: str | None, token: str | None) -> dict[str, Any]:
@@ -33,6 +34,9 @@ def write_configuration(folder: Path, bucket: str, endpoint: str, sinks: dict[st
         "type": "cloudwatch_logs",
         "log_groups": [LOG_GROUP],
         "start": "-7d",
+        # `auto` would ask EC2 for the format, and the emulator's EC2 takes seconds to start.
+        "logs": "vpcflow",
+        "format": LOG_FORMAT,
         # An emulator has no quota; on AWS leave the default.
         "calls_per_second": 100,
         "aws": {"region": PRODUCTION.region, "role_arn": reader_role()},
@@ -43,7 +47,12 @@ def write_configuration(folder: Path, bucket: str, endpoint: str, sinks: dict[st
         "aws": {"region": "us-east-1", "endpoint_url": endpoint},
         "sources": {"trail": trail, "flow": flow},
         "sinks": sinks,
-        "enrich": {"geoip": {"city": str(city), "asn": str(asn)}},
+        "enrich": {
+            "geoip": {"city": str(city), "asn": str(asn)},
+            # Five requests a second are the default: IAM's own limits are shared with everyone in the account.
+            "iam": {"role_name": IAM_ROLE, "requests_per_second": 100},
+            "sessions": {},
+        },
     }
     path = folder / "shipper.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -1,4 +1,8 @@
-"""The incident that is hidden in the demo's logs: a leaked access key, and what was done with it in one night."""
+"""The incident that is hidden in the demo's logs: a leaked access key, and what was done with it in one night.
+
+Nils left a key of his own in the backup's script. Whoever found it looks around, makes a back door, takes on the role
+that may read everything, and carries the customers away; Priya ends it in the morning.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from random import Random
 from typing import Any
 
 from shipper.demo.calls import CALLS, Call, access_key, letters, object_request
-from shipper.demo.cast import BACKUP_USER, PEOPLE, PRODUCTION, Account
-from shipper.demo.clerk import Clerk, iso
+from shipper.demo.cast import BACKUP_USER, DEPLOY_ROLE, DOMAIN, PEOPLE, PRODUCTION, RESCUE_ROLE, SECURITY, Account
+from shipper.demo.clerk import Clerk
 from shipper.demo.networks import INTRUDER
+from shipper.demo.sessions import iso
 
 Story = Iterator[tuple[Account, datetime, dict[str, Any]]]
 
@@ -70,12 +75,13 @@ class Intrusion:
         self._clerk = clerk
         self._began = begin_of(now)
         self._stolen = clerk.identity(BACKUP_USER, PRODUCTION, self._began)
+        self._session: dict[str, Any] | None = None
         self._bytes = 0
         self._events = 0
 
     def records(self) -> tuple[list[tuple[Account, datetime, dict[str, Any]]], Incident]:
         """Return (account, time, record) of each step, and the facts."""
-        steps = [*self._look_around(), *self._dig_in(), *self._blind(), *self._take(), *self._mine()]
+        steps = [*self._look_around(), *self._dig_in(), *self._blind(), *self._become(), *self._take(), *self._mine()]
         self._events = len(steps)
         steps += self._contain()
         return steps, Incident(
@@ -99,7 +105,7 @@ class Intrusion:
 
     def _step(self, seconds: float, call: Call, **details: Any) -> tuple[Account, datetime, dict[str, Any]]:
         when = self._at(seconds)
-        details = {"address": _ADDRESS, "agent": _KALI, **details}
+        details = {"address": _ADDRESS, "agent": _KALI, "identity": self._session, **details}
         record = self._clerk.record(call, BACKUP_USER, PRODUCTION, when, **details)
         record["eventVersion"] = "1.09"
         return PRODUCTION, when, record
@@ -146,6 +152,14 @@ class Intrusion:
         yield self._step(902, stop, request={"name": organisation}, error=refused)
         yield self._step(938, stop, request={"name": own})
 
+    def _become(self) -> Story:
+        """Everything after this is done in a role's session: only its beginning tells whose key opened it."""
+        when = self._at(1090)
+        details = {"address": _ADDRESS, "agent": _KALI}
+        record, self._session = self._clerk.assume(BACKUP_USER, PRODUCTION, when, DEPLOY_ROLE, "backup-sync", **details)
+        record["eventVersion"] = "1.09"
+        yield PRODUCTION, when, record
+
     def _take(self) -> Story:
         moment = 1150.0
         for _ in range(_FILES):
@@ -173,6 +187,13 @@ class Intrusion:
     def _contain(self) -> Story:
         """The morning after: the security engineer switches off what was opened."""
         priya = next(person for person in PEOPLE if person.name == "priya.raman")
+        name = f"{priya.name}@{DOMAIN}"
+        when = self._at(5 * 3600 + 31 * 60)
+        caller = self._clerk.identity(priya, SECURITY, when)
+        record, session = self._clerk.assume(
+            priya, PRODUCTION, when, RESCUE_ROLE, "incident", source_identity=name, identity=caller
+        )
+        yield PRODUCTION, when, record
         user = {"userName": BACKUP_USER.name}
         back_door = {"userName": _BACK_DOOR}
         steps = (
@@ -186,7 +207,8 @@ class Intrusion:
             when = self._at(5 * 3600 + 34 * 60 + 95 * number)
             region = "us-east-1" if service == "iam" else ""
             call = Call(service, name, read=False, region=region)
-            yield PRODUCTION, when, self._clerk.record(call, priya, PRODUCTION, when, request=request)
+            record = self._clerk.record(call, priya, PRODUCTION, when, request=request, identity=session)
+            yield PRODUCTION, when, record
 
 
 def insight(clerk: Clerk, began: datetime, state: str) -> dict[str, Any]:

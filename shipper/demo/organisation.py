@@ -13,9 +13,22 @@ from typing import Any
 import orjson
 
 from shipper.demo.calls import CALLS
-from shipper.demo.cast import ACCOUNTS, ACTORS, MANAGEMENT, ORGANISATION, PEOPLE, PRODUCTION, TRAIL_BUCKET, Account
-from shipper.demo.clerk import Clerk, iso
+from shipper.demo.cast import (
+    ACCOUNTS,
+    ACTORS,
+    DEPLOY_ROLE,
+    DOMAIN,
+    MANAGEMENT,
+    ORGANISATION,
+    PEOPLE,
+    PRODUCTION,
+    TRAIL_BUCKET,
+    Account,
+    Actor,
+)
+from shipper.demo.clerk import Clerk
 from shipper.demo.incident import Incident, Intrusion, insight
+from shipper.demo.sessions import iso
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 # The hours' weights, UTC: an office day, machines that never sleep (but have fewer customers at night), a night job.
@@ -25,8 +38,8 @@ _HOURS = {
     "nightly": (20, 40, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 10),
 }
 _WEEKEND = 0.15
-# CloudTrail writes about every five minutes; six times that keeps the demo's objects few.
-_DELIVERY = timedelta(minutes=30)
+# CloudTrail writes about every five minutes; an hour keeps the demo's objects few.
+_DELIVERY = timedelta(hours=1)
 _LATE_IN_A_THOUSAND = 15
 
 
@@ -70,8 +83,10 @@ class Organisation:
     def objects(self) -> Iterator[StoredObject]:
         """Yield all objects, oldest delivery first: log files, then insights and digests."""
         deliveries: dict[tuple[datetime, str, str], list[dict[str, Any]]] = {}
+        story = {record["eventID"] for _, _, record in self._story}
         for account, when, record in self._everything():
-            delay = _DELIVERY * (1 + (self._rng.randrange(1000) < _LATE_IN_A_THOUSAND) * 3)
+            late = self._rng.randrange(1000) < _LATE_IN_A_THOUSAND and record["eventID"] not in story
+            delay = _DELIVERY * (1 + late * 3)
             at = _floor(when) + delay
             if at <= self._now + _DELIVERY:
                 deliveries.setdefault((at, account.id, record["awsRegion"]), []).append(record)
@@ -81,23 +96,46 @@ class Organisation:
         yield from self._digests(stored)
 
     def _everything(self) -> list[tuple[Account, datetime, dict[str, Any]]]:
-        events = [*self._everyday(), *self._sign_ins(), *self._strangers(), *self._story]
+        events = [*self._everyday(), *self._sign_ins(), *self._releases(), *self._strangers(), *self._story]
+        events += [opened for opened in self._clerk.opened if opened[1] >= self._now - timedelta(days=self._days)]
         events.sort(key=lambda event: event[1])
         return events
 
     def _everyday(self) -> Iterator[tuple[Account, datetime, dict[str, Any]]]:
-        rng = self._rng
-        shares = sum(actor.share for actor in ACTORS)
+        """What everyone does, in order of time: a session begins with the first of its calls."""
+        work = [(when, number, actor) for number, actor in enumerate(ACTORS) for when in self._times(actor)]
+        for when, _, actor in sorted(work, key=lambda one: one[:2]):
+            account = actor.accounts[0] if self._rng.random() < 0.7 else self._rng.choice(actor.accounts)
+            call = CALLS[self._rng.choices(list(actor.calls), list(actor.calls.values()))[0]]
+            yield account, when, self._clerk.record(call, actor, account, when)
+
+    def _times(self, actor: Actor) -> Iterator[datetime]:
+        """When an actor calls, as often as its share says."""
+        shares = sum(one.share for one in ACTORS)
         first = self._now - timedelta(days=self._days)
         hours = [first + timedelta(hours=n) for n in range(self._days * 24)]
-        for actor in ACTORS:
-            weights = [_weight(actor.hours, hour) + 1e-9 for hour in hours]
-            names, chances = list(actor.calls), list(actor.calls.values())
-            for hour in rng.choices(hours, weights, k=round(self._events * actor.share / shares)):
-                when = hour + timedelta(seconds=rng.randrange(3600))
-                account = actor.accounts[0] if rng.random() < 0.7 else rng.choice(actor.accounts)
-                call = CALLS[rng.choices(names, chances)[0]]
-                yield account, when, self._clerk.record(call, actor, account, when)
+        weights = [_weight(actor.hours, hour) + 1e-9 for hour in hours]
+        for hour in self._rng.choices(hours, weights, k=round(self._events * actor.share / shares)):
+            yield hour + timedelta(seconds=self._rng.randrange(3600))
+
+    def _releases(self) -> Iterator[tuple[Account, datetime, dict[str, Any]]]:
+        """Every working day the platform's engineer releases, in the role that may, under her own name."""
+        ines = next(person for person in PEOPLE if person.name == "ines.duarte")
+        for day in range(self._days + 1):
+            when = (self._now - timedelta(days=day)).replace(hour=9, minute=40, second=11)
+            if when.weekday() > 4 or not self._now - timedelta(days=self._days) < when < self._now - timedelta(hours=1):
+                continue
+            caller = self._clerk.identity(ines, PRODUCTION, when)
+            name = f"{ines.name}@{DOMAIN}"
+            record, session = self._clerk.assume(
+                ines, PRODUCTION, when, DEPLOY_ROLE, "release", source_identity=name, identity=caller
+            )
+            yield PRODUCTION, when, record
+            for step, call in enumerate(
+                ("GetAuthorizationToken", "PutImage", "UpdateFunctionCode", "UpdateService") * 3
+            ):
+                at = when + timedelta(seconds=70 * (step + 1))
+                yield PRODUCTION, at, self._clerk.record(CALLS[call], ines, PRODUCTION, at, identity=session)
 
     def _sign_ins(self) -> Iterator[tuple[Account, datetime, dict[str, Any]]]:
         """Every person signs in each working day."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ from datetime import UTC, datetime
 from shipper.aws import AwsSessions, AwsSettings
 from shipper.demo.cast import PRODUCTION, READER_ROLE
 from shipper.demo.organisation import Organisation, StoredObject
-from shipper.demo.traffic import INTERFACES, LOG_FORMAT, LOG_GROUP, Flow, Traffic, batches
+from shipper.demo.principals import IAM_ROLE, PRINCIPALS
+from shipper.demo.traffic import INTERFACES, LOG_GROUP, Flow, Traffic, batches
 
 _THREADS = 8
 SEED = 42
@@ -45,24 +47,37 @@ def seed(
 
 def seed_flows(flows: list[Flow], endpoint: str) -> None:
     """Put flow logs into a log group of the emulator's production account; one that is there already stays as it is."""
-    sessions = _sessions(endpoint, region=PRODUCTION.region, role_arn=reader_role())
-    client, ec2 = sessions.client("logs"), sessions.client("ec2")
+    client = _sessions(endpoint, region=PRODUCTION.region, role_arn=reader_role()).client("logs")
     if client.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]:
         return
     client.create_log_group(logGroupName=LOG_GROUP)
-    ec2.create_flow_logs(
-        ResourceType="VPC",
-        ResourceIds=[ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]],
-        TrafficType="ALL",
-        LogGroupName=LOG_GROUP,
-        LogFormat=LOG_FORMAT,
-        DeliverLogsPermissionArn=f"arn:aws:iam::{PRODUCTION.id}:role/flow-logs",
-    )
     for interface in INTERFACES:
         client.create_log_stream(logGroupName=LOG_GROUP, logStreamName=interface.stream)
     for stream, some in batches(flows):
         events = [{"timestamp": flow.time_ms, "message": flow.line} for flow in some]
         client.put_log_events(logGroupName=LOG_GROUP, logStreamName=stream, logEvents=events)
+
+
+def seed_iam(endpoint: str) -> None:
+    """Make the roles and users that the records name, with their tags; what is there already stays as it is."""
+    for account in dict.fromkeys(one.account for one in PRINCIPALS):
+        role = f"arn:aws:iam::{account.id}:role/{IAM_ROLE}"
+        client = _sessions(endpoint, role_arn=role).client("iam")
+        for one in PRINCIPALS:
+            if one.account is not account:
+                continue
+            tags = [{"Key": key, "Value": value} for key, value in one.tags.items()]
+            with contextlib.suppress(client.exceptions.EntityAlreadyExistsException):
+                if one.kind == "user":
+                    client.create_user(UserName=one.name, Path=one.path, Tags=tags)
+                else:
+                    client.create_role(
+                        RoleName=one.name,
+                        Path=one.path,
+                        Description=one.description,
+                        AssumeRolePolicyDocument="{}",
+                        Tags=tags,
+                    )
 
 
 def reader_role() -> str:
@@ -88,6 +103,7 @@ def main() -> None:
     sys.stdout.write(f"{len(stored):,} objects with {sum(one.records for one in stored):,} records\n")
     flows = Traffic(SEED, now, organisation.incident).flows()
     seed_flows(flows, arguments.endpoint)
+    seed_iam(arguments.endpoint)
     sys.stdout.write(f"{len(flows):,} flow log records in {LOG_GROUP}\n")
 
 

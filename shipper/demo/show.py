@@ -20,7 +20,7 @@ from shipper.demo.configuration import sinks_for, write_configuration
 from shipper.demo.emulator import emulated_aws
 from shipper.demo.next_steps import tell_what_next
 from shipper.demo.organisation import Organisation, StoredObject
-from shipper.demo.seed import SEED, seed, seed_flows
+from shipper.demo.seed import SEED, seed, seed_flows, seed_iam
 from shipper.demo.story import tell_receipts, tell_story
 from shipper.demo.traffic import Traffic
 from shipper.errors import ConfigError
@@ -48,14 +48,13 @@ def run_demo(*, elasticsearch: str | None, splunk: str | None, token: str | None
         console.print("[bold]1. A small organisation's AWS[/bold], made up, in an emulator on this machine")
         objects = _seed(console, organisation, endpoint)
         seed_flows(flows, endpoint)
+        seed_iam(endpoint)
         wanted = {"trail": sum(stored.records for stored in objects), "flow": len(flows)}
-        console.print(
-            f"   S3: {len(objects):,} objects with {wanted['trail']:,} CloudTrail records of 4 accounts, two days"
-        )
-        console.print(
-            f"   CloudWatch Logs: a log group with {wanted['flow']:,} VPC flow log records; two days of both\n"
-        )
-        console.print("[bold]2. The real pipeline[/bold]: find, read, map to ECS, add geography, deliver, account")
+        trail, flow = wanted.values()
+        console.print(f"   S3: {len(objects):,} objects with {trail:,} CloudTrail records of 4 accounts, two days")
+        console.print(f"   CloudWatch Logs: 1 log group with {flow:,} VPC flow log records")
+        console.print("   IAM: roles and users with their tags\n")
+        console.print("[bold]2. The real pipeline[/bold]: find, read, map to ECS, enrich, deliver, account for each")
         summary = _ship(console, settings, sum(wanted.values()))
         tell_receipts(console, summary)
         arrived = read(folder / "archive")

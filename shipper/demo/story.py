@@ -1,26 +1,23 @@
-"""What the demo shows a person of what arrived: tables, failures, and the incident told in order."""
+"""What the demo shows a person of what arrived: the account of it, who did what from where, what was refused."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 
 from shipper.demo.arrived import Arrived, Event
 from shipper.demo.cast import ACCOUNTS
-from shipper.demo.findings import Finding, find_intruder
-from shipper.demo.flows import Flow
-from shipper.demo.network_story import tell_knocks, tell_network
-from shipper.demo.tables import WIDE, moment, table, when
+from shipper.demo.findings import find_intruder
+from shipper.demo.incident_story import tell_incident
+from shipper.demo.network_story import tell_network
+from shipper.demo.tables import WIDE, short, table
 from shipper.service import Summary
 
 _NAMES = {account.id: account.name for account in ACCOUNTS}
 _LOUDEST = 8
-_MOST_STEPS = 24
-_SHORT = 30
+_BUSIEST = 12
 
 
 def tell_receipts(console: Console, summary: Summary) -> None:
@@ -44,12 +41,7 @@ def tell_story(console: Console, arrived: Arrived) -> None:
     found = find_intruder(arrived.events)
     tell_network(console, arrived.flows, found.addresses if found else ())
     if found is not None:
-        _tell_incident(console, found, arrived.flows)
-
-
-def _name(user: str, *, wide: bool) -> str:
-    """A person's name in full, or what stands before the organisation's domain where there is little room."""
-    return user if wide else user.partition("@")[0]
+        tell_incident(console, found, arrived)
 
 
 def _counts(arrived: Arrived) -> Table:
@@ -69,11 +61,11 @@ def _actors(arrived: Arrived, *, wide: bool) -> Table:
     for event in arrived.events:
         if event.user:
             groups.setdefault((event.user, event.place or event.address, event.network), []).append(event)
-    for (user, place, network), events in sorted(groups.items(), key=lambda item: -len(item[1]))[:12]:
+    for (user, place, network), events in sorted(groups.items(), key=lambda item: -len(item[1]))[:_BUSIEST]:
         actions = collections.Counter(event.action for event in events)
         mostly = ", ".join(name for name, _ in actions.most_common(2 if wide else 1))
         where = (place, network) if wide else (place,)
-        made.add_row(f"{len(events):,}", _name(user, wide=wide), *where, mostly)
+        made.add_row(f"{len(events):,}", short(user, wide=wide), *where, mostly)
     return made
 
 
@@ -85,37 +77,5 @@ def _failures(arrived: Arrived, *, wide: bool) -> Table:
         if event.failed
     )
     for (user, action, error, place), count in refused.most_common(_LOUDEST):
-        made.add_row(f"{count:,}", _name(user, wide=wide), action, error, place)
+        made.add_row(f"{count:,}", short(user, wide=wide), action, error, place)
     return made
-
-
-def _tell_incident(console: Console, found: Finding, flows: Sequence[Flow]) -> None:
-    console.print("[bold]5. The incident[/bold]\n")
-    whose = f"The access key [bold]{found.key}[/bold] of [bold]{found.user}[/bold], at home in {found.usual_place},"
-    where = (
-        f"was used from [bold red]{found.place}[/bold red] ({found.system} {found.network}), where nobody else works."
-    )
-    console.print(Padding(f"{whose} {where} {len(found.events):,} calls came from there:", (0, 3)))
-    wide = console.width >= WIDE
-    made = table("=when (UTC)", "=as", *(("=what", "on") if wide else ("=what",)), "ended")
-    steps = list(found.steps())
-    for event, count in steps[:_MOST_STEPS]:
-        ended = f"[red]{event.error or 'failed'}[/red]" if event.failed else "ok"
-        what = (event.action + (f" ({count} times)" if count > 1 else ""), event.target)
-        made.add_row(when(event.time), event.user, *(what if wide else (_beside(*what),)), ended)
-    console.print(made)
-    if len(steps) > _MOST_STEPS:
-        console.print(f"   … and {len(steps) - _MOST_STEPS} more steps\n")
-    taken = sum(event.bytes_out for event in found.events if event.action == "GetObject")
-    hours = (moment(found.events[-1].time) - moment(found.events[0].time)).total_seconds() / 3600
-    end = "[bold red]Nobody has switched the key off yet.[/bold red]"
-    if (revoked := found.revoked) is not None:
-        end = f"{revoked.user} ended it on {when(revoked.time)} with {revoked.action}, from {revoked.place}."
-    console.print(Padding(f"{taken / 1e9:.1f} GB were read, in {hours:.1f} hours. {end}", (0, 3)))
-    console.print()
-    tell_knocks(console, flows, found.addresses)
-
-
-def _beside(action: str, target: str) -> str:
-    """Both on one line where they are short, for terminals with little room."""
-    return f"{action}{' ' if len(action) + len(target) < _SHORT else chr(10)}{target}".rstrip()

@@ -27,6 +27,11 @@ def table(*columns: str, title: str = "") -> Table:
     return made
 
 
+def short(user: str, *, wide: bool = False) -> str:
+    """Return a person's name in full, or what stands before the domain where there is little room."""
+    return user if wide else user.partition("@")[0]
+
+
 def moment(time: str) -> datetime:
     """Return a document's `@timestamp` as a time."""
     return datetime.fromisoformat(time)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, Literal
 
+import orjson
 import pytest
 import zstandard
 from rich.console import Console
@@ -18,15 +21,18 @@ from shipper.demo.flows import knocks, talkers, volumes
 from shipper.demo.networks import write_geoip
 from shipper.demo.next_steps import commands
 from shipper.demo.organisation import Organisation, StoredObject, records
+from shipper.demo.principals import PRINCIPALS
 from shipper.demo.show import _folder
 from shipper.demo.story import tell_receipts, tell_story
 from shipper.demo.tables import size
 from shipper.demo.traffic import INTERFACES, LOG_FORMAT, LOG_GROUP, Flow, Traffic, batches
 from shipper.enrich.geo import Geo
+from shipper.enrich.sessions import Sessions
 from shipper.errors import ConfigError
 from shipper.flow_layouts import layout_from_log_format
-from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Tally
-from shipper.ports import Lookups
+from shipper.metrics import Metrics
+from shipper.model import IamPrincipal, LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Tally
+from shipper.ports import Lookups, Stop
 from shipper.service import Summary
 
 NOW = datetime(2026, 3, 4, 15, 30, tzinfo=UTC)
@@ -38,12 +44,33 @@ MOMENTS = [
 ]
 
 
-def arrive(folder: Path, objects: list[StoredObject], flows: Sequence[Flow] = ()) -> Arrived:
-    """What the archive would hold, read back."""
+class Iam:
+    """A `PrincipalLookup` that knows the demo's roles and users from the beginning."""
+
+    def __init__(self) -> None:
+        self._known = {
+            f"arn:aws:iam::{one.account.id}:{one.kind}/{one.name}": IamPrincipal(one.path, one.description, one.tags)
+            for one in PRINCIPALS
+        }
+
+    def __call__(self, arn: str) -> IamPrincipal | None:
+        return self._known.get(arn)
+
+    def learn(self, arn: str, change: Mapping[str, Any], kind: Literal["create", "tag", "untag"], at: float) -> None:
+        """Nothing that the demo's records tell changes a principal that it knows."""
+
+
+def arrive(folder: Path, objects: list[StoredObject], flows: Sequence[Flow] = (), *, sessions: bool = True) -> Arrived:
+    """What the archive would hold, read back.
+
+    Args:
+        sessions: whether the person behind a role is looked for.
+    """
+    known = Sessions(None, Metrics(), Stop()) if sessions else None
     geo = Geo(*write_geoip(folder))
     format_, schema = (
         LOG_TYPES["cloudtrail"].format(ReadLimits()),
-        LOG_TYPES["cloudtrail"].ecs("default", Lookups(geo=geo)),
+        LOG_TYPES["cloudtrail"].ecs("default", Lookups(geo=geo, principals=Iam(), sessions=known)),
     )
     lines = []
     for stored in objects:
@@ -112,8 +139,75 @@ def test_the_incident_is_found(tmp_path: Path, now: datetime) -> None:
     assert (found.user, found.place.endswith(facts.country)) == (facts.user, True)
     assert len(found.events) == facts.events
     assert {event.user for event in found.events} == {facts.user, facts.back_door}
+    assert {event.role for event in found.events} == {"", "deploy"}
     assert sum(e.bytes_out for e in found.events if e.action == "GetObject") == facts.bytes_out
     assert found.revoked is not None
+
+
+def shown(arrived: Arrived, width: int = 100) -> str:
+    """The story as one line of words."""
+    page = io.StringIO()
+    tell_story(Console(width=width, file=page, highlight=False), arrived)
+    return " ".join(page.getvalue().split())
+
+
+@pytest.mark.parametrize("now", MOMENTS, ids=lambda now: f"{now:%a %H:%M}")
+def test_the_incident_is_told_with_names(tmp_path: Path, now: datetime) -> None:
+    """Who, through which role with which tags, from which network, touched what; and who ended it."""
+    facts = Organisation(42, now, events=2000).incident
+    story = shown(all_arrived(tmp_path, now))
+    nils, there = "nils.brandt@lanternfish.example", "from AS64511 Fjord VPS Hosting in Reykjavík, Iceland"
+    known, touched = "key-rotated 2021-03-02, team finance, used-for nightly backup", "touched support-sync (4 times)"
+    ended = f"touched {nils}, support-sync (2 times), production-audit and ended it on "
+    told = [
+        f"• {nils} with the key ({known}), {there}, {touched}, lanternfish-org (refused), production-audit, deploy.",
+        f"• support-sync at the console, {there}, came in.",
+        f"• {nils} through role deploy (data-class customer, team platform), {there}, touched lanternfish-customer-",
+        f"lanternfish-customer-exports (164 times, {size(facts.bytes_out)}), p4d.24xlarge (6 times, refused).",
+        f"break-glass (team security), from AS64498 Maple Line in Toronto, Canada, {ended}",
+    ]
+    for sentence in told:
+        assert sentence in story
+
+
+def test_the_names_are_the_documents_own(tmp_path: Path) -> None:
+    """Documents without the person behind a role tell of a session that nobody is known for, and accuse nobody."""
+    arrived = arrive(tmp_path, list(Organisation(42, NOW, events=2000).objects()), sessions=False)
+    assert {event.user for event in arrived.events if event.role == "deploy" and event.network.startswith("Fjord")} == {
+        "backup-sync"
+    }
+    assert find_intruder(arrived.events) is None
+
+
+def test_an_incident_that_nobody_ended_is_told_as_such(tmp_path: Path) -> None:
+    """Where the key still works, that is said instead of an end."""
+    arrived = all_arrived(tmp_path)
+    arrived.events = [event for event in arrived.events if event.role != "break-glass"]
+    assert "Nobody has switched the key off yet" in shown(arrived)
+
+
+def test_people_open_sessions_that_lead_back_to_them(tmp_path: Path) -> None:
+    """Each permission set's session begins with AssumeRoleWithSAML, whose answer has the key that is used later."""
+    organisation = Organisation(42, NOW, events=2000)
+    made = [
+        record
+        for stored in organisation.objects()
+        for record in orjson.loads(gzip.decompress(stored.body)).get("Records", ())
+    ]
+    opened = {
+        record["responseElements"]["credentials"]["accessKeyId"]: record["userIdentity"]["userName"]
+        for record in made
+        if record.get("eventName") == "AssumeRoleWithSAML"
+    }
+    arns = {
+        record["userIdentity"]["accessKeyId"]: record["userIdentity"]["arn"]
+        for record in made
+        if "/AWSReservedSSO_" in record.get("userIdentity", {}).get("arn", "")
+    }
+    followed = opened.keys() & arns.keys()
+    assert len(followed) >= 5
+    assert {arns[key].rpartition("/")[2] for key in followed} == {opened[key] for key in followed}
+    assert all(arns[key].endswith(f"/{opened[key]}") for key in followed)
 
 
 def test_nothing_is_found_where_nothing_happened(tmp_path: Path) -> None:
@@ -188,11 +282,10 @@ def test_sizes_have_units() -> None:
 
 def test_without_flow_logs_the_story_is_told_all_the_same(tmp_path: Path) -> None:
     """A trail alone is enough; nothing is said of a network that nobody saw."""
-    page = io.StringIO()
-    tell_story(Console(width=100, file=page), arrive(tmp_path, list(Organisation(42, NOW, events=2000).objects())))
-    assert "The incident" in page.getvalue()
-    assert "network saw" not in page.getvalue()
-    assert "ssh" not in page.getvalue()
+    story = shown(arrive(tmp_path, list(Organisation(42, NOW, events=2000).objects())))
+    assert "The incident" in story
+    assert "network saw" not in story
+    assert "ssh" not in story
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])
@@ -204,14 +297,14 @@ def test_what_is_shown_is_folded_never_cut(tmp_path: Path, width: int) -> None:
     console = Console(width=width, file=page, highlight=False)
     tell_receipts(console, summary)
     tell_story(console, arrived)
-    shown = page.getvalue()
-    assert "…" not in shown
-    assert " archive " in shown
-    assert "ListAttachedUserPolicies" in shown
-    assert ("jonas.weber@lanternfish.example" if width >= 100 else "jonas.weber ") in shown
-    assert "Who knocks on ssh" in shown
-    assert max(map(len, shown.splitlines())) <= width
-    assert "\x1b" not in shown  # no colours where nobody asked for them
+    text = page.getvalue()
+    assert "…" not in text
+    assert " archive " in text
+    assert "ListAttachedUserPolicies" in text
+    assert ("jonas.weber@lanternfish.example" if width >= 100 else "jonas.weber ") in text
+    assert "Who knocks on ssh" in text
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text  # no colours where nobody asked for them
 
 
 def test_a_folder_that_is_not_the_demos_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
