@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from shipper.build.log_types import LOG_TYPES
 from shipper.config import Aws, CloudWatchLogsSource, Settings
 from shipper.errors import ConfigError
 from shipper.metrics import Metrics
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from shipper.sources.cloudwatch_logs import LogTypeOf
 
 _SAMPLE = 10
+_SAMPLE_PAGES = 5
 
 
 def cloudwatch_calls(
@@ -107,8 +109,14 @@ def log_type_of(source: CloudWatchLogsSource, calls: Calls, session: AwsSessions
         named, layout = source.logs, source.layout
         return lambda _: (named, layout)
     from shipper.build.log_group_types import LogGroupTypes
+    from shipper.build.log_writers import written_groups
 
-    types = LogGroupTypes(lambda region: _flow_formats(session, region), lambda group: _first_events(calls, group))
+    types = LogGroupTypes(
+        frozenset(name for name, log_type in LOG_TYPES.items() if log_type.told),
+        written=lambda region: written_groups(session, region),
+        tags=lambda group: calls.tags(group.region, group.arn),
+        first_events=lambda group: _first_events(calls, group),
+    )
 
     def told(group: LogGroup) -> tuple[str, tuple[str, ...] | None]:
         logs, found = types(group)
@@ -117,25 +125,23 @@ def log_type_of(source: CloudWatchLogsSource, calls: Calls, session: AwsSessions
     return told
 
 
-def _flow_formats(session: AwsSessions, region: str) -> dict[str, str]:
-    """The LogFormat of each log group that flow logs are written to; needs ec2:DescribeFlowLogs."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from shipper.aws import classify
-
-    try:
-        pages = session.client("ec2", region).get_paginator("describe_flow_logs").paginate()
-        flows = [flow for page in pages for flow in page.get("FlowLogs", ())]
-    except (BotoCoreError, ClientError) as error:
-        raise classify(error) from error
-    return {
-        flow["LogGroupName"]: flow["LogFormat"] for flow in flows if flow.get("LogGroupName") and "LogFormat" in flow
-    }
-
-
 def _first_events(calls: Calls, group: LogGroup) -> list[str]:
-    found = calls.filter(group.region, logGroupIdentifier=group.arn, startTime=0, limit=_SAMPLE).get("events", [])
-    return [event["message"] for event in found]
+    """A few messages of a group; pages may be empty before the first that is not."""
+    from shipper.errors import RetryableError
+    from shipper.sources.cloudwatch_calls import TokenRefusedError
+
+    token: dict[str, str] = {}
+    for _ in range(_SAMPLE_PAGES):
+        try:
+            page = calls.filter(group.region, logGroupIdentifier=group.arn, startTime=0, limit=_SAMPLE, **token)
+        except TokenRefusedError as error:
+            raise RetryableError(str(error)) from error
+        if page.get("events"):
+            return [event["message"] for event in page["events"]]
+        if not page.get("nextToken"):
+            break
+        token = {"nextToken": page["nextToken"]}
+    return []
 
 
 def window_reader(source: CloudWatchLogsSource, calls: Calls, metrics: Metrics, limits: ReadLimits) -> Reader:

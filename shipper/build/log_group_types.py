@@ -1,4 +1,4 @@
-"""`logs: auto` of a log group: from the flow logs that AWS says are written to it, its first events, or its name."""
+"""`logs: auto` of a log group: from its tag, from what AWS says is written to it, its name, or its first events."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from shipper.build.event_types import type_of_events, type_of_group, type_of_name
-from shipper.errors import ConfigError, ShipperError
-from shipper.flow_layouts import Layout, layout_from_log_format
+from shipper.build.log_writers import Found
+from shipper.errors import ShipperError
 from shipper.sources.cloudwatch_groups import LogGroup
 
-Found = tuple[str, Layout | None]
+TAG = "shipper:logs"
+"""The tag of a log group whose value is its log type."""
 
 _KEPT_SECONDS = 3600.0
 _MOST_GROUPS = 10_000
@@ -24,21 +25,29 @@ class LogGroupTypes:
     """Tells log types, and remembers them for an hour. Used by its source's thread only.
 
     Args:
-        flow_formats: by region, the LogFormat of each log group that flow logs are written to. May block.
+        known_types: the values that the tag may have.
+        written: by region, what AWS's services are told to write, by group's ARN or name. May block.
+        tags: of a group. May block.
         first_events: some messages of a group. May block.
     """
 
     def __init__(
         self,
-        flow_formats: Callable[[str], Mapping[str, str]],
+        known_types: frozenset[str],
+        *,
+        written: Callable[[str], Mapping[str, Found]],
+        tags: Callable[[LogGroup], Mapping[str, str]],
         first_events: Callable[[LogGroup], Sequence[str]],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._flow_formats = flow_formats
+        self._known_types = known_types
+        self._ask_written = written
+        self._tags = tags
         self._first_events = first_events
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, Found]] = {}
-        self._formats: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._tagged: dict[str, tuple[float, str | None]] = {}
+        self._written: dict[str, tuple[float, Mapping[str, Found]]] = {}
 
     def __call__(self, group: LogGroup) -> Found:
         """A group's log type, and the field names of its lines where AWS says them."""
@@ -46,36 +55,54 @@ class LogGroupTypes:
         known = self._known.get(group.arn)
         if known is not None and now - known[0] < _KEPT_SECONDS:
             return known[1]
-        layout = self._flow_layout(group, now)
-        if layout is not None:
-            found: Found = ("vpcflow", layout)
-        elif (certain := type_of_group(group.name)) is not None:
-            return certain, None
-        else:
-            try:
-                events = self._first_events(group)
-            except ShipperError as error:
-                log.info("a log group's type is told by its name for now", group=group.name, why=str(error))
-                return type_of_name(group.name), None
-            if not events:
-                return type_of_name(group.name), None
-            found = (type_of_events(group.name, events), None)
+        found = self._told(group, now)
+        if found is None:
+            return type_of_name(group.name), None
         if len(self._known) >= _MOST_GROUPS:
             self._known.clear()
         self._known[group.arn] = (now, found)
         return found
 
-    def _flow_layout(self, group: LogGroup, now: float) -> Layout | None:
-        asked = self._formats.get(group.region)
-        if asked is None or now - asked[0] >= _KEPT_SECONDS:
-            try:
-                asked = (now, self._flow_formats(group.region))
-            except ShipperError as error:
-                log.info("flow logs are told by their lines alone", region=group.region, why=str(error))
-                asked = (now, {})
-            self._formats[group.region] = asked
-        text = asked[1].get(group.name)
+    def _told(self, group: LogGroup, now: float) -> Found | None:
+        """What is certain enough to be remembered; None where only the name is left, for now."""
+        written = self._written_to(group, now)
+        tagged = self._tag_of(group, now)
+        if tagged is not None:
+            return tagged, written[1] if written is not None and written[0] == tagged else None
+        if written is not None:
+            return written
+        if (certain := type_of_group(group.name)) is not None:
+            return certain, None
         try:
-            return layout_from_log_format(text) if text else None
-        except ConfigError:
+            events = self._first_events(group)
+        except ShipperError as error:
+            log.info("a log group's type is told by its name for now", group=group.name, why=str(error))
             return None
+        return (type_of_events(group.name, events), None) if events else None
+
+    def _written_to(self, group: LogGroup, now: float) -> Found | None:
+        asked = self._written.get(group.region)
+        if asked is None or now - asked[0] >= _KEPT_SECONDS:
+            asked = self._written[group.region] = (now, self._ask_written(group.region))
+        return asked[1].get(group.arn) or asked[1].get(group.name)
+
+    def _tag_of(self, group: LogGroup, now: float) -> str | None:
+        """The type that the operator wrote on the group; asked once an hour, for it costs a call."""
+        asked = self._tagged.get(group.arn)
+        if asked is None or now - asked[0] >= _KEPT_SECONDS:
+            if len(self._tagged) >= _MOST_GROUPS:
+                self._tagged.clear()
+            asked = self._tagged[group.arn] = (now, self._ask_tag(group))
+        return asked[1]
+
+    def _ask_tag(self, group: LogGroup) -> str | None:
+        try:
+            value = self._tags(group).get(TAG)
+        except ShipperError as error:
+            log.info("a log group's tags are not known", group=group.name, why=str(error))
+            return None
+        if value is not None and value not in self._known_types:
+            known = ", ".join(sorted(self._known_types))
+            log.warning("a log group's tag names no log type", group=group.name, tag=TAG, value=value[:64], known=known)
+            return None
+        return value

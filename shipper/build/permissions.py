@@ -159,11 +159,15 @@ def _log_groups(settings: Settings, name: str) -> Iterator[Grant]:
     anywhere = tuple(f"arn:{at.partition}:logs:{region}:{at.account}:log-group:*" for region in regions)
     yield Grant(at.who, "FindLogGroups", ("logs:DescribeLogGroups",), anywhere)
     yield Grant(at.who, "ReadLogGroups", ("logs:FilterLogEvents",), tuple(f"{arn}:*" for arn in groups))
-    if source.tags:
+    if source.tags or source.logs == "auto":
         yield Grant(at.who, "ReadLogGroupTags", ("logs:ListTagsForResource",), groups)
     if source.logs == "auto":
         within = (("StringEquals", "aws:RequestedRegion", regions),) if "*" not in regions else ()
-        yield Grant(at.who, "FindFlowLogs", ("ec2:DescribeFlowLogs",), ("*",), within)
+        yield Grant(at.who, "FindLogWriters", _LOG_WRITERS, ("*",), within)
+
+
+# None of them takes a resource: https://docs.aws.amazon.com/service-authorization/latest/reference/
+_LOG_WRITERS = ("ec2:DescribeFlowLogs", "cloudtrail:DescribeTrails", "route53resolver:ListResolverQueryLogConfigs")
 
 
 def _group_arns(source: CloudWatchLogsSource, at: Place, regions: tuple[str, ...]) -> Iterator[str]:

@@ -1,0 +1,75 @@
+"""Which log groups AWS's own services are told to write to, and what: flow logs, trails, and Resolver's query logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from shipper.errors import ConfigError, RetryableError, ShipperError
+from shipper.flow_layouts import Layout, layout_from_log_format
+
+if TYPE_CHECKING:
+    from shipper.aws import AwsSessions
+
+Found = tuple[str, Layout | None]
+"""A log type, and the field names of its lines where the service says them."""
+
+log = structlog.get_logger(__name__)
+
+
+def written_groups(session: AwsSessions, region: str) -> dict[str, Found]:
+    """What is written to the log groups of a region, by a group's ARN, or by its name where only that is known.
+
+    A service that cannot be asked is left out, with a line in the log: events and names tell types as well.
+    """
+    found: dict[str, Found] = {}
+    for service, ask in _WRITERS.items():
+        try:
+            found.update(_answered(ask, session.client(service, region)))
+        except ShipperError as error:
+            log.info("what a service writes to log groups is not known", service=service, region=region, why=str(error))
+    return found
+
+
+def _answered(ask: Callable[[Any], Iterator[tuple[str, Found]]], client: Any) -> dict[str, Found]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from shipper.aws import classify
+
+    try:
+        return dict(ask(client))
+    except (BotoCoreError, ClientError) as error:
+        meaning = classify(error)
+        raise meaning if isinstance(meaning, ShipperError) else RetryableError(str(meaning)) from error
+
+
+def _flow_logs(client: Any) -> Iterator[tuple[str, Found]]:
+    """DescribeFlowLogs names groups without their account, which is the one that is asked."""
+    for page in client.get_paginator("describe_flow_logs").paginate():
+        for flow in page.get("FlowLogs", ()):
+            name, text = flow.get("LogGroupName"), flow.get("LogFormat")
+            if name and text:
+                try:
+                    yield name, ("vpcflow", layout_from_log_format(text))
+                except ConfigError:  # fields that are newer than this program: the lines themselves tell
+                    continue
+
+
+def _trails(client: Any) -> Iterator[tuple[str, Found]]:
+    for trail in client.describe_trails(includeShadowTrails=False).get("trailList", ()):
+        if arn := trail.get("CloudWatchLogsLogGroupArn"):
+            yield arn.removesuffix(":*"), ("cloudtrail", None)
+
+
+def _query_logs(client: Any) -> Iterator[tuple[str, Found]]:
+    for page in client.get_paginator("list_resolver_query_log_configs").paginate():
+        for chosen in page.get("ResolverQueryLogConfigs", ()):
+            arn = chosen.get("DestinationArn", "")
+            if ":log-group:" in arn:
+                yield arn.removesuffix(":*"), ("route53_resolver", None)
+
+
+_WRITERS = {"ec2": _flow_logs, "cloudtrail": _trails, "route53resolver": _query_logs}
+"""By the service that is asked; see `build.permissions` for what that needs."""
