@@ -31,6 +31,7 @@ _COMMANDS = {
     "deadletters": "shipper.commands.dead_letters",
     "dead-letters": "shipper.commands.dead_letters",
     "trace": "shipper.commands.trace",
+    "audit": "shipper.commands.audit",
     "setup": "shipper.commands.setup",
     "iam-policy": "shipper.commands.iam_policy",
     "demo": "shipper.commands.demo",

@@ -394,6 +394,20 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SettledSplit:
+    """A settled group of objects, and how it ended in each sink: what an audit counts against.
+
+    Attributes:
+        settled_at: seconds since the epoch; the newest time where it was settled more than once.
+        lines: by sink, the newest of each.
+    """
+
+    split: S3Split
+    settled_at: float
+    lines: Mapping[str, LedgerLine]
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerTotal:
     """The sum of all ledger lines of one source and sink, those no longer kept one by one included."""
 

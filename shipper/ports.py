@@ -27,8 +27,10 @@ from shipper.model import (
     Rejected,
     Retry,
     S3Object,
+    S3Split,
     SendResult,
     Session,
+    SettledSplit,
     Split,
 )
 
@@ -303,6 +305,45 @@ class Sink(Protocol):
         ...
 
 
+class Recount(Protocol):
+    """What a sink holds, counted by the sink itself (`shipper audit`). Used by one thread; blocks on the network.
+
+    Attributes:
+        by_id: whether `missing` can tell one document from another.
+    """
+
+    by_id: bool
+
+    def count(self, splits: Sequence[S3Split]) -> list[int | None]:
+        """How many documents of each split's objects the sink holds; None where it cannot be counted so.
+
+        Raises:
+            RetryableError: the sink does not answer, or not for all of its data.
+        """
+        ...
+
+    def missing(self, documents: Sequence[Document]) -> list[int]:
+        """Positions of the documents that the sink does not hold; all of them where it cannot tell.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
+    def expired(self, index: str, time_ms: int, stored_at: float) -> bool:
+        """Whether what held a document has been deleted since, as retention does.
+
+        Args:
+            index: of the document.
+            time_ms: the event's own time.
+            stored_at: when it was stored at the latest, seconds since the epoch.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
+
 class CheckpointStore(Protocol):
     """What must survive a crash. One process at a time; every method is one transaction, durable when it returns.
 
@@ -369,6 +410,10 @@ class CheckpointStore(Protocol):
 
     def receipts(self, source: str | None = None, since: float | None = None) -> Iterator[LedgerLine]:
         """The delivery ledger, oldest first: one line for each split and sink settled since a time."""
+        ...
+
+    def settled(self, source: str, since: float = 0.0) -> Iterator[SettledSplit]:
+        """Groups of objects settled since a time, oldest first, for as long as their receipts are kept."""
         ...
 
     def totals(self, source: str | None = None) -> list[LedgerTotal]:

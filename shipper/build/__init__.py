@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from shipper.delivery import Patience
 from shipper.metrics import Metrics
 from shipper.model import ReadLimits
 from shipper.pace import Pace
-from shipper.ports import Format, Stop
+from shipper.ports import DeadLetters, Format, Lookups, Reader, Sink, Stop
 from shipper.service import Pipeline
 from shipper.shipping import Route, Shipper
 
@@ -73,23 +73,11 @@ def pipeline(
     found = lookups(settings, metrics, stop)
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)
-    owners = names(settings)
     sessions = aws_sessions(settings)
     calls = cloudwatch_calls(settings, sessions, metrics, stop)
     openers = readers(settings, sessions, calls, metrics, read_limits(settings))
-    shipper = Shipper(
-        formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
-        routes={
-            name: Route(reader, lanes(settings, owners[name], all_sinks, found), _own_formats(settings, owners[name]))
-            for name, reader in openers.items()
-        },
-        dead_letters=letters,
-        metrics=metrics,
-        stop=stop,
-        patience=patience,
-        redact=redactor(settings.redact, metrics),
-        paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
-        gap_marks={name: log_type.gap_mark for name, log_type in LOG_TYPES.items()},
+    shipper = shipper_to(
+        settings, all_sinks, found, openers, letters=letters, metrics=metrics, stop=stop, patience=patience
     )
     return Pipeline(
         sources=sources(settings, checkpoints, metrics, letters, sessions=sessions, calls=calls, stop=stop),
@@ -105,6 +93,39 @@ def pipeline(
         grace_seconds=settings.grace_seconds,
         listen=settings.address,
         closers=[found.sessions.close] if found.sessions is not None else [],
+    )
+
+
+def shipper_to(
+    settings: Settings,
+    all_sinks: Mapping[str, Sink],
+    found: Lookups,
+    openers: Mapping[str, Reader],
+    *,
+    letters: DeadLetters,
+    metrics: Metrics,
+    stop: Stop,
+    patience: Patience,
+) -> Shipper:
+    """What ships splits of the configured sources to some sinks.
+
+    Args:
+        openers: what opens each source's splits.
+    """
+    owners = names(settings)
+    return Shipper(
+        formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
+        routes={
+            name: Route(reader, lanes(settings, owners[name], all_sinks, found), _own_formats(settings, owners[name]))
+            for name, reader in openers.items()
+        },
+        dead_letters=letters,
+        metrics=metrics,
+        stop=stop,
+        patience=patience,
+        redact=redactor(settings.redact, metrics),
+        paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
+        gap_marks={name: log_type.gap_mark for name, log_type in LOG_TYPES.items()},
     )
 
 

@@ -19,9 +19,17 @@ from shipper.checkpoints.packing import (
     unpack_split,
 )
 from shipper.checkpoints.sqlite_file import lock_state, open_file
-from shipper.checkpoints.sqlite_ledger import Run, put_receipt, read_lines, read_totals
+from shipper.checkpoints.sqlite_ledger import (
+    Run,
+    prune,
+    put_receipt,
+    put_split,
+    read_lines,
+    read_settled,
+    read_totals,
+)
 from shipper.errors import FatalError
-from shipper.model import LedgerLine, LedgerTotal, Receipt, Retry, Split
+from shipper.model import LedgerLine, LedgerTotal, Receipt, Retry, SettledSplit, Split
 from shipper.ports import Clock, wall_clock
 
 _RECEIPT_DAYS = 35
@@ -123,9 +131,10 @@ class SqliteCheckpoints:
             for retry in retries:
                 _put_retry(run, split.source, retry)
             put_receipt(run, receipt, now)
+            put_split(run, split, receipt, now)
             self._settled += 1
             if self._settled % _PRUNE_EVERY == 0:
-                run("DELETE FROM receipts WHERE settled_at < ?", (now - self._receipt_seconds,))
+                prune(run, now - self._receipt_seconds)
 
     def retries(self, source: str) -> list[Retry]:
         """See ports.CheckpointStore."""
@@ -171,6 +180,17 @@ class SqliteCheckpoints:
                 return
             seen = page[-1][0]
             yield from (line for _, line in page)
+
+    def settled(self, source: str, since: float = 0.0) -> Iterator[SettledSplit]:
+        """See ports.CheckpointStore."""
+        seen = 0
+        while True:
+            with self._transaction() as run:
+                page = read_settled(run, seen, source, since)
+            if not page:
+                return
+            seen = page[-1][0]
+            yield from (found for _, found in page)
 
     def totals(self, source: str | None = None) -> list[LedgerTotal]:
         """See ports.CheckpointStore."""

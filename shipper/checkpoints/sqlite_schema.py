@@ -53,6 +53,14 @@ _MIGRATIONS = (
     ALTER TABLE totals ADD COLUMN repaired INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX receipts_split_id ON receipts (split_id);
     """,
+    """
+    -- Which objects a receipt is of, compressed, for as long as the receipt itself: what an audit counts against.
+    CREATE TABLE settled (
+        seq INTEGER PRIMARY KEY, source TEXT NOT NULL, split_id TEXT NOT NULL, split BLOB NOT NULL,
+        settled_at REAL NOT NULL, UNIQUE (source, split_id)
+    );
+    CREATE INDEX settled_settled_at ON settled (settled_at);
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

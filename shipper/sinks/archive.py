@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -20,11 +19,11 @@ import zstandard
 from shipper.errors import ConfigError, RetryableError
 from shipper.model import Document, Problem, SendResult, Split
 from shipper.ports import SchemaName
+from shipper.sinks.archive_recount import UNSAFE, ArchiveRecount, file_name
 
 _LEVEL = 3
 _MOST_OPEN = 32
 _PART = ".part"
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 _LEAST_FREE_BYTES = 1 << 30
 _DAY_MS = 86_400_000
 
@@ -60,7 +59,7 @@ class ArchiveSink:
 
     def open(self, split: Split) -> ArchiveDelivery:
         """Begin a split's files."""
-        return ArchiveDelivery(self._path, _UNSAFE.sub("_", split.id))
+        return ArchiveDelivery(self._path, file_name(split))
 
     def problems(self) -> Iterable[Problem]:
         """Whether the folder can be written and has room."""
@@ -74,6 +73,10 @@ class ArchiveSink:
             yield Problem(
                 where, f"only {free:,} bytes are free", "make room: a full disk stops shipping", serious=False
             )
+
+    def recount(self) -> ArchiveRecount:
+        """What counts the lines of the files."""
+        return ArchiveRecount(self._path)
 
     def close(self) -> None:
         """Nothing is held between splits."""
@@ -136,9 +139,9 @@ class ArchiveDelivery:
         return part
 
     def _file(self, index: str, day: int) -> Path:
-        dataset = _UNSAFE.sub("_", index.removeprefix("logs-").rpartition("-")[0])
+        dataset = UNSAFE.sub("_", index.removeprefix("logs-").rpartition("-")[0])
         date = datetime.fromtimestamp(day * 86_400, UTC).date()
-        return self._folder / f"dataset={dataset}" / f"date={date}" / f"{self._name}.ndjson.zst"
+        return self._folder / f"dataset={dataset}" / f"date={date}" / self._name
 
 
 class _Part:

@@ -18,6 +18,7 @@ from shipper.ports import SchemaName
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
 from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
+from shipper.sinks.elasticsearch_recount import ElasticsearchRecount
 from shipper.sinks.elasticsearch_setup import HINT, NotAllowedError, Setup
 
 _GZIP = 31  # zlib's number for a gzip header and trailer around a window of 32 kB
@@ -131,6 +132,10 @@ class ElasticsearchSink:
     def locate(self, document_id: str) -> list[dict[str, Any]]:
         """Where a document is stored and where it came from; see `Setup.locate`."""
         return self._setup.locate(document_id)
+
+    def recount(self) -> ElasticsearchRecount:
+        """What counts the documents that the cluster holds."""
+        return ElasticsearchRecount(self._connection, self._setup.names)
 
     def role(self) -> dict[str, Any]:
         """The role that delivering needs, as a body for `PUT /_security/role/<name>`."""

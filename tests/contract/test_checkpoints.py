@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shipper.checkpoints.sqlite import SqliteCheckpoints
-from shipper.model import Receipt, Retry, S3Object, S3Split, Tally
+from shipper.model import Receipt, Retry, S3Object, S3Split, Tally, Unread
 from shipper.ports import CheckpointStore
 from tests.fakes.checkpoints import MemoryCheckpoints
 
@@ -210,3 +211,20 @@ def test_many_threads_may_settle_at_once(handle):
     for number in range(4):
         assert sorted(handle.store.done(f"source{number}", "bucket/x/", DAY, DAY + 1)[DAY]) == list(range(20))
         assert handle.store.pinned(f"source{number}") == []
+
+
+def test_settled_splits_come_back_with_the_newest_receipt_of_each_sink(handle):
+    """What an audit counts against: the objects that were read, for their own source, also after a restart."""
+    first, second = a_split("s1", "a", "ä/b"), a_split("s2", "c")
+    for split, read in ((first, 3), (second, 4), (first, 9)):
+        handle.store.settle(split, a_receipt(split, read), [], [])
+    unread = (Unread(an_object("f"), "missing", "404"),)
+    third = a_split("s3", "e", "f", source="third")
+    handle.store.settle(third, replace(a_receipt(third), unread=unread), [], [])
+    assert [each.split.objects for each in handle.store.settled("third")] == [(an_object("e"),)]
+    handle.store.settle(a_split("queued", "d"), Receipt("queued", "trail", 0, 0, {}), [], [])
+    handle.store.settle(a_split("s1", source="other"), a_receipt(a_split("s1", source="other")), [], [])
+    found = list(handle.reopen().settled("trail"))
+    assert [(each.split, each.settled_at) for each in found] == [(second, 1000.0), (first, 1000.0)]
+    assert {sink: line.read for sink, line in found[1].lines.items()} == {"siem": 9, "archive": 9}
+    assert list(handle.store.settled("trail", since=1000.5)) == []

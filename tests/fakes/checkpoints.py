@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from shipper.model import LedgerLine, LedgerTotal, Receipt, Retry, Split
+from shipper.model import LedgerLine, LedgerTotal, Receipt, Retry, S3Split, SettledSplit, Split
 from shipper.ports import Clock, wall_clock
 
 Scope = tuple[str, str]
@@ -22,6 +23,7 @@ class MemoryCheckpoints:
         self._closed: dict[Scope, dict[int, tuple[int, int]]] = {}
         self._retries: dict[tuple[str, int], Retry] = {}
         self._ledger: list[LedgerLine] = []
+        self._settled: dict[tuple[str, str], S3Split] = {}
         self.open = True
 
     def cursors(self, source: str) -> dict[str, dict[str, float]]:
@@ -57,6 +59,11 @@ class MemoryCheckpoints:
             self._retries.pop((split.source, item.hash), None)
         for retry in retries:
             self._retries[split.source, retry.object.hash] = retry
+        if isinstance(split, S3Split) and receipt.sinks:
+            self._settled.pop((split.source, split.id), None)
+            left_out = {unread.object for unread in receipt.unread}
+            read = tuple(item for item in split.objects if item not in left_out)
+            self._settled[split.source, split.id] = replace(split, objects=read)
         for sink, tally in receipt.sinks.items():
             self._ledger.append(
                 LedgerLine(
@@ -72,6 +79,7 @@ class MemoryCheckpoints:
                     tally.bytes_out,
                     receipt.newest_ms,
                     self._clock(),
+                    tally.repaired,
                 )
             )
 
@@ -101,6 +109,12 @@ class MemoryCheckpoints:
         for line in list(self._ledger):
             if source in (None, line.source) and line.settled_at >= (since or 0.0):
                 yield line
+
+    def settled(self, source: str, since: float = 0.0) -> Iterator[SettledSplit]:
+        for (name, split_id), split in list(self._settled.items()):
+            lines = {line.sink: line for line in self.receipts(source) if line.split_id == split_id}
+            if name == source and (at := max(line.settled_at for line in lines.values())) >= since:
+                yield SettledSplit(split, at, lines)
 
     def totals(self, source: str | None = None) -> list[LedgerTotal]:
         lines = list(self.receipts(source))

@@ -1,0 +1,1 @@
+"""Recounts what was delivered: the ledger against the sinks, and the buckets against the ledger."""

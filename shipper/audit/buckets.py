@@ -1,0 +1,96 @@
+"""Compares buckets with the ledger: which objects are there that nothing tells of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from shipper.audit.account import Account
+from shipper.audit.comparison import Comparison
+from shipper.audit.ledger import Ledger
+from shipper.model import S3Object
+from shipper.ports import CheckpointStore
+from shipper.sources.s3_inventory import Inventory
+from shipper.sources.s3_keys import DAY_SECONDS, scope_of
+from shipper.sources.s3_scope import Hashes
+from shipper.sources.s3_splits import group, split_of
+
+_WAITING = "objects are on their way, or not due yet"
+_GONE = "objects with a receipt are gone from the bucket"
+_UNPROVED = "objects have no receipt, and no sink that could be asked for their documents"
+_AT_ONCE = 256
+
+
+class Known:
+    """What the state knows of a source's objects: 8 bytes for each that has a receipt.
+
+    Args:
+        names: the source's, and those of the listings under it.
+        since: of objects labelled since, seconds since the epoch.
+    """
+
+    def __init__(self, names: Sequence[str], ledger: Ledger, store: CheckpointStore, since: float) -> None:
+        self.names = names
+        self.since = since
+        self.begun = ledger.begun(names)
+        self.settled = Hashes()
+        self.of_period = Hashes()
+        first = since - since % DAY_SECONDS
+        for found in ledger.objects(names, since):
+            objects = found.split.objects
+            self.settled.add(item.hash for item in objects)
+            self.of_period.add(item.hash for item in objects if _moment(item) >= first)
+        waiting = [item.hash for name in names for split in store.pinned(name) for item in split.objects]
+        waiting += [retry.object.hash for name in names for retry in store.retries(name)]
+        self.waiting = frozenset(waiting)
+
+
+def compare(
+    source: str,
+    known: Known,
+    inventories: Iterable[Inventory],
+    comparison: Comparison,
+    account: Account,
+    *,
+    sinks_for: Callable[[S3Object], Sequence[str]],
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """List a source's places, and look for the documents of objects that nothing is known of.
+
+    Args:
+        sinks_for: the sinks that are to be asked for an object without a receipt.
+
+    Raises:
+        RetryableError: the bucket or a sink does not answer.
+    """
+    seen = 0
+    for inventory in inventories:
+        for objects in _chunks(inventory.unknown(), sinks_for):
+            names = sinks_for(objects[0])
+            if not names:
+                account.remark(source, _UNPROVED, len(objects))
+                continue
+            for members in group(objects):
+                split = split_of(members, source=source, scope="audit", logs=inventory.logs)
+                comparison.look(source, split, names)
+                progress(len(members))
+        account.listed[source] += inventory.listed
+        account.remark(source, _WAITING, inventory.due_later)
+        seen += inventory.with_receipt
+    account.remark(source, _GONE, max(len(known.of_period) - seen, 0))
+
+
+def _chunks(objects: Iterator[S3Object], sinks_for: Callable[[S3Object], Sequence[str]]) -> Iterator[list[S3Object]]:
+    """Neighbours that are looked for in the same sinks, so that memory is bounded."""
+    chunk: list[S3Object] = []
+    for item in objects:
+        if chunk and (len(chunk) >= _AT_ONCE or sinks_for(chunk[0]) != sinks_for(item)):
+            yield chunk
+            chunk = []
+        chunk.append(item)
+    if chunk:
+        yield chunk
+
+
+def _moment(item: S3Object) -> float:
+    scope = scope_of(item.key)
+    return scope.moment(item) if scope is not None else item.last_modified

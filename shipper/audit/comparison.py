@@ -1,0 +1,223 @@
+"""Counts each receipt against its sink; where the numbers differ, asks for every document. Read `count` first."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from shipper.audit.account import MOST_IDS, Account, Difference, Kind
+from shipper.audit.asking import Asked, AskingSink, Letters, patiently
+from shipper.audit.ledger import Ledger
+from shipper.model import Document, LedgerLine, Receipt, S3Split, SettledSplit, Split
+from shipper.ports import Stop
+
+_SPLITS_AT_ONCE = 16
+
+_GONE = "objects are gone from the bucket, so that their documents cannot be told one by one"
+_UNOPENED = "objects cannot be opened now, so that their documents cannot be told one by one"
+_EXPIRED = "documents are expired: what held them has been deleted since"
+_EXCUSED = "documents are not there, as many as were filtered or dead letters then and are no more"
+_UNASKED = "splits are not counted in {}: it cannot be asked (see docs/audit.md)"
+_UNKNOWN = "receipts are of sink {}, which is not in the configuration"
+
+
+class Comparison:
+    """Compares, and ships again where it is asked to. Used by one thread.
+
+    Args:
+        sinks: by name.
+        ship: ships a split to those sinks.
+        letters: what `ship` puts dead letters into.
+        index_of: the index that a sink's documents of a log type go to; "" where that depends.
+        repair: ship what is missing.
+        progress: told how many splits were counted.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        ledger: Ledger,
+        sinks: Mapping[str, AskingSink],
+        ship: Callable[[Split], Receipt],
+        letters: Letters,
+        *,
+        index_of: Callable[[str, str], str],
+        stop: Stop,
+        repair: bool = False,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._sinks = sinks
+        self._ship = ship
+        self._letters = letters
+        self._index_of = index_of
+        self._stop = stop
+        self._repair = repair
+        self._progress = progress
+
+    def count(self, source: str, settled: Iterable[SettledSplit]) -> None:
+        """Count what was settled.
+
+        What a receipt calls delivered, present or repaired is a document in the sink that says which object it is
+        from. So the numbers are equal, unless something is lost, or doubled by a rollover, or was there already from
+        another object, or was a dead letter that has been replayed: then the objects are read again, as they were
+        when they were shipped, and every document is asked for by its id.
+
+        Args:
+            source: its name in the configuration.
+
+        Raises:
+            RetryableError: a sink or the bucket does not answer.
+        """
+        waiting = iter(settled)
+        while chunk := list(itertools.islice(waiting, _SPLITS_AT_ONCE)):
+            for name in sorted({name for each in chunk for name in each.lines}):
+                self._count(source, name, [each for each in chunk if name in each.lines])
+            self._progress(len(chunk))
+
+    def _count(self, source: str, name: str, chunk: Sequence[SettledSplit]) -> None:
+        sink = self._sinks.get(name)
+        if sink is None:
+            self._account.remark(source, _UNKNOWN.format(name), len(chunk))
+            return
+        counts = patiently(lambda: sink.recount.count([each.split for each in chunk]), self._stop)
+        pair = self._account.pair(source, name)
+        for each, found in zip(chunk, counts, strict=True):
+            line = each.lines[name]
+            expected = _expected(line)
+            if found is None and not sink.recount.by_id:
+                self._account.remark(source, _UNASKED.format(name))
+                continue
+            pair.splits += 1
+            pair.records += expected
+            if found == expected or self._is_expired(source, sink, each, found):
+                continue
+            if sink.recount.by_id:
+                pair.by_id += 1
+                self._ask(source, sink, each, found or 0)
+            else:
+                self._tell(sink, each.split, [self._of_split(source, each, line, found or 0)])
+
+    def _is_expired(self, source: str, sink: AskingSink, each: SettledSplit, found: int | None) -> bool:
+        line = each.lines[sink.name]
+        index = self._index_of(sink.name, each.split.logs)
+        if found or not index or line.newest_ms is None:
+            return False
+        newest = line.newest_ms
+        expired = patiently(lambda: sink.recount.expired(index, newest, line.settled_at), self._stop)
+        if expired:
+            self._account.remark(source, _EXPIRED, _expected(line))
+        return expired
+
+    def _ask(self, source: str, sink: AskingSink, each: SettledSplit, found: int) -> None:
+        """Ask for each document of a split by its id."""
+        line = each.lines[sink.name]
+        receipt = self._ask_sinks(each.split, [sink])
+        asked, tally = sink.asked, receipt.sinks[sink.name]
+        missing = self._left(source, sink, asked, line.settled_at)
+        unread = self._unread(source, receipt)
+        # As far as the receipt tells: documents that were refused and purged since, and what a rule keeps now.
+        refused = max(line.dead_lettered - tally.dead_lettered - len(asked.letters), 0)
+        excused = refused + max(line.filtered - tally.filtered, 0)
+        if len(missing) <= excused:
+            self._account.remark(source, _EXCUSED, len(missing))
+            missing = {}
+        told = _by_object(source, sink.name, asked, missing, "missing")
+        if missing and excused:
+            told = [replace(each, why=f"{excused} at most were filtered or dead letters then") for each in told]
+        lost = line.delivered + line.repaired - found - len(missing)
+        if unread and lost > 0:  # these were newly stored, under the very objects that are gone
+            what, why = f"split {each.split.id}", "gone from the bucket, too: it cannot be shipped again"
+            gone = Difference(source, sink.name, what, "missing", found + lost, found, why=why, repairable=False)
+            told.append(gone)
+        self._tell(sink, each.split, told)
+
+    def look(self, source: str, split: S3Split, sinks: Sequence[str]) -> None:
+        """Ask for the documents of objects that have no receipt.
+
+        Args:
+            sinks: which are asked.
+
+        Raises:
+            RetryableError: a sink or the bucket does not answer.
+        """
+        chosen = [self._sinks[name] for name in sinks]
+        receipt = self._ask_sinks(split, chosen)
+        self._unread(source, receipt)
+        written = max(item.last_modified for item in split.objects)
+        for sink, asked in [(sink, sink.asked) for sink in chosen]:  # shipping again asks anew
+            missing = self._left(source, sink, asked, written)
+            told = _by_object(source, sink.name, asked, missing, "never_shipped")
+            self._tell(sink, split, told)
+
+    def _ask_sinks(self, split: S3Split, sinks: Sequence[AskingSink], *, ships: bool = False) -> Receipt:
+        self._letters.ships = ships
+        for sink in sinks:
+            sink.active, sink.ships = True, ships
+        try:
+            return self._ship(split)
+        finally:
+            self._letters.ships = False
+            for sink in sinks:
+                sink.active = sink.ships = False
+
+    def _left(self, source: str, sink: AskingSink, asked: Asked, stored_at: float) -> dict[str, Document]:
+        """What is missing and has not expired."""
+        left: dict[str, Document] = {}
+        for key, document in asked.missing.items():
+            if sink.recount.expired(document.index, document.time_ms, stored_at):
+                self._account.remark(source, _EXPIRED)
+            else:
+                left[key] = document
+        return left
+
+    def _unread(self, source: str, receipt: Receipt) -> int:
+        gone = sum(left.kind == "missing" for left in receipt.unread)
+        self._account.remark(source, _GONE, gone)
+        self._account.remark(source, _UNOPENED, len(receipt.unread) - gone)
+        return len(receipt.unread)
+
+    def _tell(self, sink: AskingSink, split: S3Split, told: Sequence[Difference]) -> None:
+        """Keep differences, and ship again what they are about where that is wanted."""
+        self._account.differences += told
+        mendable = [each for each in told if each.repairable]
+        if not mendable or not self._repair:
+            return
+        receipt = self._ask_sinks(split, [sink], ships=True)
+        left_out = {left.object.uri for left in receipt.unread}
+        for each in mendable:
+            each.repaired = each.what not in left_out
+        if not left_out:
+            self._ledger.keep(split, replace(receipt, sinks={sink.name: receipt.sinks[sink.name]}))
+
+    def _of_split(self, source: str, each: SettledSplit, line: LedgerLine, found: int) -> Difference:
+        """A difference of a sink that is counted by splits, and whose splits can only be written whole."""
+        expected, objects = _expected(line), each.split.objects
+        told = Difference(source, line.sink, f"split {each.split.id}", "missing", expected, found)
+        told.why = f"{len(objects)} objects from {objects[0].uri} on" if objects else ""
+        if self._repair:
+            receipt = self._ask_sinks(each.split, [])
+            tally = receipt.sinks.get(line.sink)
+            if receipt.unread or tally is None or tally.present < expected:
+                told.repairable = False
+                told.why = "its objects make fewer documents now, or are gone from the bucket: it is left as it is"
+        return told
+
+
+def _expected(line: LedgerLine) -> int:
+    return line.delivered + line.present + line.repaired
+
+
+def _by_object(source: str, sink: str, asked: Asked, missing: Mapping[str, Document], kind: Kind) -> list[Difference]:
+    """A difference for each object that something is missing of."""
+    ids: dict[str, list[str]] = {}
+    for key, document in missing.items():
+        ids.setdefault(document.origin.uri, []).append(key)
+    held = Counter(asked.held.values())
+    return [
+        Difference(source, sink, uri, kind, held[uri] + len(keys), held[uri], tuple(sorted(keys)[:MOST_IDS]))
+        for uri, keys in sorted(ids.items())
+    ]

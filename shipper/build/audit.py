@@ -1,0 +1,245 @@
+"""Puts an audit together: the stores it reads, the sinks it asks, the buckets it lists."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipper.audit.account import Account
+from shipper.audit.asking import AskingSink, Letters, Unasked
+from shipper.audit.buckets import Known, compare
+from shipper.audit.comparison import Comparison
+from shipper.audit.ledger import Ledger
+from shipper.build import (
+    CHECKPOINTS_FILE,
+    LOG_TYPES,
+    ONCE_PATIENCE_SECONDS,
+    aws_sessions,
+    dead_letters,
+    lookups,
+    names,
+    read_limits,
+    shipper_to,
+    sinks,
+    store,
+)
+from shipper.build.backfill import FOLDER as BACKFILLS
+from shipper.build.cloudwatch import cloudwatch_calls
+from shipper.build.sources import listed_places, readers
+from shipper.config import ElasticsearchSink, S3NotificationsSource, S3Source, Settings, State
+from shipper.delivery import Patience
+from shipper.errors import ConfigError
+from shipper.metrics import Metrics
+from shipper.model import S3Object, SettledSplit
+from shipper.ports import Lookups, Recount, Sink, Stop
+
+if TYPE_CHECKING:
+    from shipper.checkpoints.sqlite import SqliteCheckpoints
+    from shipper.sources.s3_inventory import Inventory
+
+FOLDER = "audit"
+Progress = Callable[[str, str, int], None]
+"""(source, what is counted, how many more)."""
+
+_RECENT = "splits were settled a moment ago, and are left to the next audit"
+_PRUNED = "receipts older than {} are not kept: what was settled before is not counted"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is audited.
+
+    Attributes:
+        source: None for all.
+        since: seconds since the epoch; 0 for all that the ledger has.
+        settle_seconds: what was settled so recently is left out, because a search may not see it yet.
+        repair: ship what is missing.
+    """
+
+    source: str | None = None
+    since: float = 0.0
+    settle_seconds: float = 60.0
+    repair: bool = False
+
+
+def audit(settings: Settings, wanted: Wanted, *, stop: Stop | None = None, progress: Progress) -> Account:
+    """Recount what was delivered, and ship what is missing where that is wanted.
+
+    Raises:
+        ConfigError: no source is called so, or there is no state; another audit repairs.
+        RetryableError: a sink or a bucket does not answer, or not for all of its data.
+    """
+    if wanted.source is not None and wanted.source not in settings.sources:
+        raise ConfigError(f"no source is called '{wanted.source}'", f"known: {', '.join(settings.sources)}")
+    with contextlib.ExitStack() as opened:
+        return _Audit(settings, wanted, opened, stop or Stop(), progress).run()
+
+
+class _Audit:
+    def __init__(
+        self, settings: Settings, wanted: Wanted, opened: contextlib.ExitStack, stop: Stop, progress: Progress
+    ) -> None:
+        self._settings = settings
+        self._wanted = wanted
+        self._progress = progress
+        self._stop = stop
+        self._now = time.time()
+        self._account = Account()
+        self._store = store(settings, read_only=True)
+        opened.callback(self._store.close)
+        self._ledger = self._open_ledger(opened)
+        self._letters = dead_letters(settings)
+        opened.callback(self._letters.close)
+        metrics = Metrics()
+        self._sinks = self._asking(sinks(settings, metrics, stop))
+        for sink in self._sinks.values():
+            opened.callback(sink.close)
+        found = lookups(settings, metrics, stop) if wanted.repair else Lookups()
+        if found.sessions is not None:
+            opened.callback(found.sessions.close)
+        self._sessions = aws_sessions(settings)
+        calls = cloudwatch_calls(settings, self._sessions, metrics, stop)
+        letters = Letters(self._letters)
+        shipper = shipper_to(
+            settings,
+            dict(self._sinks),
+            found,
+            readers(settings, self._sessions, calls, metrics, read_limits(settings)),
+            letters=letters,
+            metrics=metrics,
+            stop=stop,
+            patience=Patience(ONCE_PATIENCE_SECONDS),
+        )
+        self._ship = shipper.ship
+        self._audit_letters = letters
+
+    def run(self) -> Account:
+        for name, source in self._settings.sources.items():
+            if self._wanted.source in (None, name) and isinstance(source, S3Source | S3NotificationsSource):
+                self._of_s3(name, source)
+        return self._account
+
+    def _of_s3(self, name: str, source: S3Source | S3NotificationsSource) -> None:
+        mine = [each for each, owner in names(self._settings).items() if owner == name]
+        comparison = Comparison(
+            self._account,
+            self._ledger,
+            self._sinks,
+            self._ship,
+            self._audit_letters,
+            index_of=self._index_of,
+            stop=self._stop,
+            repair=self._wanted.repair,
+            progress=lambda number: self._progress(name, "splits", number),
+        )
+        comparison.count(name, self._old_enough(name, self._ledger.splits(mine, self._wanted.since)))
+        known = Known(mine, self._ledger, self._store, self._wanted.since)
+        if known.begun is not None and known.begun > self._wanted.since > 0:
+            self._account.remark(name, _PRUNED.format(time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(known.begun))))
+        compare(
+            name,
+            known,
+            (self._inventory(name, place, known, source) for place in listed_places(source)),
+            comparison,
+            self._account,
+            sinks_for=self._sinks_for(name, source, known),
+            progress=lambda number: self._progress(name, "objects without a receipt", number),
+        )
+
+    def _old_enough(self, source: str, settled: Iterator[SettledSplit]) -> Iterator[SettledSplit]:
+        for each in settled:
+            if each.settled_at > self._now - self._wanted.settle_seconds:
+                self._account.remark(source, _RECENT)
+            else:
+                yield each
+
+    def _sinks_for(
+        self, name: str, source: S3Source | S3NotificationsSource, known: Known
+    ) -> Callable[[S3Object], Sequence[str]]:
+        """The sinks that are asked for an object without a receipt.
+
+        Where another daemon of a fleet may have shipped it, or a receipt that is kept no more, only those that can tell
+        one document from another: of the others nothing can be proved.
+        """
+        everyone = self._settings.sinks_of(name)
+        telling = [each for each in everyone if self._sinks[each].recount.by_id]
+        if known.begun is None or not isinstance(source, S3Source):
+            return lambda _: telling
+        begun = known.begun - 1  # LastModified is cut to whole seconds
+        return lambda item: everyone if item.last_modified >= begun else telling
+
+    def _inventory(
+        self, name: str, listed: tuple[S3Source, bool], known: Known, source: S3Source | S3NotificationsSource
+    ) -> Inventory:
+        from shipper.sources.s3_bucket import S3Bucket
+        from shipper.sources.s3_inventory import Inventory
+        from shipper.sources.s3_inventory import Wanted as WantedObjects
+
+        place, layouts_only = listed
+        notified = isinstance(source, S3NotificationsSource)
+        kept = [self._store.cursors(each).get("", {}).get("start", 0.0) for each in known.names]
+        return Inventory(
+            S3Bucket(self._sessions[name].client("s3"), place.bucket, place.expected_bucket_owner),
+            place.prefix,
+            place.logs,
+            WantedObjects(
+                max(self._wanted.since, *kept, 0.0),
+                written_since=(known.begun or self._now) if notified else 0.0,
+                notified=notified,
+            ),
+            names=known.names,
+            store=self._store,
+            settled=known.settled,
+            waiting=known.waiting,
+            layouts_only=layouts_only,
+            now=self._now,
+        )
+
+    def _index_of(self, sink: str, logs: str) -> str:
+        chosen = self._settings.sinks[sink]
+        if not isinstance(chosen, ElasticsearchSink):
+            return ""
+        return f"logs-{LOG_TYPES[logs].dataset}-{chosen.data_stream_namespace}"
+
+    def _open_ledger(self, opened: contextlib.ExitStack) -> Ledger:
+        def look_at(path: Path) -> SqliteCheckpoints:
+            found = store(_at(self._settings, path), read_only=True)
+            opened.callback(found.close)
+            return found
+
+        root = self._settings.state.path
+        backfills = sorted(file.parent for file in (root / BACKFILLS).glob(f"*/{CHECKPOINTS_FILE}"))
+        own: SqliteCheckpoints | None = None
+        if self._wanted.repair:
+            own = store(_at(self._settings, root / FOLDER))
+            opened.callback(own.close)
+        elif (root / FOLDER / CHECKPOINTS_FILE).exists():
+            own = look_at(root / FOLDER)
+        return Ledger([self._store, *map(look_at, backfills)], own)
+
+    def _asking(self, real: dict[str, Sink]) -> dict[str, AskingSink]:
+        return {name: AskingSink(sink, _recount(sink), self._is_letter_of(name)) for name, sink in real.items()}
+
+    def _is_letter_of(self, sink: str) -> Callable[[str], bool]:
+        from shipper.deadletters.sqlite import Wanted as WantedLetters
+
+        def is_letter(document_id: str) -> bool:
+            wanted = WantedLetters(sink=sink, document_id=document_id)
+            return next(iter(self._letters.letters(wanted, 1)), None) is not None
+
+        return is_letter
+
+
+def _at(settings: Settings, folder: Path) -> Settings:
+    return settings.model_copy(update={"state": State(path=folder)})
+
+
+def _recount(sink: Sink) -> Recount:
+    from shipper.sinks.archive import ArchiveSink
+    from shipper.sinks.elasticsearch import ElasticsearchSink as Elasticsearch
+
+    return sink.recount() if isinstance(sink, Elasticsearch | ArchiveSink) else Unasked()
