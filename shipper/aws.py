@@ -95,6 +95,8 @@ _PERMISSIONS = {
     "AssumeRole": "sts:AssumeRole",
     "GetRole": "iam:GetRole",
     "GetUser": "iam:GetUser",
+    "DescribeNetworkInterfaces": "ec2:DescribeNetworkInterfaces",
+    "DescribeInstances": "ec2:DescribeInstances",
     "ReceiveMessage": "sqs:ReceiveMessage",
     "DeleteMessageBatch": "sqs:DeleteMessage",
     "ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",

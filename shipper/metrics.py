@@ -45,6 +45,12 @@ class Metrics:
         )
         self.iam_principals = gauge("shipper_iam_principals", "Roles and users that are remembered.")
         self.sessions_known = gauge("shipper_sessions_known", "Temporary credentials whose origin is remembered.")
+        self.interface_listings = counter(
+            "shipper_interface_listings",
+            "Listings of an account's and region's network interfaces or instances, by how they ended.",
+            ["outcome"],
+        )
+        self.interfaces_known = gauge("shipper_interfaces_known", "Network interfaces that are remembered.")
         self.geoip_reloads = counter(
             "shipper_geoip_reloads", "Replaced GeoIP databases, by whether they could be read.", ["outcome"]
         )

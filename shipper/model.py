@@ -539,6 +539,70 @@ class AddressFacts:
     internal: bool
 
 
+class NetworkInterface(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A network interface as it was for a while. Shared: never change it.
+
+    Attributes:
+        since: from when, seconds since the epoch; 0 where that is not known.
+        until: till when; None where it still is so.
+        private: its IPv4 addresses in its VPC, the primary one first; an address means something else in another VPC.
+        public: addresses that are its own everywhere: public IPv4, IPv6.
+        groups: ids of its security groups.
+        service: who uses it, such as `nat_gateway`, `load_balancer`, `lambda`, `rds`, `ec2`.
+        resource: the service's own name for what it is used for: a load balancer's, a function's, a gateway's id.
+        attachment: id of its attachment to the instance.
+        ends_with_instance: it is deleted when the instance is.
+    """
+
+    id: str
+    account: str
+    region: str
+    since: float = 0.0
+    until: float | None = None
+    vpc: str | None = None
+    subnet: str | None = None
+    private: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    service: str | None = None
+    resource: str | None = None
+    name: str | None = None
+    tags: Mapping[str, str] = {}
+    instance: str | None = None
+    attachment: str | None = None
+    ends_with_instance: bool = False
+
+
+class Instance(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What an EC2 instance's tags say. Shared: never change it.
+
+    Attributes:
+        at: when that was known, seconds since the epoch.
+        tags: the chosen ones.
+    """
+
+    id: str
+    at: float
+    name: str | None = None
+    tags: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InterfaceOwner:
+    """Whose an interface or address is at a time, and how long that answer holds.
+
+    Attributes:
+        interface: None where none is known.
+        instance: None where it is none's, or no more than its id is known.
+        since, until: seconds since the epoch, `until` not included.
+    """
+
+    interface: NetworkInterface | None
+    instance: Instance | None
+    since: float
+    until: float
+
+
 def hash64(*parts: str) -> int:
     """A 64-bit hash of some strings, signed as SQLite stores integers; parts cannot run into one another."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

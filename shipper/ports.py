@@ -17,6 +17,7 @@ from shipper.model import (
     Document,
     Events,
     IamPrincipal,
+    InterfaceOwner,
     LedgerLine,
     LedgerTotal,
     Origin,
@@ -238,6 +239,44 @@ class SessionLookup(Protocol):
         ...
 
 
+class InterfaceLookup(Protocol):
+    """Whose network interfaces and addresses are. Called from many threads; never blocks, never raises."""
+
+    version: int
+    """Another number after each change: earlier answers may be others now."""
+
+    def want(self, account: str, region: str) -> None:
+        """Say that records of an account and region are being shipped: its interfaces are listed in the background."""
+        ...
+
+    def interface(self, interface: str, at: float) -> InterfaceOwner:
+        """Return an interface as it was at a time (seconds since the epoch), or last, where it is gone."""
+        ...
+
+    def address(self, address: str, network: str | None, at: float) -> InterfaceOwner:
+        """Return the interface that had an address at a time.
+
+        Args:
+            network: the VPC that the address was seen in; None where that is not known.
+        """
+        ...
+
+    def learn(self, event: str, account: str, region: str, parts: tuple[Mapping[str, Any], ...], at: float) -> None:
+        """Note a change that CloudTrail tells of, in any order; the same again changes nothing.
+
+        Args:
+            event: the call's name.
+            account, region: where it was made.
+            parts: requestParameters and responseElements.
+            at: when, seconds since the epoch.
+        """
+        ...
+
+    def close(self) -> None:
+        """Keep what is remembered for the next start. May block on the disk; called once, at the end."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Lookups:
     """What schemas may ask while they map a record; None where it is not configured, and then it costs nothing."""
@@ -246,6 +285,7 @@ class Lookups:
     principals: PrincipalLookup | None = None
     sessions: SessionLookup | None = None
     addresses: AddressLookup | None = None
+    interfaces: InterfaceLookup | None = None
 
 
 class Delivery(Protocol):

@@ -92,7 +92,7 @@ def pipeline(
         in_flight_bytes=settings.limits.in_flight_bytes,
         grace_seconds=settings.grace_seconds,
         listen=settings.address,
-        closers=[found.sessions.close] if found.sessions is not None else [],
+        closers=[kept.close for kept in (found.sessions, found.interfaces) if kept is not None],
     )
 
 

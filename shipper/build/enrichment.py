@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from shipper.config import Settings
 from shipper.metrics import Metrics
-from shipper.ports import Lookups, PrincipalLookup, SessionLookup, Stop
+from shipper.ports import InterfaceLookup, Lookups, PrincipalLookup, SessionLookup, Stop
 
 if TYPE_CHECKING:
     from shipper.enrich.aws_addresses import AwsAddresses
     from shipper.enrich.geo import Geo
 
 SESSIONS_FILE = "sessions.sqlite"
+INTERFACES_FILE = "interfaces.sqlite"
 
 
 def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | None = None) -> Lookups:
@@ -32,6 +33,7 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
         principals=principals(settings, metrics, stop),
         sessions=sessions(settings, metrics, stop),
         addresses=addresses(settings, metrics),
+        interfaces=interfaces(settings, metrics, stop),
     )
 
 
@@ -70,6 +72,42 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
         ),
         allowed=frozenset(chosen.tags),
         denied=frozenset(chosen.without_tags),
+    )
+
+
+def interfaces(settings: Settings, metrics: Metrics, stop: Stop) -> InterfaceLookup | None:
+    """Whose network interfaces and addresses are, kept in the state folder; None where it is not configured.
+
+    Raises:
+        ConfigError: AWS cannot be used as configured.
+    """
+    chosen = settings.enrich.interfaces
+    if chosen is None:
+        return None
+    from shipper.aws import AwsSettings
+    from shipper.enrich.background import Policy
+    from shipper.enrich.interface_accounts import InterfaceAccounts
+    from shipper.enrich.interfaces import Choice, Interfaces
+
+    aws = AwsSettings(**settings.aws.model_dump())
+    pause = 1.0 / chosen.requests_per_second
+    return Interfaces(
+        InterfaceAccounts(aws, chosen.role_name, chosen.external_id, stop=stop, pause=pause),
+        settings.state.path / INTERFACES_FILE,
+        metrics,
+        stop,
+        Policy(
+            most=chosen.entries,
+            refresh_seconds=chosen.refresh_seconds,
+            requests_per_second=chosen.requests_per_second,
+        ),
+        choice=Choice(
+            accounts=frozenset(chosen.accounts),
+            regions=frozenset(chosen.regions),
+            tags=frozenset(chosen.tags),
+            without_tags=frozenset(chosen.without_tags),
+            across=chosen.across_networks,
+        ),
     )
 
 

@@ -49,13 +49,28 @@ def _cloudtrail_format(limits: ReadLimits) -> Format:
 def _cloudtrail_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 
-    return CloudTrailEcs(namespace, lookups.geo, lookups.principals, lookups.sessions, addresses=lookups.addresses)
+    return CloudTrailEcs(
+        namespace,
+        lookups.geo,
+        lookups.principals,
+        lookups.sessions,
+        addresses=lookups.addresses,
+        interfaces=lookups.interfaces,
+    )
 
 
 def _cloudtrail_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.cloudtrail import CloudTrailSplunk
 
-    return CloudTrailSplunk(index, host, lookups.geo, lookups.principals, lookups.sessions, addresses=lookups.addresses)
+    return CloudTrailSplunk(
+        index,
+        host,
+        lookups.geo,
+        lookups.principals,
+        lookups.sessions,
+        addresses=lookups.addresses,
+        interfaces=lookups.interfaces,
+    )
 
 
 def _vpc_flow_format(limits: ReadLimits, layout: Layout | None = None) -> Format:
@@ -67,13 +82,13 @@ def _vpc_flow_format(limits: ReadLimits, layout: Layout | None = None) -> Format
 def _vpc_flow_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 
-    return VpcFlowEcs(namespace, lookups.geo, addresses=lookups.addresses)
+    return VpcFlowEcs(namespace, lookups.geo, addresses=lookups.addresses, interfaces=lookups.interfaces)
 
 
 def _vpc_flow_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
 
-    return VpcFlowSplunk(index, host, lookups.geo, addresses=lookups.addresses)
+    return VpcFlowSplunk(index, host, lookups.geo, addresses=lookups.addresses, interfaces=lookups.interfaces)
 
 
 def _cloudwatch_format(limits: ReadLimits) -> Format:

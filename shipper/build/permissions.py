@@ -190,6 +190,25 @@ def _iam(settings: Settings) -> Iterator[Grant]:
         yield from _principals(role, Place(role, at.partition, "*", at.region))
 
 
+def _interfaces(settings: Settings) -> Iterator[Grant]:
+    """Listings of the own account's interfaces, and of other accounts' through the role that is named.
+
+    They allow no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+    """
+    chosen, at = settings.enrich.interfaces, place(settings.aws)
+    if chosen is None:
+        return
+    within = (("StringEquals", "aws:RequestedRegion", tuple(chosen.regions)),) if chosen.regions else ()
+    calls = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeInstances")
+    yield Grant(at.who, "ListInterfaces", calls, ("*",), within)
+    if chosen.role_name:
+        accounts = chosen.accounts or ["*"]
+        roles = tuple(f"arn:{at.partition}:iam::{account}:role/{chosen.role_name}" for account in accounts)
+        yield Grant(base(settings.aws), "AssumeRoles", ("sts:AssumeRole",), roles)
+        for role in roles:
+            yield Grant(role, "ListInterfaces", calls, ("*",), within)
+
+
 def _principals(who: str, at: Place) -> Iterator[Grant]:
     for kind in ("role", "user"):
         resource = f"arn:{at.partition}:iam::{at.account}:{kind}/*"
@@ -229,6 +248,7 @@ ENRICHMENTS: Mapping[str, Callable[[Settings], Iterator[Grant]] | None] = {
     "addresses": None,
     "geoip": None,
     "iam": _iam,
+    "interfaces": _interfaces,
     "sessions": None,
 }
 """By a key of `enrich`; None for what asks nothing of AWS."""

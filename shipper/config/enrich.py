@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from shipper.config.part import Part, Seconds
-from shipper.config.values import FilePath, Text
+from shipper.config.values import Account, FilePath, Text
 
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html
 _ROLE_NAME = re.compile(r"([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}")
@@ -76,10 +76,31 @@ class Sessions(Part):
     entries: int = Field(50_000, ge=10, le=5_000_000, description="Most sessions that are remembered.")
 
 
+class Interfaces(Part):
+    """Whose network interfaces and addresses flow logs name: instances, their names and tags, services."""
+
+    role_name: RoleName | None = Field(None, description="Role to assume in every other account, to ask its EC2.")
+    external_id: Text | None = Field(None, description="External id that those roles ask for.")
+    accounts: list[Account] = Field([], max_length=1_000, description="Only these; all that logs name when not given.")
+    regions: list[Text] = Field([], max_length=100, description="Only these; all that logs name when not given.")
+    tags: list[str] = Field([], max_length=200, description='Tag keys that documents carry; "*" for all.')
+    without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
+    across_networks: bool = Field(
+        False,
+        description="Name private addresses of other VPCs too, where only one interface has them (peered networks).",
+    )
+    entries: int = Field(50_000, ge=10, le=1_000_000, description="Most interfaces remembered, those gone included.")
+    refresh_seconds: Seconds = Field(300.0, ge=10, description="After that an account and region is listed again.")
+    requests_per_second: float = Field(2.0, gt=0, le=100, allow_inf_nan=False, description="Most calls of EC2.")
+
+
 class Enrich(Part):
     """What is added to records."""
 
     iam: Iam | None = Field(None, description="What IAM says of the callers; left out when not given.")
     sessions: Sessions | None = Field(None, description="The person behind a role; left out when not given.")
     addresses: Addresses | None = Field(None, description="Whose addresses are; left out when not given.")
+    interfaces: Interfaces | None = Field(
+        None, description="Whose interfaces and addresses flow logs name; left out when not given."
+    )
     geoip: Geoip = Field(Geoip(), description="Geography and network owner of addresses.")

@@ -57,6 +57,7 @@ class AccountClients:
                 if len(self._others) >= _MOST_ACCOUNTS:
                     self._others.clear()
                 role = f"arn:{partition}:iam::{account}:role/{self._role_name}"
-                sessions = AwsSessions(replace(self._settings, role_arn=role, external_id=self._external_id), threads=1)
+                settings = replace(self._settings, role_arn=role, external_id=self._external_id)
+                sessions = AwsSessions(settings, threads=1)
                 self._others[account] = sessions
             return sessions

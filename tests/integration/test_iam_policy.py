@@ -214,6 +214,30 @@ def test_tags_of_principals_in_two_accounts(watched):
     assert set(granted) == {"own", EVERYWHERE}
 
 
+@pytest.mark.parametrize("regions", [[], ["us-east-1"]])
+def test_interfaces_in_two_accounts(watched, regions):
+    """Two listings here, and there through the role that is named; only in the regions that are chosen."""
+    watched.fill("trail")
+    chosen = {"role_name": "shipper-enrich", "requests_per_second": 100, "regions": regions}
+    settings = watched.settings({"type": "s3", "bucket": "trail"}, enrich={"interfaces": chosen})
+    watched.run(settings)
+    stop, metrics = Stop(), Metrics()
+    found = build.lookups(settings, metrics, stop).interfaces
+    assert found is not None
+    deadline = time.monotonic() + 60
+    try:
+        while metrics.interface_listings.labels("found")._value.get() < 4:
+            assert time.monotonic() < deadline
+            for account in (OWN, OTHER):
+                found.want(account, "us-east-1")
+                found.want(account, "not-a-region")
+            stop.rest(0.01)
+    finally:
+        stop.request()
+    granted = watched.judge(settings)
+    assert set(granted) == {"own", EVERYWHERE}
+
+
 def test_the_recorder_and_the_judge_can_say_no(watched):
     """A policy of another bucket, or of a narrower prefix, would be found out."""
     watched.fill("trail")

@@ -13,7 +13,8 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import AddressLookup, Encoder, GeoLookup, PrincipalLookup, SessionLookup
+from shipper.ports import AddressLookup, Encoder, GeoLookup, InterfaceLookup, PrincipalLookup, SessionLookup
+from shipper.schemas import interface_changes
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_details import add_details
@@ -33,6 +34,7 @@ _LARGE = 24_000
 _LONGEST_CACHED = 1_024
 _MOST_AGENTS = 8_192
 _MOST_ADDRESSES = 65_536
+_INTERFACE_CHANGES = interface_changes.CHANGES
 _ABSENT = frozenset({None, "", "-", "none"})
 
 
@@ -45,6 +47,7 @@ class CloudTrailEcs:
         principals: None to leave out what IAM says of the caller.
         sessions: None to leave out who is behind a role.
         addresses: None to leave out whose the source address is.
+        interfaces: told of records that change network interfaces.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
     """
 
@@ -56,11 +59,13 @@ class CloudTrailEcs:
         sessions: SessionLookup | None = None,
         *,
         addresses: AddressLookup | None = None,
+        interfaces: InterfaceLookup | None = None,
         geo_seconds: float = 600.0,
     ) -> None:
         self._addresses = addresses
         self._principals = principals
         self._sessions = sessions
+        self._interfaces = interfaces
         self._index = f"logs-{DATASET}-{namespace}"
         self._stream = {"type": "logs", "dataset": DATASET, "namespace": namespace}
         self._geo = geo
@@ -137,7 +142,21 @@ class CloudTrailEcs:
             self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
         if self._sessions is not None:
             add_person(self._sessions, fields, event, who, parts=parts, time_ms=time_ms)
+        if self._interfaces is not None and event.event_name in _INTERFACE_CHANGES and not event.error_code:
+            self._note_interface(self._interfaces, event, parts, time_ms)
         return time_ms, fields
+
+    def _note_interface(self, interfaces: InterfaceLookup, event: CloudTrailRecord, parts: Parts, time_ms: int) -> None:
+        if event.event_source != interface_changes.EC2 or not event.event_name:
+            return
+        interface_changes.learn(
+            interfaces,
+            event.event_name,
+            place=(event.recipient_account_id, event.aws_region),
+            asked=parts.request.tree if parts.request else {},
+            answered=parts.response.tree if parts.response else {},
+            at_ms=time_ms,
+        )
 
     def _add_principal(
         self,

@@ -10,11 +10,13 @@ import orjson
 from shipper.errors import BadInputError
 from shipper.flow_layouts import layout_from_count
 from shipper.model import Document, LogEvent, LogStream, Origin, Record
-from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, wall_clock
+from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, InterfaceLookup, wall_clock
+from shipper.schemas.ecs.flow_owners import write
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
 from shipper.schemas.flow_log_names import label_ms
+from shipper.schemas.flow_owners import FlowOwners
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 
@@ -37,6 +39,7 @@ class VpcFlowEcs:
         namespace: of the data stream.
         geo: None to leave out geography and network owner.
         addresses: None to leave out whose addresses are, and the direction where AWS does not give it.
+        interfaces: None to leave out whose the interfaces are.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -47,6 +50,7 @@ class VpcFlowEcs:
         geo: GeoLookup | None,
         *,
         addresses: AddressLookup | None = None,
+        interfaces: InterfaceLookup | None = None,
         geo_seconds: float = 600.0,
         clock: Clock = wall_clock,
     ) -> None:
@@ -57,6 +61,7 @@ class VpcFlowEcs:
         self._clock = clock
         self._times, self._ports = Times(), Ports()
         self._addresses = addresses
+        self._owners = FlowOwners(interfaces, write) if interfaces is not None else None
         self._workshop = self._new_workshop()
         self._opened = time.monotonic()
 
@@ -114,6 +119,8 @@ class VpcFlowEcs:
             layout: AWS's field names in order.
             context: what the lines share; `Context(top=schema.top() | {"log": …}, aws={"cloudwatch": …})`.
         """
+        if self._owners is not None:
+            self._owners.lookup.want(context.account, context.region)
         workshop = self._current()
         compiled = workshop.compiled(tuple(layout), context.account, context.region)
         mapping = workshop.mapping
@@ -135,16 +142,16 @@ class VpcFlowEcs:
         return self._workshop
 
     def _new_workshop(self) -> _Workshop:
-        return _Workshop(Endpoints(self._geo, self._addresses), self._times, self._ports)
+        return _Workshop(Endpoints(self._geo, self._addresses), self._times, self._ports, self._owners)
 
 
 class _Workshop:
     """The caches and compiled layouts that belong together, for as long as the geography is believed."""
 
-    def __init__(self, endpoints: Endpoints, times: Times, ports: Ports) -> None:
-        self._caches = Caches(endpoints, times, ports)
+    def __init__(self, endpoints: Endpoints, times: Times, ports: Ports, owners: FlowOwners | None) -> None:
+        self._caches = Caches(endpoints, times, ports, owners)
         self._layouts: dict[tuple[object, ...], tuple[Compiled | None]] = {}
-        self.mapping = LineMapping(endpoints, times)
+        self.mapping = LineMapping(endpoints, times, owners)
 
     def compiled(self, layout: tuple[str, ...], account: str, region: str) -> Compiled | None:
         """The function for one layout. Two threads may both compile it once: either result will do."""

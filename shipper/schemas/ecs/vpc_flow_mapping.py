@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shipper.errors import BadInputError
+from shipper.model import InterfaceOwner
 from shipper.schemas.community_id import community_id, packed_port
+from shipper.schemas.ecs.flow_owners import add_owners, instance_fields
 from shipper.schemas.ecs.vpc_flow_values import (
     DIRECTIONS,
     Endpoint,
@@ -24,6 +26,7 @@ from shipper.schemas.ecs.vpc_flow_values import (
     transport_fields,
     whole_number,
 )
+from shipper.schemas.flow_owners import FlowOwners, places
 
 TRAFFIC: Final = ("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end")
 """What differs from line to line."""
@@ -100,11 +103,13 @@ class LineMapping:
 
     Args:
         endpoints, times: caches, shared with the compiled encoders.
+        owners: None to leave out whose the interfaces are.
     """
 
-    def __init__(self, endpoints: Endpoints, times: Times) -> None:
+    def __init__(self, endpoints: Endpoints, times: Times, owners: FlowOwners | None = None) -> None:
         self._endpoints = endpoints
         self._times = times
+        self._owners = owners
 
     def document(
         self, layout: Sequence[str], line: str, context: Context, fallback_ms: int
@@ -123,14 +128,26 @@ class LineMapping:
         values: dict[str, str] = {}
         for name, value in zip(layout, parts, strict=True):
             values.setdefault(name, value)
-        fixed = fixed_parts(values, context.account, context.region)
         times = {name: self._time(name, values) for name in ("start", "end") if values.get(name, "-") != "-"}
         time_ms = (times.get("end") or times.get("start") or (fallback_ms, ""))[0]
+        start_ms = (times.get("start") or (time_ms, ""))[0]
+        own = (
+            None if self._owners is None else owner_of(self._owners, values, context.account, context.region, start_ms)
+        )
+        fixed = fixed_parts(values, context.account, context.region, own)
         document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
         document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
         document |= self._traffic({name: value for name, value in values.items() if value != "-"}, fixed)
         if fixed.own or context.aws:
             document["aws"] = {**context.aws} | ({"vpcflow": fixed.own} if fixed.own else {})
+        if self._owners is not None:
+            self._owners.renew()
+            ends = [
+                address if address != "-" else None
+                for name in ("srcaddr", "dstaddr")
+                if (address := values.get(name, "-"))
+            ]
+            add_owners(document, self._owners, places(values, own), ends, start_ms)
         return time_ms, document
 
     def _time(self, name: str, values: Mapping[str, str]) -> tuple[int, str]:
@@ -201,12 +218,24 @@ def _network(
     return network
 
 
-def fixed_parts(values: Mapping[str, str], account: str, region: str) -> FixedParts:
+def owner_of(owners: FlowOwners, values: Mapping[str, str], account: str, region: str, at_ms: int) -> InterfaceOwner:
+    """The owner of the interface that a line names, at a time; has its account and region listed.
+
+    Args:
+        account, region: where the line does not say; "" for unknown.
+    """
+    named = {name: value for name, value in values.items() if value != "-"}
+    owners.lookup.want(named.get("account-id", account), named.get("region", region))
+    return owners.own(named.get("interface-id", ""), at_ms)
+
+
+def fixed_parts(values: Mapping[str, str], account: str, region: str, own: InterfaceOwner | None = None) -> FixedParts:
     """Map the fields that many lines of an object have in common.
 
     Args:
         values: by AWS's name, in the layout's order; `-` where AWS did not know.
         account, region: where the line does not say; "" for unknown.
+        own: the owner of the line's interface; None where that is not asked for.
     """
     known = {name: value for name, value in values.items() if value != "-"}
     event = {"kind": "event", "category": ["network"], "module": "aws", "dataset": "aws.vpcflow"}
@@ -221,8 +250,8 @@ def fixed_parts(values: Mapping[str, str], account: str, region: str) -> FixedPa
         cloud["region"] = region
     if "az-id" in values:
         cloud["availability_zone"] = values["az-id"]
-    if "instance-id" in known:
-        cloud["instance"] = {"id": known["instance-id"]}
+    if instance := instance_fields(own, known.get("instance-id")):
+        cloud["instance"] = instance
     return FixedParts(event, network, {"cloud": cloud} | _orchestration(known), _own(known))
 
 

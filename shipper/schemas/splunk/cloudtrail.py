@@ -14,7 +14,7 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import AddressLookup, Encoder, GeoLookup, PrincipalLookup, SessionLookup
+from shipper.ports import AddressLookup, Encoder, GeoLookup, InterfaceLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
 from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields
 from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
@@ -70,6 +70,7 @@ class CloudTrailSplunk:
         principals: None to leave out what IAM says of the caller.
         sessions: None to leave out who is behind a role.
         addresses: None to leave out whose the source address is.
+        interfaces: told of records that change network interfaces.
         geo_seconds: how long what was found for an address is kept.
     """
 
@@ -82,9 +83,11 @@ class CloudTrailSplunk:
         sessions: SessionLookup | None = None,
         *,
         addresses: AddressLookup | None = None,
+        interfaces: InterfaceLookup | None = None,
         geo_seconds: float = 600.0,
     ) -> None:
-        self._caller = CallerFields(principals, sessions) if principals is not None or sessions is not None else None
+        asks = principals is not None or sessions is not None or interfaces is not None
+        self._caller = CallerFields(principals, sessions, interfaces) if asks else None
         self._addresses = addresses
         self._index = index
         self._host = host

@@ -11,7 +11,8 @@ import orjson
 from msgspec import Raw
 
 from shipper.model import Acted, IamPrincipal
-from shipper.ports import PrincipalLookup, SessionLookup
+from shipper.ports import InterfaceLookup, PrincipalLookup, SessionLookup
+from shipper.schemas import interface_changes
 from shipper.schemas.iam_changes import CHANGES, IAM, learn, principal_of
 from shipper.schemas.session_calls import CALLS, STS, object_of, person_of, session_of
 
@@ -45,7 +46,10 @@ class _Caller(msgspec.Struct, gc=False, frozen=True, eq=False):
 class CallerFields:
     """Writes the fields of a caller once, and again when more is known of it. Safe to use from many threads."""
 
-    def __init__(self, principals: PrincipalLookup | None, sessions: SessionLookup | None) -> None:
+    def __init__(
+        self, principals: PrincipalLookup | None, sessions: SessionLookup | None, interfaces: InterfaceLookup | None
+    ) -> None:
+        self._interfaces = interfaces
         self._principals = principals
         self._sessions = sessions
         self._written: dict[_Caller, tuple[IamPrincipal | None, Acted | None, bytes]] = {}
@@ -64,6 +68,8 @@ class CallerFields:
                 _learn_session(self._sessions, call, time_ms)
             if caller.access_key:
                 acted = self._sessions(caller.access_key)
+        if self._interfaces is not None and call.event_source == interface_changes.EC2 and not call.error_code:
+            _learn_interface(self._interfaces, call, time_ms)
         kept = self._written.get(caller)
         if kept is not None and kept[0] is found and kept[1] is acted:
             return kept[2]
@@ -107,6 +113,19 @@ def _add_person(fields: dict[str, Any], acted: Acted | None, caller: _Caller) ->
 def _learn(principals: PrincipalLookup, call: Call, name: str, time_ms: int) -> None:
     asked = object_of(call.request_parameters)
     learn(principals, name, account=call.account, region=call.aws_region, asked=asked, at_ms=time_ms)
+
+
+def _learn_interface(interfaces: InterfaceLookup, call: Call, time_ms: int) -> None:
+    if call.event_name not in interface_changes.CHANGES:
+        return
+    interface_changes.learn(
+        interfaces,
+        call.event_name or "",
+        place=(call.account, call.aws_region),
+        asked=object_of(call.request_parameters),
+        answered=object_of(call.response_elements),
+        at_ms=time_ms,
+    )
 
 
 def _learn_session(sessions: SessionLookup, call: Call, time_ms: int) -> None:

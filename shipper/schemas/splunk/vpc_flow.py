@@ -14,10 +14,11 @@ import orjson
 
 from shipper.flow_layouts import layout_from_count
 from shipper.model import AddressFacts, Document, LogEvent, Origin, Record
-from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, wall_clock
+from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, InterfaceLookup, wall_clock
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
+from shipper.schemas.splunk.flow_owners import OwnerFields
 
 SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
 TRANSIT_GATEWAY_SOURCETYPE = "aws:transitgateway:flowlogs"
@@ -48,6 +49,7 @@ class VpcFlowSplunk:
         host: "" for none.
         geo: None to leave out geography and network owner.
         addresses: None to leave out whose addresses are, and the direction.
+        interfaces: None to leave out whose the interfaces are.
         geo_seconds: how long what was found for an address is kept.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -59,6 +61,7 @@ class VpcFlowSplunk:
         geo: GeoLookup | None,
         *,
         addresses: AddressLookup | None = None,
+        interfaces: InterfaceLookup | None = None,
         geo_seconds: float = 600.0,
         clock: Clock = wall_clock,
     ) -> None:
@@ -69,6 +72,7 @@ class VpcFlowSplunk:
         self._clock = clock
         self._addresses = addresses
         self._places = _Places(geo, addresses)
+        self._owners = OwnerFields(interfaces, directed=addresses is None) if interfaces is not None else None
         self._opened = time.monotonic()
 
     def encoder(self, origin: Origin) -> Encoder:
@@ -77,7 +81,7 @@ class VpcFlowSplunk:
         identity = line_ids(origin.uri)
         index = self._index
         layout: tuple[str, ...] = ()
-        line_encoder = self.line_encoder(layout, origin.uri)
+        line_encoder = self.line_encoder(layout, origin.uri, (origin.account, origin.region))
 
         def encode(record: Record) -> Document:
             nonlocal layout, line_encoder
@@ -85,7 +89,7 @@ class VpcFlowSplunk:
                 return self._of_event(record, record.event, origin)
             if record.layout is not layout:
                 layout = record.layout
-                line_encoder = self.line_encoder(layout, origin.uri)
+                line_encoder = self.line_encoder(layout, origin.uri, (origin.account, origin.region))
             position = record.position
             key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), fallback_ms)
             return Document(key, index, time_ms, body, record, origin)
@@ -97,16 +101,17 @@ class VpcFlowSplunk:
         stream = event.stream
         layout = record.layout or layout_from_count(record.raw.count(b" ") + 1) or ()
         source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
-        encode = self.line_encoder(layout, source)
+        encode = self.line_encoder(layout, source, (stream.account, stream.region))
         key, time_ms, body = encode(record.raw, lambda _: event_document_id(event, event.time_ms), event.time_ms)
         return Document(key, self._index, time_ms, body, record, origin)
 
-    def line_encoder(self, layout: Sequence[str], source: str) -> LineEncoder:
+    def line_encoder(self, layout: Sequence[str], source: str, place: tuple[str, str] = ("", "")) -> LineEncoder:
         """Return a function for single lines of one layout, for sources that know their own identity.
 
         Args:
             layout: AWS's field names in order.
             source: HEC's `source`.
+            place: account and region where a line does not say; "" for unknown.
         """
         if time.monotonic() - self._opened > self._geo_seconds:
             self._opened = time.monotonic()
@@ -119,6 +124,7 @@ class VpcFlowSplunk:
         find, direction = self._places.find if asks else _nothing, self._places.direction
         one, other = columns.get("srcaddr", -1), columns.get("dstaddr", -1)
         directed = self._addresses is not None and min(one, other) >= 0 and "flow-direction" not in columns
+        owned = self._owners.of_lines(layout, place) if self._owners is not None else None
 
         def encode(line: bytes, identity: Callable[[int], str], fallback_ms: int) -> tuple[str, int, bytes]:
             text = line.decode("utf-8", "replace")
@@ -129,6 +135,8 @@ class VpcFlowSplunk:
             more = "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
             if directed and max(one, other) < len(parts):
                 more += direction((parts[one], parts[other]))
+            if owned is not None:
+                more += owned(parts, time_ms)
             event = orjson.dumps(text).decode()
             envelope = (
                 f'{{"time":{time_ms // 1000}.{time_ms % 1000:03d},{head}"event":{event},'
