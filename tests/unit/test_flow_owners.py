@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shipper.model import Instance, LogEvent, LogStream, Origin, Record
+from shipper.model import AddressFacts, Instance, LogEvent, LogStream, Origin, Record
 from shipper.schemas.ecs.flow_owners import write
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
@@ -72,14 +72,14 @@ def found(bench):
     return inventory
 
 
-def both(found: Any, raw: bytes, layout: tuple[str, ...] = V2) -> dict[str, Any]:
+def both(found: Any, raw: bytes, layout: tuple[str, ...] = V2, addresses: Any = None) -> dict[str, Any]:
     """The document, which is the same from the compiled encoder and from the mapping."""
-    encode = VpcFlowEcs("default", None, interfaces=found).encoder(ORIGIN)
+    encode = VpcFlowEcs("default", None, addresses=addresses, interfaces=found).encoder(ORIGIN)
     made = encode(Record(raw, 1, layout))
     assert made is not None
     document: dict[str, Any] = json.loads(made.body)
     context = Context(account=ACCOUNT, region=REGION)
-    _, mapped = LineMapping(Endpoints(None), Times(), FlowOwners(found, write)).document(
+    _, mapped = LineMapping(Endpoints(None, addresses), Times(), FlowOwners(found, write)).document(
         layout, raw.decode(), context, 0
     )
     for name in ("cloud", "source", "destination", "network", "related"):
@@ -124,6 +124,21 @@ def test_what_the_line_says_counts_for_more(found):
     assert named["cloud"]["instance"] == {"id": "i-web", "name": "web-1"}
     assert named["network"]["direction"] == "-"
     assert named["aws"]["source"] == WEB
+
+
+def perimeter(address: str) -> AddressFacts:
+    return AddressFacts(None, address.startswith("10."))
+
+
+def test_the_perimeters_direction_counts_for_more(found):
+    """Where it is known what is inside, the direction is the perimeter's, once, for both kinds of sink."""
+    assert both(found, line("10.0.0.5", "10.0.0.9"), addresses=perimeter)["network"]["direction"] == "internal"
+    document = both(found, line("10.0.0.5", "203.0.113.9"), addresses=perimeter)
+    assert (document["network"]["direction"], document["aws"]["source"]) == ("outbound", WEB)
+    schema = VpcFlowSplunk("", "", None, addresses=perimeter, interfaces=found)
+    made = schema.encoder(ORIGIN)(Record(line("10.0.0.5", "10.0.0.9"), 1, V2))
+    assert made is not None
+    assert made.body.count(b'"network_direction"') == 1
 
 
 def test_lines_without_traffic_name_the_machine(found):
@@ -208,8 +223,8 @@ def test_splunk_gets_flat_fields(found):
         "dest_account": ACCOUNT,
         "dest_vpc": "vpc-1",
     }
-    assert splunk(found, line("10.0.0.5", "10.0.0.9")) == web | nat | {"direction": "outbound"}
-    assert splunk(found, line("192.0.2.9", "10.0.0.9", name="eni-nat")) == nat | {"direction": "inbound"}
+    assert splunk(found, line("10.0.0.5", "10.0.0.9")) == web | nat | {"network_direction": "egress"}
+    assert splunk(found, line("192.0.2.9", "10.0.0.9", name="eni-nat")) == nat | {"network_direction": "ingress"}
     assert splunk(found, line("-", "-")) == {}
     layout = (*V2, "vpc-id", "flow-direction")
     assert splunk(found, line("192.0.2.9", "10.0.0.9", layout=layout, vpc_id="vpc-1"), layout) == nat

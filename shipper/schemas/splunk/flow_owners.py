@@ -110,7 +110,7 @@ class LineFields:
         one, other = owners.side(there.source, source, at_ms), owners.side(there.destination, destination, at_ms)
         text = f"{one.source}{other.destination}"
         if there.interface and self._directed and there.interface in {one.interface, other.interface}:
-            text += f',"direction":"{"outbound" if one.interface == there.interface else "inbound"}"'
+            text += f',"network_direction":"{"egress" if one.interface == there.interface else "ingress"}"'
         found = _Ends(
             max(own.since * 1000, one.since, other.since), min(own.until * 1000, one.until, other.until), text
         )
