@@ -350,9 +350,11 @@ class Recount(Protocol):
 
     Attributes:
         by_id: whether `missing` can tell one document from another.
+        doubles: whether what is sent again although it is there stands twice then.
     """
 
     by_id: bool
+    doubles: bool
 
     def count(self, splits: Sequence[S3Split]) -> list[int | None]:
         """How many documents of each split's objects the sink holds; None where it cannot be counted so.

@@ -168,6 +168,7 @@ class Unasked:
     """Implements `ports.Recount` for a sink that cannot be asked: nothing is known of what it holds."""
 
     by_id = False
+    doubles = True
 
     def count(self, splits: Sequence[S3Split]) -> list[int | None]:
         """See ports.Recount."""

@@ -19,6 +19,7 @@ _GONE = "objects are gone from the bucket, so that their documents cannot be tol
 _UNOPENED = "objects cannot be opened now, so that their documents cannot be told one by one"
 _EXPIRED = "documents are expired: what held them has been deleted since"
 _EXCUSED = "documents are not there, as many as were filtered or dead letters then and are no more"
+_MORE = "splits hold more than their receipts say, in {}: doubles, and behind them there may be a loss"
 _UNASKED = "splits are not counted in {}: it cannot be asked (see docs/audit.md)"
 _UNKNOWN = "receipts are of sink {}, which is not in the configuration"
 
@@ -95,7 +96,9 @@ class Comparison:
             pair.records += expected
             if found == expected or self._is_expired(source, sink, each, found):
                 continue
-            if sink.recount.by_id:
+            if not sink.recount.by_id and found is not None and found > expected:
+                self._account.remark(source, _MORE.format(name))
+            elif sink.recount.by_id:
                 pair.by_id += 1
                 self._ask(source, sink, each, found or 0)
             else:
@@ -198,7 +201,10 @@ class Comparison:
         expected, objects = _expected(line), each.split.objects
         told = Difference(source, line.sink, f"split {each.split.id}", "missing", expected, found)
         told.why = f"{len(objects)} objects from {objects[0].uri} on" if objects else ""
-        if self._repair:
+        if self._repair and self._sinks[line.sink].recount.doubles:
+            told.repairable = False
+            told.why = "its events have no ids there: sending the split again would double the others"
+        elif self._repair:
             receipt = self._ask_sinks(each.split, [])
             tally = receipt.sinks.get(line.sink)
             if receipt.unread or tally is None or tally.present < expected:

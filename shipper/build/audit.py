@@ -29,8 +29,9 @@ from shipper.build import (
 )
 from shipper.build.backfill import FOLDER as BACKFILLS
 from shipper.build.cloudwatch import cloudwatch_calls
+from shipper.build.sinks import splunk_servers
 from shipper.build.sources import listed_places, readers
-from shipper.config import ElasticsearchSink, S3NotificationsSource, S3Source, Settings, State
+from shipper.config import AnySink, ElasticsearchSink, S3NotificationsSource, S3Source, Settings, SplunkHecSink, State
 from shipper.delivery import Patience
 from shipper.errors import ConfigError
 from shipper.metrics import Metrics
@@ -201,6 +202,8 @@ class _Audit:
 
     def _index_of(self, sink: str, logs: str) -> str:
         chosen = self._settings.sinks[sink]
+        if isinstance(chosen, SplunkHecSink):
+            return next((index for name, index in chosen.indexes.items() if name == logs), chosen.index)
         if not isinstance(chosen, ElasticsearchSink):
             return ""
         return f"logs-{LOG_TYPES[logs].dataset}-{chosen.data_stream_namespace}"
@@ -222,7 +225,10 @@ class _Audit:
         return Ledger([self._store, *map(look_at, backfills)], own)
 
     def _asking(self, real: dict[str, Sink]) -> dict[str, AskingSink]:
-        return {name: AskingSink(sink, _recount(sink), self._is_letter_of(name)) for name, sink in real.items()}
+        return {
+            name: AskingSink(sink, _recount(self._settings.sinks[name], sink), self._is_letter_of(name))
+            for name, sink in real.items()
+        }
 
     def _is_letter_of(self, sink: str) -> Callable[[str], bool]:
         from shipper.deadletters.sqlite import Wanted as WantedLetters
@@ -238,8 +244,20 @@ def _at(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(update={"state": State(path=folder)})
 
 
-def _recount(sink: Sink) -> Recount:
+def _recount(chosen: AnySink, sink: Sink) -> Recount:
     from shipper.sinks.archive import ArchiveSink
     from shipper.sinks.elasticsearch import ElasticsearchSink as Elasticsearch
 
+    if isinstance(chosen, SplunkHecSink):
+        return _splunk(sink.name, chosen)
     return sink.recount() if isinstance(sink, Elasticsearch | ArchiveSink) else Unasked()
+
+
+def _splunk(name: str, chosen: SplunkHecSink) -> Recount:
+    if chosen.search_url is None:
+        return Unasked()
+    from shipper.sinks.splunk_search import SplunkRecount
+
+    servers = splunk_servers(chosen, [chosen.search_url], chosen.search_secret)
+    indexes = [chosen.index, *chosen.indexes.values()]
+    return SplunkRecount(name, servers, indexes, by_id=chosen.endpoint == "event")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
@@ -16,6 +16,9 @@ from shipper.ports import Lookups, Schema, Sink, Stop
 from shipper.schemas.by_event import ByEvent
 from shipper.schemas.splunk.sourcetype import WithSourcetype
 from shipper.shipping import Lane
+
+if TYPE_CHECKING:
+    from shipper.sinks.splunk_hec_connection import HecServers
 
 
 class _EcsDocuments(NamedTuple):
@@ -73,18 +76,8 @@ def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop) -> Sink:
 def _splunk(name: str, chosen: SplunkHecSink, metrics: Metrics, stop: Stop) -> Sink:
     from shipper.sinks.splunk_hec import SplunkHecSink as SplunkHec
     from shipper.sinks.splunk_hec_acks import AckPolicy
-    from shipper.sinks.splunk_hec_connection import HecServers
 
-    servers = HecServers(
-        chosen.urls,
-        chosen.token_secret,
-        ca_certs=_text(chosen.ca_certs),
-        client_cert=_text(chosen.client_cert),
-        client_key=_text(chosen.client_key),
-        verify_certs=chosen.verify_certs,
-        request_timeout_seconds=chosen.request_timeout_seconds,
-        proxy=chosen.proxy,
-    )
+    servers = splunk_servers(chosen, chosen.urls, chosen.token_secret)
     ack = AckPolicy(chosen.ack_timeout_seconds, chosen.ack_poll_seconds, chosen.ack_pending_requests)
     return SplunkHec(
         name,
@@ -95,6 +88,22 @@ def _splunk(name: str, chosen: SplunkHecSink, metrics: Metrics, stop: Stop) -> S
         batch_documents=chosen.batch_documents,
         metrics=metrics,
         stop=stop,
+    )
+
+
+def splunk_servers(chosen: SplunkHecSink, urls: Sequence[str], token: str) -> HecServers:
+    """How collectors, or a search head, are reached."""
+    from shipper.sinks.splunk_hec_connection import HecServers
+
+    return HecServers(
+        urls,
+        token,
+        ca_certs=_text(chosen.ca_certs),
+        client_cert=_text(chosen.client_cert),
+        client_key=_text(chosen.client_key),
+        verify_certs=chosen.verify_certs,
+        request_timeout_seconds=chosen.request_timeout_seconds,
+        proxy=chosen.proxy,
     )
 
 

@@ -121,6 +121,9 @@ def _splunk(place: Place, sink: dict[str, Any]) -> Found:
     for position, url in enumerate(_list(sink.get("urls"))):
         if isinstance(url, str) and "/services/collector" in url:
             yield (*place, "urls", position), "must end before /services/collector, which is added"
+    yield from _plain_http((*place, "search_url"), sink.get("search_url"), sink)
+    if _given(sink, "search_url") != _given(sink, "search_token", "search_token_file"):
+        yield place, "search_url and search_token or search_token_file are needed together"
     if str(sink.get("ack")).lower() not in _TRUE:
         for key in ("ack_timeout_seconds", "ack_poll_seconds", "ack_pending_requests"):
             if _given(sink, key):

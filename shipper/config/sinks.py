@@ -107,6 +107,9 @@ class SplunkHecSink(Server):
     )
     proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
     host: Text | None = Field(None, description="The events' host field.")
+    search_url: Url | None = Field(None, description="A search head's address such as https://splunk:8089, for audits.")
+    search_token: Secret | None = Field(None, description="Authentication token of a user that may search the indexes.")
+    search_token_file: SecretFile = Field(None, description="File that holds the token for searches.")
     request_timeout_seconds: Seconds = Field(60.0, description="Longest wait for an answer.")
     batch_bytes: int = Field(900_000, ge=10_000, le=838_860_800, description="Most bytes of events in a request.")
     batch_documents: int = Field(5_000, ge=1, le=50_000, description="Most events in a request.")
@@ -115,6 +118,11 @@ class SplunkHecSink(Server):
     def token_secret(self) -> str:
         """The HEC token, from whichever key it came; empty where secrets were not read."""
         return plain(self.token or self.token_file) or ""
+
+    @property
+    def search_secret(self) -> str:
+        """The token for searches, from whichever key it came; empty where secrets were not read."""
+        return plain(self.search_token or self.search_token_file) or ""
 
 
 class ArchiveSink(Part):

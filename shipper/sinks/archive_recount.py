@@ -25,6 +25,7 @@ class ArchiveRecount:
     """
 
     by_id = False
+    doubles = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -42,6 +42,7 @@ class ElasticsearchRecount:
     """
 
     by_id = True
+    doubles = False
 
     def __init__(self, connection: Connection, names: str) -> None:
         self._connection = connection

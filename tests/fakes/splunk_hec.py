@@ -15,9 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.fakes import splunk_search
 from tests.fakes.splunk_hec_rules import STATUSES, TEXTS, Acks, Event, Refused, Token, checked_channel, envelopes, lines
 
 TOKEN = "0a1b2c3d-1111-2222-3333-444455556666"
+SEARCH_TOKEN = "eyJraWQiOiJzcGx1bmsuc2VjcmV0In0.audit"
 _GZIP = 31
 _EVENT_PATHS = frozenset({"/services/collector", "/services/collector/event", "/services/collector/event/1.0"})
 _RAW_PATHS = frozenset({"/services/collector/raw", "/services/collector/raw/1.0"})
@@ -78,6 +80,9 @@ class FakeSplunk:
         cookie: what every client must send back, or is told to, as a load balancer does ("" for none).
         down: every connection is reset.
         max_content_length: larger bodies are refused.
+        search_tokens: users' tokens for the search API, which answers on the same port here.
+        search_messages: what a search has to say, beside its results.
+        retention: seconds, by index, for the search API.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -91,6 +96,9 @@ class FakeSplunk:
         self.down = False
         self.healthy = True
         self.max_content_length = 838_860_800
+        self.search_tokens = {SEARCH_TOKEN}
+        self.search_messages: list[dict[str, str]] = []
+        self.retention: dict[str, float] = {}
         self.requests: list[Request] = []
         self.stopping = threading.Event()
         self.arrived = threading.Event()
@@ -147,6 +155,8 @@ class FakeSplunk:
     def serve(self, request: Request) -> Reply:
         """Answer as Splunk does."""
         with self.lock:
+            if request.path.startswith(("/services/search/", "/services/data/")):
+                return self._searched(request)
             if request.path in _HEALTH_PATHS and request.method == "GET":
                 return coded(17 if self.healthy else 18)
             if request.path not in _EVENT_PATHS | _RAW_PATHS | {"/services/collector/ack"}:
@@ -183,6 +193,22 @@ class FakeSplunk:
         number = self.acks.give(channel)
         self.acks.never = never
         return coded(0, ackId=number)
+
+    def _searched(self, request: Request) -> Reply:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if kind != "Bearer" or token not in self.search_tokens:
+            return Reply(401, b'{"messages":[{"type":"WARN","text":"call not properly authenticated"}]}')
+        if request.method == "GET":
+            settings = splunk_search.index_settings(request.path, self.retention)
+            return Reply(404, b'{"messages":[]}') if settings is None else Reply(body=settings)
+        if request.path != splunk_search.JOBS:
+            return Reply(404, b'{"messages":[]}')
+        try:
+            found = splunk_search.answer(dict(parse_qsl(request.body.decode())), self.events)
+        except splunk_search.BadSearchError as error:
+            words = {"messages": [{"type": "FATAL", "text": f"Error in 'tstats': {error}"}]}
+            return Reply(400, json.dumps(words).encode())
+        return Reply(body=json.dumps(found | {"messages": self.search_messages}).encode())
 
     def _token(self, authorization: str) -> Token:
         if not authorization:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -293,9 +292,7 @@ def test_a_cluster_that_does_not_answer_is_no_loss(
     place.ship()
     place.sinks["siem"] |= {"hosts": ["http://127.0.0.1:1"], "username": "nobody", "password": "x"}
     capfd.readouterr()
-    started = time.monotonic()
     code = place("audit", "--since", "beginning", "--settle-seconds", "0", "--json")
     out, err = capfd.readouterr()
     assert (code, out) == (1, "")
     assert "127.0.0.1:1" in err
-    assert time.monotonic() - started < 120

@@ -1,0 +1,117 @@
+"""Asks Splunk which events it holds: `tstats` over the indexed fields `source` and `event_uid`, by the search API.
+
+https://docs.splunk.com/Documentation/Splunk/latest/RESTREF/RESTsearch#search.2Fjobs (exec_mode=oneshot answers with the
+results themselves), https://docs.splunk.com/Documentation/Splunk/latest/SearchReference/Tstats
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from shipper.errors import RetryableError
+from shipper.metrics import Metrics
+from shipper.model import Document, S3Split
+from shipper.sinks.splunk_hec_connection import HecServers, Links
+
+_PATH = "/services/search/jobs"
+# A search's text is bounded, and so is the answer (1 MB): a key has 1,024 bytes at most, an id 24.
+_MOST_SOURCES = 200
+_MOST_IDS = 1_000
+_ALL_TIME = {"earliest_time": "0", "latest_time": "4102444800"}
+_FAILED = frozenset({"ERROR", "FATAL"})
+
+
+class SplunkRecount:
+    """Implements `ports.Recount`. An event that stands twice under its `event_uid` counts once.
+
+    Args:
+        sink: its name.
+        servers: the search head's management address (port 8089), and a token of a user that may search.
+        indexes: that the events are in; "" for one that is not known here.
+        by_id: whether events carry `event_uid`; those of the raw endpoint have no indexed fields.
+    """
+
+    doubles = True
+
+    def __init__(self, sink: str, servers: HecServers, indexes: Sequence[str], *, by_id: bool) -> None:
+        self.by_id = by_id
+        self._links = Links(sink, servers, Metrics())
+        self._token = servers.token
+        names = sorted(set(indexes))
+        self._where = f"index IN ({', '.join(map(_quoted, names))})" if names and all(names) else "index=*"
+        self._retention: dict[str, float] = {}
+
+    def count(self, splits: Sequence[S3Split]) -> list[int | None]:
+        """See ports.Recount."""
+        sources = sorted({item.uri for split in splits for item in split.objects})
+        what = "dc(event_uid)" if self.by_id else "count"
+        found: dict[str, int] = {}
+        for first in range(0, len(sources), _MOST_SOURCES):
+            rows = self._search(f"{what} AS events", "source", sources[first : first + _MOST_SOURCES])
+            found.update((row["source"], int(row["events"])) for row in rows)
+        return [sum(found.get(item.uri, 0) for item in split.objects) for split in splits]
+
+    def missing(self, documents: Sequence[Document]) -> list[int]:
+        """See ports.Recount."""
+        if not self.by_id:
+            return list(range(len(documents)))
+        ids = sorted({document.id for document in documents})
+        held: set[str] = set()
+        for first in range(0, len(ids), _MOST_IDS):
+            held.update(row["event_uid"] for row in self._search("count", "event_uid", ids[first : first + _MOST_IDS]))
+        return [position for position, document in enumerate(documents) if document.id not in held]
+
+    def expired(self, index: str, time_ms: int, stored_at: float) -> bool:  # noqa: ARG002 - the port's signature
+        """See ports.Recount. By the index's `frozenTimePeriodInSecs`, where the token may see it."""
+        if not index:
+            return False
+        if index not in self._retention:
+            self._retention[index] = self._retention_of(index)
+        return time_ms / 1000 < time.time() - self._retention[index]
+
+    def _search(self, what: str, field: str, values: Sequence[str]) -> list[dict[str, Any]]:
+        text = f"| tstats {what} where {self._where} {field} IN ({', '.join(map(_quoted, values))}) by {field}"
+        form = {"search": text, "exec_mode": "oneshot", "output_mode": "json", "count": "0"}
+        # What the peers that answered hold would look like a loss.
+        answer = self._ask("POST", _PATH, {**form, **_ALL_TIME, "allow_partial_results": "false"})
+        results, messages = answer.get("results"), answer.get("messages", [])
+        failed = [str(each.get("text")) for each in messages if each.get("type") in _FAILED]
+        if failed or not isinstance(results, list):
+            raise RetryableError(f"Splunk's search failed: {'; '.join(failed) or 'no results in the answer'}")
+        return results
+
+    def _retention_of(self, index: str) -> float:
+        """Seconds after which the index deletes or archives; infinite where that is not to be seen."""
+        try:
+            answer = self._ask("GET", f"/services/data/indexes/{quote(index, safe='')}?output_mode=json")
+            return float(answer["entry"][0]["content"]["frozenTimePeriodInSecs"])
+        except (_RefusedError, LookupError, TypeError, ValueError):
+            return float("inf")
+
+    def _ask(self, method: str, path: str, form: dict[str, str] | None = None) -> dict[str, Any]:
+        link = self._links.to(self._links.urls[0])
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/x-www-form-urlencoded"}
+        status, body, _ = link.request(method, path, urlencode(form).encode() if form else None, headers=headers)
+        if status not in (200, 201):
+            said = body[:300].decode("utf-8", "replace")
+            raise _RefusedError(f"{link.url} answers the search with HTTP {status}: {said}", paused=status < 500)
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise RetryableError(f"{link.url} answers the search with no JSON") from error
+        return answer if isinstance(answer, dict) else {}
+
+
+class _RefusedError(RetryableError):
+    """The search head said no."""
+
+
+def _quoted(value: str) -> str:
+    """A value in a search. `*` cannot be escaped, so that more may match than was asked for."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
