@@ -6,19 +6,28 @@
 PYTHON ?= $(shell { /usr/bin/python3.11 -c 'import ensurepip, venv' 2>/dev/null && echo /usr/bin/python3.11; } || command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+STAMP := $(VENV)/.native
+NATIVE := native/Cargo.toml native/Cargo.lock native/pyproject.toml $(wildcard native/src/*.rs)
 
 help:  ## say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 setup: $(STAMP)  ## install the locked dependencies and the program into .venv
 
-$(STAMP): requirements/dev.txt pyproject.toml
+$(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' || { echo "Python 3.11 to 3.14 is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	@# One that works is kept: another Python over it would leave it half of each.
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); } || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+# The native module is built where Rust's cargo is; elsewhere Python does its work, more slowly.
+$(STAMP): $(INSTALLED) $(NATIVE)
+	@if command -v cargo >/dev/null; then \
+	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps ./native; \
+	else echo 'cargo is not here: without the native module all works, more slowly (docs/performance.md)'; fi
 	@touch $@
 
 demo: $(STAMP)  ## run the main job on embedded parts and show what arrived
@@ -49,4 +58,4 @@ lock: $(STAMP)  ## write the hash-locked requirements anew
 	echo 'hatchling' | $(COMPILE) --constraint requirements/dev.txt - -o requirements/build.txt
 
 clean:  ## remove what was built
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) native/target .mypy_cache .ruff_cache .pytest_cache .hypothesis

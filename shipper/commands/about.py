@@ -13,8 +13,12 @@ from shipper.commands import DONE
 
 @click.command()
 def version() -> int:
-    """Print the version."""
-    click.echo(f"shipper {__version__} (Python {platform.python_version()}, {platform.system()} {platform.machine()})")
+    """Print the version, and whether the native module is in use."""
+    from shipper import native
+
+    core = "native module" if native.CloudTrailEncoder is not None else "without native module"
+    python = f"Python {platform.python_version()}"
+    click.echo(f"shipper {__version__} ({python}, {platform.system()} {platform.machine()}, {core})")
     return DONE
 
 

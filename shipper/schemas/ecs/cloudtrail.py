@@ -21,6 +21,7 @@ from shipper.schemas.ecs.cloudtrail_details import add_details
 from shipper.schemas.ecs.cloudtrail_digest import digest_fields
 from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
 from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
+from shipper.schemas.ecs.cloudtrail_native import native_encoder
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import add_person
 from shipper.schemas.ecs.cloudtrail_principal import principal_fields
@@ -49,6 +50,7 @@ class CloudTrailEcs:
         addresses: None to leave out whose the source address is.
         interfaces: told of records that change network interfaces.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
+        native: whether the usual records are written by the native encoder, where it is installed.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class CloudTrailEcs:
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
         geo_seconds: float = 600.0,
+        native: bool = True,
     ) -> None:
         self._addresses = addresses
         self._principals = principals
@@ -72,6 +75,9 @@ class CloudTrailEcs:
         self._geo_seconds = geo_seconds
         self._opened = time.monotonic()
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
+        # What principals and sessions add depends on the time, and is not in the native encoder.
+        plain = principals is None and sessions is None
+        self._native = native_encoder(self._place) if native and plain else None
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return the mapping for one object's records; see `ports.Schema`."""
@@ -79,10 +85,13 @@ class CloudTrailEcs:
         if now - self._opened > self._geo_seconds:
             self._opened = now
             self._places.cache_clear()
+            if self._native is not None:
+                self._native.forget_places()
         shared = {"data_stream": self._stream, "ecs": {"version": ECS_VERSION}, "log": {"file": {"path": origin.uri}}}
         head = orjson.dumps(shared)[:-1]
         stored = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}} if origin.bucket else None
-        s3 = orjson.Fragment(orjson.dumps(stored)) if stored else None
+        s3_json = orjson.dumps(stored) if stored else b""
+        s3 = orjson.Fragment(s3_json) if stored else None
         index, document, label = self._index, self._document, label_time(origin)
 
         def encode(record: Record) -> Document:
@@ -104,7 +113,18 @@ class CloudTrailEcs:
             key = identity_of(time_ms, event.recipient_account_id, event.event_id, origin, record.position)
             return Document(key, index, time_ms, body, record, origin)
 
-        return encode
+        if self._native is None:
+            return encode
+        written = self._native.encode
+
+        def encode_natively(record: Record) -> Document:
+            made = written(record.raw, head, s3_json)
+            if made is None:
+                return encode(record)
+            time_ms, key, body = made
+            return Document(key, index, time_ms, body, record, origin)
+
+        return encode_natively
 
     def _document(self, event: CloudTrailRecord, label: str | None) -> tuple[int, dict[str, Any]]:
         """Map one record, without its original text and its place.

@@ -57,7 +57,7 @@ def add_details(
         fields["user"] = {**who.user, **more}
     elif who.written is not None:
         fields["user"] = who.written
-    if event.tls_details is not ABSENT and (tls := _connections(bytes(event.tls_details))) is not None:
+    if event.tls_details is not ABSENT and (tls := connections(bytes(event.tls_details))) is not None:
         fields["tls"] = tls
 
 
@@ -159,7 +159,7 @@ def _add_resources(trail: dict[str, Any], raw: Raw) -> list[str]:
 
 
 @lru_cache(_MOST_CONNECTIONS)
-def _connections(data: bytes) -> orjson.Fragment | None:
+def connections(data: bytes) -> orjson.Fragment | None:
     """ECS's `tls` of a tlsDetails object."""
     try:
         details = _dict(orjson.loads(data))

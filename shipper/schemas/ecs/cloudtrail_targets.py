@@ -45,8 +45,8 @@ PATHS = {
     )
     for service, entry in _TABLE["services"].items()
 }
-_KIND_OF_RESOURCE: dict[str, str] = {name: kind for kind, names in _TABLE["resources"].items() for name in names}
-_KIND_OF_PREFIX: dict[str, str] = {name: kind for kind, names in _TABLE["prefixes"].items() for name in names}
+KIND_OF_RESOURCE: dict[str, str] = {name: kind for kind, names in _TABLE["resources"].items() for name in names}
+KIND_OF_PREFIX: dict[str, str] = {name: kind for kind, names in _TABLE["prefixes"].items() for name in names}
 
 
 def related(paths: Paths, parts: Parts) -> list[str]:
@@ -149,7 +149,7 @@ def _kind(target: str) -> str:
         if "/AWSServiceRoleFor" in target or "/aws-service-role/" in target:
             return "service"
         resource = parts[5].partition("/")[0].partition(":")[0]
-        return _KIND_OF_RESOURCE.get(resource) or ("service" if parts[2] == "s3" else "entity")
+        return KIND_OF_RESOURCE.get(resource) or ("service" if parts[2] == "s3" else "entity")
     if len(target) == 20 and target.startswith("AKIA"):
         return "user"
-    return _KIND_OF_PREFIX.get(target.partition("-")[0] + "-", "entity")
+    return KIND_OF_PREFIX.get(target.partition("-")[0] + "-", "entity")

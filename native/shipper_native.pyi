@@ -1,0 +1,18 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+class CloudTrailEncoder:
+    def __init__(
+        self,
+        tables: Mapping[str, Any],
+        identity: Callable[[bytes], object],
+        call: Callable[[bytes], tuple[bytes, bytes, bytes, bytes]],
+        place: Callable[[bytes], tuple[bytes, bool]],
+        agent: Callable[[bytes], bytes],
+        connection: Callable[[bytes], bytes],
+    ) -> None: ...
+    def encode(self, record: bytes, head: bytes, stored: bytes) -> tuple[int, str, bytes] | None: ...
+    def forget_places(self) -> None: ...
+
+class SecretNames:
+    def may_be_in(self, record: bytes) -> bool: ...

@@ -1,0 +1,699 @@
+//! CloudTrail records of the usual kinds as ECS documents.
+//!
+//! `shipper/schemas/ecs/cloudtrail*.py` says what a document is; this code writes the same one faster, and leaves to it
+//! every record that is in any way unusual. What is equal in many records (who called, from where, with what) is
+//! mapped by that Python code, once, and kept as JSON.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ahash::AHashMap;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::json;
+use crate::part::{follow, member, single, Part};
+use crate::record::{copied, plain, Record};
+use crate::secrets::Names;
+use crate::stamp;
+use crate::tables::{Kind, Known, Named, Source, Tables};
+
+/// Longer records may need cutting.
+const LONGEST: usize = 24_000;
+const LONGEST_NAME: usize = 8_000;
+const MOST_NAMED: usize = 100;
+
+/// What a userIdentity adds to documents. Names and ids are what stands between a JSON string's quotes.
+#[derive(FromPyObject)]
+struct Identity {
+    /// `aws.cloudtrail.user_identity`.
+    fields: Option<Vec<u8>>,
+    /// What is in `user`, without its braces; and without `user.entity`.
+    user: Vec<u8>,
+    user_without_entity: Vec<u8>,
+    account: Vec<u8>,
+    users: Vec<Vec<u8>>,
+    entities: Vec<Vec<u8>>,
+    actor: Option<Vec<u8>>,
+    acting: Option<String>,
+    service: Option<Vec<u8>>,
+    /// The role's ARN, where the identity is a role's session.
+    assumed: Option<Vec<u8>>,
+}
+
+/// What is equal in all records of one kind of call by one account: members without their braces.
+#[derive(FromPyObject)]
+struct Call(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+
+/// ECS's `source`, and whether the address is an IP address.
+#[derive(FromPyObject)]
+struct Place(Vec<u8>, bool);
+
+/// Something that Python made, by the bytes it was made of.
+struct Cache<T> {
+    known: Mutex<AHashMap<Vec<u8>, Arc<T>>>,
+    most: usize,
+    make: PyObject,
+}
+
+impl<T: for<'py> FromPyObject<'py>> Cache<T> {
+    fn new(make: PyObject, most: usize) -> Self {
+        Cache { known: Mutex::default(), most, make }
+    }
+
+    /// What belongs to a key. None: Python refuses it, and says why when it maps the record itself.
+    fn get(&self, py: Python<'_>, key: &[u8], made_of: &[u8]) -> Option<Arc<T>> {
+        if let Some(found) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Some(Arc::clone(found));
+        }
+        let made = self.make.bind(py).call1((PyBytes::new(py, made_of),)).ok()?;
+        let made = Arc::new(made.extract::<T>().ok()?);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= self.most {
+            known.clear();
+        }
+        known.insert(key.to_vec(), Arc::clone(&made));
+        Some(made)
+    }
+
+    fn forget(&self) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Writes documents. Safe to use from many threads.
+#[pyclass(frozen)]
+pub struct CloudTrailEncoder {
+    known: Known,
+    identities: Cache<Identity>,
+    calls: Cache<Call>,
+    places: Cache<Place>,
+    agents: Cache<Vec<u8>>,
+    connections: Cache<Vec<u8>>,
+}
+
+#[pymethods]
+impl CloudTrailEncoder {
+    /// Make an encoder.
+    ///
+    /// Args:
+    ///     tables: which parameters name what a call was about.
+    ///     identity: userIdentity's bytes → what it adds to documents.
+    ///     call: a record's bytes → what is equal in all records of that kind.
+    ///     place: an address → ECS's source.
+    ///     agent: a user agent, as a JSON string → ECS's user_agent.
+    ///     connection: tlsDetails's bytes → ECS's tls, empty for none.
+    #[new]
+    fn new(
+        tables: Tables,
+        identity: PyObject,
+        call: PyObject,
+        place: PyObject,
+        agent: PyObject,
+        connection: PyObject,
+    ) -> PyResult<Self> {
+        let known = Known::new(tables)
+            .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("the tables name a kind that is not known"))?;
+        Ok(CloudTrailEncoder {
+            known,
+            identities: Cache::new(identity, 8_192),
+            calls: Cache::new(call, 16_384),
+            places: Cache::new(place, 65_536),
+            agents: Cache::new(agent, 8_192),
+            connections: Cache::new(connection, 4_096),
+        })
+    }
+
+    /// Forget what was found for addresses.
+    fn forget_places(&self) {
+        self.places.forget();
+    }
+
+    /// Write one record's document: its time in milliseconds, its id and its JSON; None leaves it to Python.
+    ///
+    /// Args:
+    ///     record: its bytes.
+    ///     head: the document's beginning, an object without its closing brace.
+    ///     stored: what goes under `aws.s3`; empty for nothing.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        record: &[u8],
+        head: &[u8],
+        stored: &[u8],
+    ) -> Option<(u64, String, Bound<'py, PyBytes>)> {
+        if record.len() > LONGEST {
+            return None;
+        }
+        let event = Record::parsed(record)?;
+        let (time_ms, body) = self.document(py, record, &event, head, stored)?;
+        let event_id = plain(event.event_id)?;
+        if event_id.is_empty() {
+            return None;
+        }
+        let id = stamp::document_id(time_ms, plain(event.recipient_account_id)?, event_id);
+        Some((time_ms, id, PyBytes::new(py, &body)))
+    }
+}
+
+/// The four open-ended parts.
+struct Parts<'a> {
+    request: Option<Part<'a>>,
+    response: Option<Part<'a>>,
+    additional: Option<Part<'a>>,
+    details: Option<Part<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(event: &Record<'a>) -> Option<Parts<'a>> {
+        let written = |field: Option<&'a [u8]>| field.map_or(Some(None), Part::written);
+        Some(Parts {
+            request: written(event.request_parameters)?,
+            response: written(event.response_elements)?,
+            additional: written(event.additional_event_data)?,
+            details: written(event.service_event_details)?,
+        })
+    }
+
+    fn get(&self, source: Source) -> Option<&Part<'a>> {
+        match source {
+            Source::Request => self.request.as_ref(),
+            Source::Response => self.response.as_ref(),
+            Source::Additional => self.additional.as_ref(),
+            Source::Record | Source::Unknown => None,
+        }
+    }
+}
+
+/// What a record adds to `user`, `group` and those who may be searched for.
+#[derive(Default)]
+struct People<'a> {
+    target_name: &'a [u8],
+    target_id: &'a [u8],
+    new_name: &'a [u8],
+    group_name: &'a [u8],
+    group_id: &'a [u8],
+}
+
+impl<'a> People<'a> {
+    fn of(parts: &Parts<'a>) -> Option<People<'a>> {
+        let mut people = People::default();
+        let text = |value: Option<&'a [u8]>| {
+            let text = value.map_or(Some(&b""[..]), single)?;
+            (text.len() < LONGEST_NAME).then_some(text)
+        };
+        if let Some(asked) = &parts.request {
+            people.target_name = text(asked.member(b"userName"))?;
+            people.new_name = text(asked.member(b"newUserName"))?;
+            people.group_name = text(asked.member(b"groupName"))?;
+        }
+        if let Some(answered) = &parts.response {
+            if let Some(user) = answered.member(b"user") {
+                people.target_id = text(member(user, b"userId")?)?;
+            }
+            if let Some(group) = answered.member(b"group") {
+                people.group_id = text(member(group, b"groupId")?)?;
+            }
+        }
+        Some(people)
+    }
+}
+
+impl CloudTrailEncoder {
+    fn document(
+        &self,
+        py: Python<'_>,
+        raw: &[u8],
+        event: &Record<'_>,
+        head: &[u8],
+        stored: &[u8],
+    ) -> Option<(u64, Vec<u8>)> {
+        let name = plain(event.event_name)?;
+        let service = plain(event.event_source)?;
+        if name == b"ConsoleLogin" || service == b"signin.amazonaws.com" {
+            return None;
+        }
+        let time = plain(event.event_time)?;
+        let time_ms = stamp::milliseconds(time)?;
+        let who = self.who(py, event)?;
+        let call = self.call(py, raw, event, &who)?;
+        let parts = Parts::of(event)?;
+        let people = People::of(&parts)?;
+        let (resources, arns) = resources(event.resources)?;
+
+        let mut out = Vec::with_capacity(raw.len() * 4);
+        out.extend_from_slice(head);
+        out.extend_from_slice(b",\"@timestamp\":\"");
+        out.extend_from_slice(&time[..19]);
+        out.extend_from_slice(b".000Z\",\"aws\":{\"cloudtrail\":{");
+        if let Some(fields) = &who.fields {
+            member_of(&mut out, "user_identity", fields);
+        }
+        members_of(&mut out, &call.0);
+        for (name, field) in [
+            ("request_id", event.request_id),
+            ("error_message", event.error_message),
+            ("shared_event_id", event.shared_event_id),
+        ] {
+            text_member(&mut out, name, copied(field)?);
+        }
+        add_parts(&mut out, &parts);
+        if !resources.is_empty() {
+            member_of(&mut out, "resources", &resources);
+        }
+        out.push(b'}');
+        if !stored.is_empty() {
+            member_of(&mut out, "s3", stored);
+        }
+        out.push(b'}');
+
+        let mut entities: Vec<&[u8]> = Vec::with_capacity(16);
+        who.entities.iter().for_each(|entity| once(&mut entities, entity));
+        arns.iter().for_each(|arn| once(&mut entities, arn));
+        let mut targets: Vec<&[u8]> = Vec::new();
+        if let Some(paths) = self.known.paths(service) {
+            let account = plain(event.recipient_account_id)?;
+            let mut found = Vec::new();
+            named(&paths.related, &parts, account, &arns, &mut found)?;
+            if let Some(wanted) = paths.targets.get(name) {
+                named(wanted, &parts, account, &arns, &mut targets)?;
+            }
+            for name in found.iter().chain(&targets) {
+                once(&mut entities, name);
+            }
+            if entities.len() > MOST_NAMED {
+                return None;
+            }
+        }
+        let address = self.add_address(py, &mut out, event)?;
+        self.add_agent(py, &mut out, event)?;
+        out.extend_from_slice(b",\"event\":{");
+        members_of(&mut out, &call.1);
+        text_member(&mut out, "id", plain(event.event_id)?);
+        separate(&mut out);
+        out.extend_from_slice(b"\"original\":\"");
+        json::escape(raw, &mut out);
+        out.extend_from_slice(b"\"},\"cloud\":{");
+        members_of(&mut out, &call.2);
+        out.push(b'}');
+        members_of(&mut out, &call.3);
+        self.add_actors(&mut out, &who, name, &people, targets)?;
+        add_related(&mut out, address, &entities, &who, &people);
+        if let Some(tls) = event.tls_details {
+            let made = self.connections.get(py, tls, tls)?;
+            if !made.is_empty() {
+                member_of(&mut out, "tls", &made);
+            }
+        }
+        out.push(b'}');
+        Some((time_ms, out))
+    }
+
+    fn who(&self, py: Python<'_>, event: &Record<'_>) -> Option<Arc<Identity>> {
+        let data = event.user_identity.unwrap_or(b"");
+        if data.len() > 4_096 {
+            return None;
+        }
+        self.identities.get(py, data, data)
+    }
+
+    /// What is equal in all records of one kind; the key is all that it is made of.
+    fn call(&self, py: Python<'_>, raw: &[u8], event: &Record<'_>, who: &Identity) -> Option<Arc<Call>> {
+        let mut key = Vec::with_capacity(256);
+        for field in [
+            event.event_name,
+            event.event_source,
+            event.event_version,
+            event.event_type,
+            event.event_category,
+            event.recipient_account_id,
+            event.aws_region,
+            event.read_only,
+            event.management_event,
+            event.error_code,
+            event.api_version,
+            event.vpc_endpoint_id,
+            event.vpc_endpoint_account_id,
+            event.session_credential_from_console,
+        ] {
+            key.extend_from_slice(field.unwrap_or(b"null"));
+            key.push(b',');
+        }
+        key.push(b'0' + u8::from(!copied(event.error_message)?.is_empty()));
+        key.extend_from_slice(&who.account);
+        if key.len() > 2_048 {
+            return None;
+        }
+        self.calls.get(py, &key, raw)
+    }
+
+    /// Add `source`; returns the address where it is one of IP.
+    fn add_address<'a>(&self, py: Python<'_>, out: &mut Vec<u8>, event: &Record<'a>) -> Option<&'a [u8]> {
+        let address = plain(event.source_address)?;
+        if matches!(address, b"" | b"-" | b"none") {
+            return Some(b"");
+        }
+        if address.len() > 1_024 {
+            return None;
+        }
+        let place = self.places.get(py, address, address)?;
+        member_of(out, "source", &place.0);
+        Some(if place.1 { address } else { b"" })
+    }
+
+    fn add_agent(&self, py: Python<'_>, out: &mut Vec<u8>, event: &Record<'_>) -> Option<()> {
+        let Some(agent) = event.user_agent.filter(|agent| agent[0] == b'"') else { return Some(()) };
+        if matches!(&agent[1..agent.len() - 1], b"" | b"-" | b"none") {
+            return Some(());
+        }
+        if agent.len() > 1_024 {
+            return None;
+        }
+        let made = self.agents.get(py, agent, agent)?;
+        member_of(out, "user_agent", &made);
+        Some(())
+    }
+
+    /// Add who acted on whom: `actor`, `target`, and both by what they are.
+    fn add_actors(
+        &self,
+        out: &mut Vec<u8>,
+        who: &Identity,
+        event_name: &[u8],
+        people: &People<'_>,
+        mut targets: Vec<&[u8]>,
+    ) -> Option<()> {
+        let mut actor = who.actor.as_deref();
+        let mut acting = match &who.acting {
+            Some(name) => Some(Kind::named(name)?),
+            None => None,
+        };
+        let mut own = true; // the actor is the identity's own, which is in its `user` already
+        if event_name == b"AssumeRole" {
+            if let Some(service) = who.service.as_deref() {
+                (actor, acting, own) = (Some(service), Some(Kind::Service), false);
+            } else if let Some(role) = who.assumed.as_deref() {
+                (actor, own) = (Some(role), false);
+            }
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        if !targets.is_empty() {
+            out.extend_from_slice(b",\"target\":{\"entity\":{\"id\":");
+            list(out, &targets);
+            out.extend_from_slice(b"}}");
+        }
+        if let Some(actor) = actor {
+            out.extend_from_slice(b",\"actor\":{\"entity\":{\"id\":");
+            list(out, &[actor]);
+            out.extend_from_slice(b"}}");
+        }
+        let of = |kind: Kind| -> Vec<&[u8]> {
+            targets.iter().copied().filter(|target| self.known.kind(target) == kind).collect()
+        };
+        let acts_as = |kind: Kind| if acting == Some(kind) { actor } else { None };
+        for (name, kind) in [("host", Kind::Host), ("service", Kind::Service)] {
+            let (some, actor) = (of(kind), acts_as(kind));
+            let service = who.service.as_deref().filter(|_| kind == Kind::Service);
+            if some.is_empty() && actor.is_none() && service.is_none() {
+                continue;
+            }
+            open(out, name);
+            if !some.is_empty() {
+                open(out, "target");
+                ids(out, &some);
+                out.push(b'}');
+            }
+            if let Some(actor) = actor {
+                ids(out, &[actor]);
+            }
+            text_member(out, "name", service.unwrap_or(b""));
+            out.push(b'}');
+        }
+        let (some, actor) = (of(Kind::Entity), acts_as(Kind::Entity));
+        if !some.is_empty() || actor.is_some() {
+            open(out, "entity");
+            if !some.is_empty() {
+                open(out, "target");
+                separate(out);
+                out.extend_from_slice(b"\"id\":");
+                list(out, &some);
+                out.push(b'}');
+            }
+            if let Some(actor) = actor {
+                separate(out);
+                out.extend_from_slice(b"\"id\":");
+                list(out, &[actor]);
+            }
+            out.push(b'}');
+        }
+        let entity = acts_as(Kind::User).filter(|_| !own);
+        add_user(out, who, people, &of(Kind::User), entity);
+        Some(())
+    }
+}
+
+/// Add `user` and `group`.
+fn add_user(out: &mut Vec<u8>, who: &Identity, people: &People<'_>, targets: &[&[u8]], entity: Option<&[u8]>) {
+    let before = out.len();
+    open(out, "user");
+    let empty = out.len();
+    members_of(out, if entity.is_some() { &who.user_without_entity } else { &who.user });
+    if let Some(entity) = entity {
+        ids(out, &[entity]);
+    }
+    if !people.new_name.is_empty() {
+        open(out, "changes");
+        text_member(out, "name", people.new_name);
+        out.push(b'}');
+    }
+    if !(people.target_name.is_empty() && people.target_id.is_empty() && targets.is_empty()) {
+        open(out, "target");
+        text_member(out, "name", people.target_name);
+        text_member(out, "id", people.target_id);
+        if !targets.is_empty() {
+            ids(out, targets);
+        }
+        out.push(b'}');
+    }
+    if out.len() == empty {
+        out.truncate(before);
+    } else {
+        out.push(b'}');
+    }
+    if !(people.group_name.is_empty() && people.group_id.is_empty()) {
+        open(out, "group");
+        text_member(out, "name", people.group_name);
+        text_member(out, "id", people.group_id);
+        out.push(b'}');
+    }
+}
+
+/// Add all by which a record may be searched for.
+fn add_related(out: &mut Vec<u8>, address: &[u8], entities: &[&[u8]], who: &Identity, people: &People<'_>) {
+    open(out, "related");
+    if !address.is_empty() {
+        out.extend_from_slice(b"\"ip\":");
+        list(out, &[address]);
+    }
+    if !entities.is_empty() {
+        separate(out);
+        out.extend_from_slice(b"\"entity\":");
+        list(out, entities);
+    }
+    let mut users: Vec<&[u8]> = who.users.iter().map(Vec::as_slice).collect();
+    for name in [people.target_name, people.new_name, people.target_id] {
+        if !name.is_empty() {
+            once(&mut users, name);
+        }
+    }
+    if !users.is_empty() {
+        separate(out);
+        out.extend_from_slice(b"\"user\":");
+        list(out, &users);
+    }
+    out.push(b'}');
+}
+
+fn add_parts(out: &mut Vec<u8>, parts: &Parts<'_>) {
+    let all = [
+        ("request_parameters", &parts.request),
+        ("response_elements", &parts.response),
+        ("additional_eventdata", &parts.additional),
+        ("service_event_details", &parts.details),
+    ];
+    for (name, part) in all {
+        if let Some(part) = part {
+            text_member(out, name, &part.text);
+        }
+    }
+    if all.iter().all(|(_, part)| part.is_none()) {
+        return;
+    }
+    open(out, "flattened");
+    for (name, part) in all {
+        if let Some(part) = part {
+            member_of(out, name, &part.flattened);
+        }
+    }
+    out.push(b'}');
+}
+
+/// All that a record names at the ends of some ways, in the order of its own members.
+fn named<'a>(
+    ways: &Named,
+    parts: &Parts<'a>,
+    account: &'a [u8],
+    arns: &[&'a [u8]],
+    found: &mut Vec<&'a [u8]>,
+) -> Option<()> {
+    for (source, keys) in ways {
+        if *source == Source::Record {
+            for (name, values) in [("recipientAccountId", &[account][..]), ("resources", arns)] {
+                let times = keys.iter().filter(|(key, _)| key == name.as_bytes()).flat_map(|(_, ways)| ways);
+                for _ in times {
+                    found.extend(values.iter().filter(|value| !value.is_empty()));
+                }
+            }
+            continue;
+        }
+        let Some(part) = parts.get(*source) else { continue };
+        for (name, value) in part.members() {
+            if let Some((_, ways)) = keys.iter().find(|(key, _)| key == name) {
+                for way in ways {
+                    follow(value, way, found)?;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// The resources, each once, as JSON ("" for none), and their ARNs.
+fn resources<'a>(data: Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<&'a [u8]>)> {
+    let (mut written, mut arns) = (Vec::new(), Vec::new());
+    let Some(data) = data.filter(|data| data[0] == b'[') else { return Some((written, arns)) };
+    let mut unique: Vec<Vec<(&str, &[u8])>> = Vec::new();
+    json::elements(data, 0, |at| {
+        if data[at] != b'{' {
+            return None;
+        }
+        let mut resource: Vec<(&str, &[u8])> = Vec::new();
+        let end = json::members(data, at, |(name, key), value_at| {
+            let end = json::value(data, value_at)?;
+            let ours = match name {
+                b"ARN" | b"arn" => "arn",
+                b"accountId" => "account_id",
+                b"type" => "type",
+                b"ARNPrefix" => "arn_prefix",
+                _ => return (!key.escaped).then_some(end),
+            };
+            let value = plain(Some(&data[value_at..end]))?;
+            if data[value_at] != b'"' && data[value_at] != b'n' || value.len() >= LONGEST_NAME {
+                return None;
+            }
+            if !value.is_empty() {
+                if resource.iter().any(|(known, _)| *known == ours) {
+                    return None;
+                }
+                resource.push((ours, value));
+            }
+            Some(end)
+        })?;
+        if !resource.is_empty() && !unique.contains(&resource) {
+            unique.push(resource);
+        }
+        (unique.len() <= MOST_NAMED).then_some(end)
+    })?;
+    if !unique.is_empty() {
+        written.push(b'[');
+        for resource in &unique {
+            separate(&mut written);
+            written.push(b'{');
+            for (name, value) in resource {
+                text_member(&mut written, name, value);
+                if *name == "arn" {
+                    arns.push(value);
+                }
+            }
+            written.push(b'}');
+        }
+        written.push(b']');
+    }
+    Some((written, arns))
+}
+
+/// Add a text where it is not there yet.
+fn once<'a>(texts: &mut Vec<&'a [u8]>, text: &'a [u8]) {
+    if !texts.contains(&text) {
+        texts.push(text);
+    }
+}
+
+fn separate(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'{' | b'[')) {
+        out.push(b',');
+    }
+}
+
+fn open(out: &mut Vec<u8>, name: &str) {
+    member_of(out, name, b"{");
+}
+
+fn member_of(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    separate(out);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    out.extend_from_slice(value);
+}
+
+fn members_of(out: &mut Vec<u8>, members: &[u8]) {
+    if !members.is_empty() {
+        separate(out);
+        out.extend_from_slice(members);
+    }
+}
+
+/// Add a text that stands between quotes as it is; nothing where it is empty.
+fn text_member(out: &mut Vec<u8>, name: &str, text: &[u8]) {
+    if !text.is_empty() {
+        member_of(out, name, b"\"");
+        out.extend_from_slice(text);
+        out.push(b'"');
+    }
+}
+
+fn ids(out: &mut Vec<u8>, some: &[&[u8]]) {
+    open(out, "entity");
+    out.extend_from_slice(b"\"id\":");
+    list(out, some);
+    out.push(b'}');
+}
+
+fn list(out: &mut Vec<u8>, texts: &[&[u8]]) {
+    out.push(b'[');
+    for text in texts {
+        separate(out);
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+    }
+    out.push(b']');
+}
+
+/// Says quickly whether a record may hold secrets that `redaction/secrets.py` would mask; wrong only in saying yes.
+#[pyclass(frozen)]
+pub struct SecretNames(Names);
+
+#[pymethods]
+impl SecretNames {
+    #[new]
+    fn new() -> Self {
+        SecretNames(Names::default())
+    }
+
+    /// Look for the names of secrets in a record's bytes.
+    fn may_be_in(&self, record: &[u8]) -> bool {
+        self.0.may_be_in(record)
+    }
+}

@@ -1,0 +1,18 @@
+//! The hot part of `shipper`, as a Python module. Without it the program does the same, more slowly.
+
+mod encoder;
+mod json;
+mod part;
+mod record;
+mod secrets;
+mod stamp;
+mod tables;
+
+use pyo3::prelude::*;
+
+/// CloudTrail records of the usual kinds as ECS documents.
+#[pymodule]
+fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<encoder::CloudTrailEncoder>()?;
+    module.add_class::<encoder::SecretNames>()
+}

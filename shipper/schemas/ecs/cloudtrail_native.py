@@ -1,0 +1,112 @@
+"""What the native encoder needs of this mapping: the parts of documents that are equal in many records, as JSON.
+
+The encoder (`native/src/encoder.rs`) writes the usual records faster and leaves all others to the Python code here,
+which says what a document is; `tests/unit/test_native.py` holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+from msgspec import Raw
+
+from shipper import native
+from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded
+from shipper.schemas.ecs.cloudtrail_details import connections
+from shipper.schemas.ecs.cloudtrail_event import add_event
+from shipper.schemas.ecs.cloudtrail_identity import identity
+from shipper.schemas.ecs.cloudtrail_parts import Parts
+from shipper.schemas.ecs.cloudtrail_targets import KIND_OF_PREFIX, KIND_OF_RESOURCE, PATHS
+from shipper.schemas.ecs.user_agent import user_agent
+
+if TYPE_CHECKING:
+    from shipper_native import CloudTrailEncoder
+
+Place = Callable[[str], tuple[orjson.Fragment, list[str] | None]]
+
+
+class _Identity(NamedTuple):
+    """An identity as the encoder takes it: JSON, and what stands between the quotes of JSON strings."""
+
+    fields: bytes | None
+    user: bytes
+    user_without_entity: bytes
+    account: bytes
+    users: list[bytes]
+    entities: list[bytes]
+    actor: bytes | None
+    acting: str | None
+    service: bytes | None
+    assumed: bytes | None
+
+
+def native_encoder(place: Place) -> CloudTrailEncoder | None:
+    """Return an encoder, None where the native module is not installed.
+
+    Args:
+        place: of an address, ECS's `source` and itself where it is an IP address.
+    """
+
+    def placed(address: bytes) -> tuple[bytes, bool]:
+        source, found = place(address.decode())
+        return orjson.dumps(source), bool(found)
+
+    if native.CloudTrailEncoder is None:
+        return None
+    return native.CloudTrailEncoder(_tables(), _identity, _call, placed, _agent, _connection)
+
+
+def _tables() -> dict[str, Any]:
+    def listed(ways: dict[str, Any]) -> list[tuple[str, list[tuple[str, Any]]]]:
+        return [(part, list(keys.items())) for part, keys in ways.items()]
+
+    services = {
+        service: (listed(paths.related), {event: listed(ways) for event, ways in paths.targets.items()})
+        for service, paths in PATHS.items()
+    }
+    return {"services": services, "resources": KIND_OF_RESOURCE, "prefixes": KIND_OF_PREFIX}
+
+
+def _identity(data: bytes) -> _Identity:
+    who = identity(Raw(data))
+    bare = {name: value for name, value in who.user.items() if name != "entity"}
+    return _Identity(
+        fields=orjson.dumps(who.fields) if who.fields is not None else None,
+        user=orjson.dumps(who.user)[1:-1],
+        user_without_entity=orjson.dumps(bare)[1:-1],
+        account=_inner(who.account or ""),
+        users=[_inner(text) for text in who.users],
+        entities=[_inner(text) for text in who.entities],
+        actor=_inner(who.actor) if who.actor else None,
+        acting=who.acting or None,
+        service=_inner(who.service) if who.service else None,
+        assumed=_inner(who.issuer_arn) if who.type == "AssumedRole" and who.issuer_arn else None,
+    )
+
+
+def _call(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """What all records of a kind share: in `aws.cloudtrail`, `event`, `cloud`, and beside them; without braces."""
+    event = decoded(raw)
+    event.event_id = event.request_id = event.shared_event_id = None
+    fields: dict[str, Any] = {}
+    trail: dict[str, Any] = {}
+    add_event(fields, trail, event, identity(event.user_identity), Parts(CloudTrailRecord()))
+    trail.pop("error_message", None)
+    parts = trail, fields.pop("event"), fields.pop("cloud"), fields
+    trail_json, event_json, cloud_json, rest = (orjson.dumps(part)[1:-1] for part in parts)
+    return trail_json, event_json, cloud_json, rest
+
+
+def _agent(agent: bytes) -> bytes:
+    return orjson.dumps(user_agent(orjson.loads(agent)))
+
+
+def _connection(data: bytes) -> bytes:
+    tls = connections(data)
+    return orjson.dumps(tls) if tls is not None else b""
+
+
+def _inner(text: str) -> bytes:
+    return orjson.dumps(text)[1:-1]

@@ -1,0 +1,318 @@
+"""The native module does what the Python code does: a record is left to Python, or becomes the same document."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipper import native
+from shipper.demo.organisation import records
+from shipper.errors import BadInputError
+from shipper.model import Document, Origin, Record
+from shipper.redaction.secrets import TOKENS, mask_found
+from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
+from shipper.schemas.ecs.cloudtrail_native import native_encoder
+
+needs_native = pytest.mark.skipif(
+    native.CloudTrailEncoder is None, reason="the native module is not installed: `make setup` builds it where cargo is"
+)
+FUZZ = int(os.environ.get("SHIPPER_FUZZ", "300"))  # examples of each; more by hand
+ORIGIN = Origin("s3://trail/AWSLogs/1/CloudTrail/eu-west-1/2026/01/15/1_CloudTrail_x.json.gz", "trail", "AWSLogs/1/x")
+
+
+def geography(address: str) -> dict[str, Any] | None:
+    return {"geo": {"country_iso_code": "SE"}} if address.startswith("8") else None
+
+
+PYTHON = CloudTrailEcs("default", geography, native=False)
+NATIVE = CloudTrailEcs("default", geography)
+
+
+@cache
+def pool() -> list[dict[str, Any]]:
+    some = [orjson.loads(raw) for raw in records(400)]
+    return [*some, *(record | extra for record, extra in zip(some, RARE, strict=False))]
+
+
+RARE: list[dict[str, Any]] = [
+    {
+        "eventName": "AssumeRole",
+        "eventSource": "sts.amazonaws.com",
+        "requestParameters": {"roleArn": "arn:aws:iam::1:role/r"},
+    },
+    {"eventName": "CreateUser", "eventSource": "iam.amazonaws.com", "requestParameters": {"userName": "eve"}},
+    {
+        "requestParameters": {"userName": "", "groupName": "-", "newUserName": 7},
+        "responseElements": {"user": {"userId": "X"}},
+    },
+    {"userIdentity": {"type": "AWSService", "invokedBy": "ec2.amazonaws.com"}, "eventName": "AssumeRole"},
+    {"userIdentity": {"type": "AWSAccount", "principalId": "i-0123", "arn": "i-0123"}, "errorMessage": 'no "access"\n'},
+    {
+        "resources": [
+            {"ARN": "arn:aws:s3:::b"},
+            {"ARN": "arn:aws:s3:::b"},
+            {"type": "AWS::S3::Object", "ARNPrefix": "arn:"},
+        ]
+    },
+    {
+        "eventSource": "ec2.amazonaws.com",
+        "eventName": "RunInstances",
+        "responseElements": {
+            "instancesSet": {
+                "items": [{"instanceId": "i-1", "vpcId": "vpc-2", "networkInterfaceSet": {"items": [{"eni": "-"}]}}]
+            }
+        },
+    },
+    {
+        "serviceEventDetails": {"state": "ok", "none": [None, {}, [[]]], "n": [0, -1, True]},
+        "tlsDetails": {"tlsVersion": "TLSv1.2"},
+    },
+    {
+        "sharedEventID": "s",
+        "vpcEndpointId": "vpce-1",
+        "apiVersion": "2015",
+        "additionalEventData": {"MFAIdentifier": "m"},
+    },
+    {"errorCode": "AccessDenied", "readOnly": "true", "managementEvent": "false", "eventTime": "2024-02-29T23:59:59Z"},
+]
+
+
+def mapped(schema: CloudTrailEcs, raw: bytes) -> Document | None:
+    """A record's document, None where it cannot be one."""
+    try:
+        return schema.encoder(ORIGIN)(Record(raw, 0))
+    except BadInputError:
+        return None
+
+
+def written_natively(raw: bytes) -> bool:
+    encoder = native_encoder(NATIVE._place)
+    assert encoder is not None
+    return encoder.encode(raw, b'{"a":1', b"") is not None
+
+
+def assert_same(raw: bytes) -> None:
+    expected, found = mapped(PYTHON, raw), mapped(NATIVE, raw)
+    if expected is None or found is None:
+        assert found is expected, raw
+        return
+    assert orjson.loads(found.body) == orjson.loads(expected.body), raw
+    assert (found.id, found.index, found.time_ms) == (expected.id, expected.index, expected.time_ms), raw
+
+
+def test_it_is_built_where_it_can_be() -> None:
+    """A machine with cargo has the module: else all tests here would be skipped unseen."""
+    wanted = os.environ.get("SHIPPER_NATIVE") != "off" and shutil.which("cargo") is not None
+    assert not wanted or native.CloudTrailEncoder is not None
+
+
+@needs_native
+def test_usual_records_are_written_natively() -> None:
+    """Nearly all of an organisation's records take the fast way, and are the same documents."""
+    some = [orjson.dumps(record) for record in pool()]
+    for raw in some:
+        assert_same(raw)
+    encoder = native_encoder(NATIVE._place)
+    assert encoder is not None
+    fast = sum(encoder.encode(raw, b'{"a":1', b"") is not None for raw in some)
+    assert fast > 0.9 * len(some)
+
+
+TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["", "-", "none", "a@b.example", 'q"u\\o', "\u00e9\u2028", "\0", "arn:aws:iam::1:role/r", "i-1", "é" * 3]
+    ),
+    st.sampled_from(
+        ["2026-02-30T00:00:00Z", "2024-02-29T00:00:00Z", "1969-12-31T23:59:59Z", "2026-01-01T00:00:00.5Z", "0"]
+    ),
+)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.integers(-(10**22), 10**22), st.floats(allow_nan=False), TEXTS
+)
+KEYS = st.one_of(
+    st.text(max_size=6),
+    st.sampled_from(["userName", "user", "userId", "group", "groupId", "roleArn", "ARN", "arn", "type", "bucketName"]),
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+FIELDS = [
+    *[
+        "eventVersion",
+        "userIdentity",
+        "eventTime",
+        "eventSource",
+        "eventName",
+        "awsRegion",
+        "sourceIPAddress",
+        "userAgent",
+        "errorCode",
+    ],
+    *[
+        "errorMessage",
+        "requestParameters",
+        "responseElements",
+        "additionalEventData",
+        "serviceEventDetails",
+        "requestID",
+    ],
+    *[
+        "eventID",
+        "readOnly",
+        "resources",
+        "eventType",
+        "managementEvent",
+        "recipientAccountId",
+        "eventCategory",
+        "tlsDetails",
+    ],
+    *["sessionCredentialFromConsole", "apiVersion", "sharedEventID", "vpcEndpointId", "vpcEndpointAccountId"],
+    *["insightDetails", "addendum", "edgeDeviceDetails", "digestS3Object", "@timestamp", "unknown"],
+]
+
+
+@needs_native
+@settings(max_examples=FUZZ, deadline=None)
+@given(
+    st.integers(0, 409),
+    st.lists(st.tuples(st.sampled_from(FIELDS), VALUES), max_size=3),
+    st.lists(st.sampled_from(FIELDS), max_size=2),
+    st.sampled_from([{}, {"separators": (",", ":")}, {"separators": (",", ":"), "ensure_ascii": False}]),
+)
+def test_any_values_give_the_same_document(
+    which: int, changes: list[tuple[str, Any]], without: list[str], form: dict[str, Any]
+) -> None:
+    """Whatever stands in a record's fields: no other document than Python's, and none where Python has none."""
+    record = {name: value for name, value in pool()[which].items() if name not in without} | dict(changes)
+    text = json.dumps(record, **form)
+    assert_same(text.encode("utf-8", "surrogatepass"))
+
+
+@needs_native
+@settings(max_examples=FUZZ, deadline=None)
+@given(
+    st.integers(0, 409),
+    st.lists(st.tuples(st.floats(0, 1), st.binary(max_size=3), st.integers(0, 3)), min_size=1, max_size=3),
+)
+def test_damaged_records_give_the_same_document_or_none(which: int, damages: list[tuple[float, bytes, int]]) -> None:
+    """Bytes replaced, put in and taken out: what is no JSON any more is left to Python, which refuses it."""
+    raw = orjson.dumps(pool()[which])
+    for place, put, taken in damages:
+        at = int(place * len(raw))
+        raw = raw[:at] + put + raw[at + taken :]
+    if b"\n" not in raw and raw[:1] == b"{":
+        assert_same(raw)
+
+
+@needs_native
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"eventTime":"2026-01-01T00:00:00Z"}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","eventID":"b"}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","requestParameters":{"a":1.5}}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","requestParameters":{"a":1,"a":2}}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","requestParameters":"text"}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","requestParameters":{"a":"\\ud800"}}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","requestParameters":{"a":"' + b"x" * 9000 + b'"}}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","insightDetails":{}}',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a"}x',
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","x":' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"\xff"}',
+    ],
+)
+def test_unusual_records_are_left_to_python(raw: bytes) -> None:
+    """What the native encoder does not know exactly, it does not touch."""
+    assert not written_natively(raw)
+    assert_same(raw)
+
+
+@needs_native
+def test_renewed_places_show() -> None:
+    """An address is looked up again once what was found for it is too old."""
+    found: dict[str, Any] = {"geo": {"country_iso_code": "SE"}}
+    schema = CloudTrailEcs("default", lambda _: found, geo_seconds=0.0)
+    raw = orjson.dumps(pool()[0] | {"sourceIPAddress": "89.160.20.112"})
+    assert orjson.loads(schema.encoder(ORIGIN)(Record(raw, 0)).body)["source"]["geo"] == found["geo"]  # type: ignore[union-attr]
+    found = {"geo": {"country_iso_code": "DE"}}
+    assert orjson.loads(schema.encoder(ORIGIN)(Record(raw, 0)).body)["source"]["geo"] == found["geo"]  # type: ignore[union-attr]
+
+
+NAMES = [
+    *(token.decode() + "Token" for token in sorted(TOKENS)),
+    *[
+        "password",
+        "masterUserPassword",
+        "passphrase",
+        "privateKey",
+        "preSharedKey",
+        "secretString",
+        "secretBinary",
+        "secretAccessKey",
+    ],
+    *[
+        "clientSecret",
+        "keyMaterial",
+        "SecretString",
+        "KeyMaterial",
+        "nextToken",
+        "tokens",
+        "private",
+        "sEcret",
+        "value",
+        "token",
+    ],
+]
+
+
+@needs_native
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), st.one_of(TEXTS, st.dictionaries(st.sampled_from(NAMES), TEXTS))),
+    st.sampled_from(["PutParameter", "ImportSourceCredentials", "GetObject"]),
+    st.sampled_from([json.dumps, dict]),
+)
+def test_no_secret_is_overlooked(parameters: dict[str, Any], event: str, form: Any) -> None:
+    """The quick look may be wrong in saying yes, never in saying no."""
+    assert native.SecretNames is not None
+    raw = json.dumps({"eventName": event, "requestParameters": form(parameters)}).encode()
+    if mask_found(raw)[1]:
+        assert native.SecretNames().may_be_in(raw)
+
+
+@needs_native
+def test_many_threads_may_use_it_at_once() -> None:
+    """Threads that meet new identities at the same time get the same documents as one alone."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    some = [orjson.dumps(record) for record in pool()] * 3
+    random.Random(5).shuffle(some)
+    schema = CloudTrailEcs("default", geography)
+    with ThreadPoolExecutor(8) as threads:
+        bodies = list(threads.map(lambda raw: schema.encoder(ORIGIN)(Record(raw, 0)).body, some))  # type: ignore[union-attr]
+    assert [orjson.loads(body) for body in bodies] == [orjson.loads(mapped(PYTHON, raw).body) for raw in some]  # type: ignore[union-attr]
+
+
+def test_it_can_be_turned_off() -> None:
+    """SHIPPER_NATIVE=off leaves all to Python, and the version says which is in use."""
+    for value, expected in (("off", "without native module"), ("on", "native module")):
+        command = [sys.executable, "-m", "shipper", "version"]
+        said = subprocess.run(
+            command, env={**os.environ, "SHIPPER_NATIVE": value}, capture_output=True, check=True, text=True
+        )
+        assert expected in said.stdout
