@@ -1,5 +1,6 @@
 # Two images: `shipper` (the default), and `demo`, which adds the AWS emulator and the generator of made-up logs.
 ARG PYTHON=python:3.11-slim-bookworm
+ARG RUST=rust:1-slim-bookworm
 
 FROM ${PYTHON} AS wheel
 WORKDIR /src
@@ -9,11 +10,20 @@ COPY pyproject.toml README.md LICENSE ./
 COPY shipper shipper
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels .
 
+FROM ${RUST} AS native
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY requirements/build.txt requirements/build.txt
+RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements/build.txt
+COPY native native
+RUN PATH=/venv/bin:$PATH pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels ./native
+
 FROM ${PYTHON} AS installed
 COPY requirements/runtime.txt /requirements/runtime.txt
 RUN python -m venv /opt/shipper \
     && /opt/shipper/bin/pip install --no-cache-dir --require-hashes -r /requirements/runtime.txt
 COPY --from=wheel /wheels /wheels
+COPY --from=native /wheels /wheels
 RUN /opt/shipper/bin/pip install --no-cache-dir --no-deps --no-index /wheels/*.whl
 
 FROM installed AS installed-demo
