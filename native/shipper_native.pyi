@@ -7,7 +7,7 @@ class CloudTrailEncoder:
         tables: Mapping[str, Any],
         identity: Callable[[bytes], object],
         call: Callable[[bytes], tuple[bytes, bytes, bytes, bytes]],
-        place: Callable[[bytes], tuple[bytes, bool]],
+        place: Callable[[bytes], tuple[bytes, bool, bytes]],
         agent: Callable[[bytes], bytes],
         connection: Callable[[bytes], bytes],
     ) -> None: ...

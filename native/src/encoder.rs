@@ -44,9 +44,9 @@ struct Identity {
 #[derive(FromPyObject)]
 struct Call(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 
-/// ECS's `source`, and whether the address is an IP address.
+/// ECS's `source`, whether the address is an IP address, and `cloud.origin` ("" for none).
 #[derive(FromPyObject)]
-struct Place(Vec<u8>, bool);
+struct Place(Vec<u8>, bool, Vec<u8>);
 
 /// Something that Python made, by the bytes it was made of.
 struct Cache<T> {
@@ -99,7 +99,7 @@ impl CloudTrailEncoder {
     ///     tables: which parameters name what a call was about.
     ///     identity: userIdentity's bytes → what it adds to documents.
     ///     call: a record's bytes → what is equal in all records of that kind.
-    ///     place: an address → ECS's source.
+    ///     place: an address → ECS's source, whether it is an IP address, and ECS's cloud.origin, empty for none.
     ///     agent: a user agent, as a JSON string → ECS's user_agent.
     ///     connection: tlsDetails's bytes → ECS's tls, empty for none.
     #[new]
@@ -284,7 +284,10 @@ impl CloudTrailEncoder {
                 return None;
             }
         }
-        let address = self.add_address(py, &mut out, event)?;
+        let (address, place) = self.place(py, event)?;
+        if let Some(place) = &place {
+            member_of(&mut out, "source", &place.0);
+        }
         self.add_agent(py, &mut out, event)?;
         out.extend_from_slice(b",\"event\":{");
         members_of(&mut out, &call.1);
@@ -294,6 +297,9 @@ impl CloudTrailEncoder {
         json::escape(raw, &mut out);
         out.extend_from_slice(b"\"},\"cloud\":{");
         members_of(&mut out, &call.2);
+        if let Some(place) = place.filter(|place| !place.2.is_empty()) {
+            member_of(&mut out, "origin", &place.2);
+        }
         out.push(b'}');
         members_of(&mut out, &call.3);
         self.add_actors(&mut out, &who, name, &people, targets)?;
@@ -346,18 +352,17 @@ impl CloudTrailEncoder {
         self.calls.get(py, &key, raw)
     }
 
-    /// Add `source`; returns the address where it is one of IP.
-    fn add_address<'a>(&self, py: Python<'_>, out: &mut Vec<u8>, event: &Record<'a>) -> Option<&'a [u8]> {
+    /// What is known of the source's address, and the address itself where it is one of IP.
+    fn place<'a>(&self, py: Python<'_>, event: &Record<'a>) -> Option<(&'a [u8], Option<Arc<Place>>)> {
         let address = plain(event.source_address)?;
         if matches!(address, b"" | b"-" | b"none") {
-            return Some(b"");
+            return Some((b"", None));
         }
         if address.len() > 1_024 {
             return None;
         }
         let place = self.places.get(py, address, address)?;
-        member_of(out, "source", &place.0);
-        Some(if place.1 { address } else { b"" })
+        Some((if place.1 { address } else { b"" }, Some(place)))
     }
 
     fn add_agent(&self, py: Python<'_>, out: &mut Vec<u8>, event: &Record<'_>) -> Option<()> {

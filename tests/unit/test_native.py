@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from shipper import native
 from shipper.demo.organisation import records
 from shipper.errors import BadInputError
-from shipper.model import Document, Origin, Record
+from shipper.model import AddressFacts, Document, Origin, Record
 from shipper.redaction.secrets import TOKENS, mask_found
 from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 from shipper.schemas.ecs.cloudtrail_native import native_encoder
@@ -35,8 +35,16 @@ def geography(address: str) -> dict[str, Any] | None:
     return {"geo": {"country_iso_code": "SE"}} if address.startswith("8") else None
 
 
-PYTHON = CloudTrailEcs("default", geography, native=False)
-NATIVE = CloudTrailEcs("default", geography)
+def facts(address: str) -> AddressFacts | None:
+    return (
+        AddressFacts(cloud={"provider": "aws", "region": "eu-west-1"}, internal=False)
+        if address.startswith("8")
+        else None
+    )
+
+
+PYTHON = CloudTrailEcs("default", geography, addresses=facts, native=False)
+NATIVE = CloudTrailEcs("default", geography, addresses=facts)
 
 
 @cache

@@ -24,7 +24,7 @@ from shipper.schemas.ecs.user_agent import user_agent
 if TYPE_CHECKING:
     from shipper_native import CloudTrailEncoder
 
-Place = Callable[[str], tuple[orjson.Fragment, list[str] | None]]
+Place = Callable[[str], tuple[orjson.Fragment, list[str] | None, orjson.Fragment | None]]
 
 
 class _Identity(NamedTuple):
@@ -46,12 +46,12 @@ def native_encoder(place: Place) -> CloudTrailEncoder | None:
     """Return an encoder, None where the native module is not installed.
 
     Args:
-        place: of an address, ECS's `source` and itself where it is an IP address.
+        place: of an address, ECS's `source`, itself where it is an IP address, and ECS's `cloud.origin`.
     """
 
-    def placed(address: bytes) -> tuple[bytes, bool]:
-        source, found = place(address.decode())
-        return orjson.dumps(source), bool(found)
+    def placed(address: bytes) -> tuple[bytes, bool, bytes]:
+        source, found, cloud = place(address.decode())
+        return orjson.dumps(source), bool(found), orjson.dumps(cloud) if cloud is not None else b""
 
     if native.CloudTrailEncoder is None:
         return None
