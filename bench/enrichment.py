@@ -14,12 +14,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
+
 from bench.cloudtrail_mapping import RECORDS, made, tagged
 from shipper.build.log_types import LOG_TYPES
 from shipper.demo.networks import write_geoip
+from shipper.enrich.accounts import AccountsFile
 from shipper.enrich.aws_addresses import AwsAddresses
 from shipper.enrich.geo import Geo
+from shipper.enrich.regions import region_names
 from shipper.enrich.sessions import Sessions
+from shipper.enrich.tag_choice import TagChoice
 from shipper.formats.cloudtrail import CloudTrailFormat
 from shipper.metrics import Metrics
 from shipper.model import Origin, Payload, ReadLimits, Record, Session
@@ -118,6 +123,14 @@ def _whose(folder: Path) -> Lookups:
     return Lookups(addresses=AwsAddresses(path))
 
 
+def _accounts(folder: Path) -> Lookups:
+    """The input's accounts are in a file, with two tags each."""
+    path = folder / "accounts.json"
+    known = {"name": "shop-production", "organizational_unit": "Root/Workloads", "tags": {"team": "shop", "cost": "42"}}
+    path.write_bytes(orjson.dumps(dict.fromkeys(("111122223333", "444455556666"), known)))
+    return Lookups(accounts=AccountsFile(path, TagChoice()), regions=region_names())
+
+
 def _tags(_: Path) -> Lookups:
     return Lookups(principals=tagged())
 
@@ -136,6 +149,7 @@ PARTS: dict[str, Part] = {
     "geography": _geography,
     "and network owner": _both_databases,
     "whose addresses are": _whose,
+    "accounts and regions": _accounts,
     "tags of principals": _tags,
     "persons behind roles": _persons,
 }

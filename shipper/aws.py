@@ -103,6 +103,7 @@ _PERMISSIONS = {
     "GetQueueAttributes": "sqs:GetQueueAttributes",
     "FilterLogEvents": "logs:FilterLogEvents",
     "DescribeLogGroups": "logs:DescribeLogGroups",
+    "GetBucketTagging": "s3:GetBucketTagging",
     "ListTagsForResource": "logs:ListTagsForResource",
 }
 # Services whose callers pace themselves: a retry inside botocore would be a call that nobody counts.
@@ -306,18 +307,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def classify(error: Exception) -> RetryableError | UnreadableError:
+def classify(error: Exception, *, service: str | None = None) -> RetryableError | UnreadableError:
     """Say what an error of botocore means; the message keeps the server's own words and names what is missing.
 
     Args:
         error: a botocore exception, or any exception of a connection that breaks while a body is read.
+        service: whose permission it is, where several services have calls of one name.
 
     Returns:
         UnreadableError where one object of GetObject is missing, forbidden or archived, and otherwise RetryableError:
         `paused` where a person has to act.
     """
     if isinstance(error, botocore.exceptions.ClientError):
-        return _classify_answer(error)
+        return _classify_answer(error, service)
     if isinstance(error, _CREDENTIAL_ERRORS):
         return RetryableError(f"no usable AWS credentials: {error}", paused=True)
     if isinstance(error, botocore.exceptions.SSLError):
@@ -333,11 +335,11 @@ def is_throttling(error: Exception) -> bool:
     )
 
 
-def _classify_answer(error: botocore.exceptions.ClientError) -> RetryableError | UnreadableError:
+def _classify_answer(error: botocore.exceptions.ClientError, service: str | None) -> RetryableError | UnreadableError:
     answer: Mapping[str, Any] = error.response
     code = str(answer.get("Error", {}).get("Code", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    message = _words(error, code)
+    message = _words(error, code, service)
     if code in _THROTTLING or status in (429, 503):
         return RetryableError(message, _retry_after(answer))
     if code in _CREDENTIALS:
@@ -349,11 +351,11 @@ def _classify_answer(error: botocore.exceptions.ClientError) -> RetryableError |
     return RetryableError(message, _retry_after(answer), paused=400 <= status < 500)
 
 
-def _words(error: botocore.exceptions.ClientError, code: str) -> str:
+def _words(error: botocore.exceptions.ClientError, code: str, service: str | None) -> str:
     operation = error.operation_name
     if code not in _DENIED:
         return str(error)
-    permission = _PERMISSIONS.get(operation, operation)
+    permission = f"{service}:{operation}" if service else _PERMISSIONS.get(operation, operation)
     if operation == "GetObject" and "kms" in str(error).lower():
         permission = "kms:Decrypt"
     return f"{error} (needs {permission})"

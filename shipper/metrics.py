@@ -54,6 +54,12 @@ class Metrics:
         self.geoip_reloads = counter(
             "shipper_geoip_reloads", "Replaced GeoIP databases, by whether they could be read.", ["outcome"]
         )
+        self.enrich_lookups = counter(
+            "shipper_enrich_lookups",
+            "Look-ups of accounts and resources, by how they ended.",
+            ["lookup", "outcome"],
+        )
+        self.enrich_known = gauge("shipper_enrich_known", "Accounts and resources that are remembered.", ["lookup"])
         self.enrich_file_reloads = counter(
             "shipper_enrich_file_reloads",
             "Replaced files of enrichment, by whether they could be read.",

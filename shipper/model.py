@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -524,6 +524,36 @@ class Acted:
     person_id: str | None
     source_identity: str | None
     first_address: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccountFacts:
+    """What is known of an AWS account. Shared between records, and compared by identity: never change it.
+
+    Attributes:
+        organization: the organisation's id.
+        unit: names of the organisational units that it is in, from the root down, with `/` between.
+    """
+
+    name: str | None
+    organization: str | None
+    unit: str | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that has tags.
+
+    Attributes:
+        kind: `bucket` or `log_group`.
+        account: who owns it.
+    """
+
+    kind: Literal["bucket", "log_group"]
+    account: str
+    region: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

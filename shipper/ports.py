@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, overload
 
 from shipper.errors import RetryableError, Stopped
 from shipper.model import (
+    AccountFacts,
     Acted,
     AddressFacts,
     DeadLetter,
@@ -26,6 +27,7 @@ from shipper.model import (
     Receipt,
     Record,
     Rejected,
+    Resource,
     Retry,
     S3Object,
     S3Split,
@@ -201,6 +203,27 @@ class AddressLookup(Protocol):
         ...
 
 
+class AccountLookup(Protocol):
+    """What accounts are called, and where they stand. Called from many threads; never blocks or raises."""
+
+    @property
+    def version(self) -> int:
+        """Another number after each change: what was written of earlier answers may be others now."""
+        ...
+
+    def __call__(self, account: str) -> AccountFacts | None:
+        """Return what is known of an account id now, the same object until it changes; None where nothing is."""
+        ...
+
+
+class ResourceLookup(Protocol):
+    """The tags of resources. Called from many threads; never blocks on the network, never raises."""
+
+    def __call__(self, resource: Resource) -> Mapping[str, str] | None:
+        """Return the tags known now, the same object until they change; None where none are: they are looked up."""
+        ...
+
+
 class PrincipalLookup(Protocol):
     """What IAM says of roles and users. Called from many threads; never blocks on the network, never raises."""
 
@@ -286,6 +309,9 @@ class Lookups:
     sessions: SessionLookup | None = None
     addresses: AddressLookup | None = None
     interfaces: InterfaceLookup | None = None
+    accounts: AccountLookup | None = None
+    resources: ResourceLookup | None = None
+    regions: Mapping[str, str] | None = None
 
 
 class Delivery(Protocol):

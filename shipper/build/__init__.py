@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build.cloudwatch import cloudwatch_calls
-from shipper.build.enrichment import addresses, geo, lookups
+from shipper.build.enrichment import accounts_file, addresses, geo, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.redaction import redactor
 from shipper.build.sinks import envelope_schemas, filtered, lanes, sinks
@@ -31,6 +31,7 @@ __all__ = [
     "DEAD_LETTERS_FILE",
     "LOG_TYPES",
     "LogType",
+    "accounts_file",
     "addresses",
     "aws_sessions",
     "dead_letters",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from shipper.config import Settings
 from shipper.metrics import Metrics
-from shipper.ports import InterfaceLookup, Lookups, PrincipalLookup, SessionLookup, Stop
+from shipper.ports import AccountLookup, InterfaceLookup, Lookups, PrincipalLookup, ResourceLookup, SessionLookup, Stop
 
 if TYPE_CHECKING:
+    from shipper.config.enrich import Accounts, Iam, Resources
+    from shipper.enrich.accounts import AccountsFile
     from shipper.enrich.aws_addresses import AwsAddresses
+    from shipper.enrich.background import Policy
     from shipper.enrich.geo import Geo
+    from shipper.enrich.tag_choice import TagChoice
 
 SESSIONS_FILE = "sessions.sqlite"
 INTERFACES_FILE = "interfaces.sqlite"
@@ -27,13 +31,21 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
         ConfigError: a database is missing or broken, or AWS cannot be used as configured.
     """
     if metrics is None or stop is None:
-        return Lookups(geo=geo(settings), addresses=addresses(settings))
+        return Lookups(
+            geo=geo(settings),
+            addresses=addresses(settings),
+            accounts=accounts_file(settings),
+            regions=regions(settings),
+        )
     return Lookups(
         geo=geo(settings, metrics),
         principals=principals(settings, metrics, stop),
         sessions=sessions(settings, metrics, stop),
         addresses=addresses(settings, metrics),
         interfaces=interfaces(settings, metrics, stop),
+        accounts=accounts(settings, metrics, stop),
+        resources=resources(settings, metrics, stop),
+        regions=regions(settings),
     )
 
 
@@ -57,7 +69,6 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
     if chosen is None:
         return None
     from shipper.aws import AwsSettings
-    from shipper.enrich.background import Policy
     from shipper.enrich.iam import IamPrincipals
     from shipper.enrich.iam_accounts import IamAccounts
 
@@ -65,13 +76,8 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
         IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id),
         metrics,
         stop,
-        Policy(
-            most=chosen.cache_entries,
-            refresh_seconds=chosen.refresh_seconds,
-            requests_per_second=chosen.requests_per_second,
-        ),
-        allowed=frozenset(chosen.tags),
-        denied=frozenset(chosen.without_tags),
+        _policy(chosen),
+        _tags(chosen),
     )
 
 
@@ -147,6 +153,86 @@ def addresses(settings: Settings, metrics: Metrics | None = None) -> AwsAddresse
     from shipper.enrich.aws_addresses import AwsAddresses
 
     return AwsAddresses(chosen.aws_ip_ranges, chosen.own_networks, told=_reloads(metrics, "aws_ip_ranges"))
+
+
+def accounts(settings: Settings, metrics: Metrics, stop: Stop) -> AccountLookup | None:
+    """What accounts are called, from a file or from Organizations; None where it is not configured.
+
+    Raises:
+        ConfigError: the file is missing or broken, or AWS cannot be used as configured.
+    """
+    chosen = settings.enrich.accounts
+    if chosen is None or chosen.file is not None:
+        return accounts_file(settings, metrics)
+    from shipper.aws import AwsSettings
+    from shipper.enrich.accounts import Accounts
+    from shipper.enrich.organizations import Organizations
+
+    given = settings.aws.model_dump()
+    if chosen.role_arn is not None:
+        given |= {"role_arn": chosen.role_arn, "external_id": chosen.external_id}
+    organizations = Organizations(
+        AwsSettings(**given),
+        stop,
+        pause=1.0 / chosen.requests_per_second,
+        denied=metrics.enrich_lookups.labels("accounts", "denied").inc,
+    )
+    return Accounts(organizations, metrics, stop, _policy(chosen), _tags(chosen))
+
+
+def accounts_file(settings: Settings, metrics: Metrics | None = None) -> AccountsFile | None:
+    """What accounts are called by the file that is named, or None where none is.
+
+    Raises:
+        ConfigError: the file is missing or broken.
+    """
+    chosen = settings.enrich.accounts
+    if chosen is None or chosen.file is None:
+        return None
+    from shipper.enrich.accounts import AccountsFile
+
+    return AccountsFile(chosen.file, _tags(chosen), told=_reloads(metrics, "accounts"))
+
+
+def resources(settings: Settings, metrics: Metrics, stop: Stop) -> ResourceLookup | None:
+    """The tags of buckets and log groups; None where they are not configured.
+
+    Raises:
+        ConfigError: AWS cannot be used as configured.
+    """
+    chosen = settings.enrich.resources
+    if chosen is None:
+        return None
+    from shipper.aws import AwsSettings
+    from shipper.enrich.resources import ResourceAccounts, ResourceTags
+
+    fetch = ResourceAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id)
+    return ResourceTags(fetch, metrics, stop, _policy(chosen), _tags(chosen), kinds=chosen.kinds())
+
+
+def regions(settings: Settings) -> Mapping[str, str] | None:
+    """Names of regions by their ids; None where they are not wanted."""
+    if not settings.enrich.region_names:
+        return None
+    from shipper.enrich.regions import region_names
+
+    return region_names()
+
+
+def _policy(chosen: Accounts | Iam | Resources) -> Policy:
+    from shipper.enrich.background import Policy
+
+    return Policy(
+        most=chosen.cache_entries,
+        refresh_seconds=chosen.refresh_seconds,
+        requests_per_second=chosen.requests_per_second,
+    )
+
+
+def _tags(chosen: Accounts | Iam | Resources) -> TagChoice:
+    from shipper.enrich.tag_choice import TagChoice
+
+    return TagChoice(frozenset(chosen.tags), frozenset(chosen.without_tags))
 
 
 def _reloads(metrics: Metrics | None, file: str) -> Callable[[bool], None]:

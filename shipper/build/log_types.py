@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from shipper.build.event_types import PLAIN, type_of_event
 from shipper.flow_layouts import Layout
-from shipper.model import ReadLimits
+from shipper.model import LogEvent, ReadLimits
 from shipper.ports import Format, Lookups, Schema
 
 SUBSCRIPTION = "subscription"
@@ -48,6 +49,7 @@ def _cloudtrail_format(limits: ReadLimits) -> Format:
 
 def _cloudtrail_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
+    from shipper.schemas.ecs.places import places_of
 
     return CloudTrailEcs(
         namespace,
@@ -56,11 +58,14 @@ def _cloudtrail_ecs(namespace: str, lookups: Lookups) -> Schema:
         lookups.sessions,
         addresses=lookups.addresses,
         interfaces=lookups.interfaces,
+        places=places_of(lookups),
+        resources=lookups.resources,
     )
 
 
 def _cloudtrail_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.cloudtrail import CloudTrailSplunk
+    from shipper.schemas.splunk.places import flat_places_of
 
     return CloudTrailSplunk(
         index,
@@ -70,6 +75,7 @@ def _cloudtrail_splunk(index: str, host: str, lookups: Lookups) -> Schema:
         lookups.sessions,
         addresses=lookups.addresses,
         interfaces=lookups.interfaces,
+        places=flat_places_of(lookups),
     )
 
 
@@ -97,70 +103,79 @@ def _cloudwatch_format(limits: ReadLimits) -> Format:
     return CloudWatchFormat(limits)
 
 
-def _cloudwatch_ecs(namespace: str, _: Lookups) -> Schema:
+def _cloudwatch_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
 
-    return CloudWatchEcs(namespace)
+    return CloudWatchEcs(namespace).adding(_event_places(lookups))
 
 
-def _ec2_ecs(namespace: str, _: Lookups) -> Schema:
+def _ec2_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
 
-    return CloudWatchEcs(namespace, system=True)
+    return CloudWatchEcs(namespace, system=True).adding(_event_places(lookups))
 
 
-def _cloudwatch_splunk(index: str, host: str, _: Lookups) -> Schema:
+def _cloudwatch_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.cloudwatch import CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
 
-    return CloudWatchSplunk(index, host)
+    return CloudWatchSplunk(index, host, places=flat_places_of(lookups))
 
 
 def _resolver_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.route53 import resolver_ecs
 
-    return resolver_ecs(namespace, lookups.geo)
+    return resolver_ecs(namespace, lookups.geo).adding(_event_places(lookups))
 
 
-def _resolver_splunk(index: str, host: str, _: Lookups) -> Schema:
+def _resolver_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.cloudwatch import RESOLVER_TIME, CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
 
-    return CloudWatchSplunk(index, host, line_time=RESOLVER_TIME)
+    return CloudWatchSplunk(index, host, line_time=RESOLVER_TIME, places=flat_places_of(lookups))
 
 
 def _public_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.route53 import public_ecs
 
-    return public_ecs(namespace, lookups.geo)
+    return public_ecs(namespace, lookups.geo).adding(_event_places(lookups))
 
 
-def _public_splunk(index: str, host: str, _: Lookups) -> Schema:
+def _public_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.splunk.cloudwatch import PUBLIC_TIME, CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
 
-    return CloudWatchSplunk(index, host, line_time=PUBLIC_TIME)
+    return CloudWatchSplunk(index, host, line_time=PUBLIC_TIME, places=flat_places_of(lookups))
 
 
 def _apigateway_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.apigateway import apigateway_ecs
 
-    return apigateway_ecs(namespace, lookups.geo)
+    return apigateway_ecs(namespace, lookups.geo).adding(_event_places(lookups))
 
 
 def _rds_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.rds import rds_ecs
 
-    return rds_ecs(namespace, lookups.geo)
+    return rds_ecs(namespace, lookups.geo).adding(_event_places(lookups))
 
 
-def _containers_ecs(namespace: str, _: Lookups) -> Schema:
+def _containers_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.containers import containers_ecs
 
-    return containers_ecs(namespace)
+    return containers_ecs(namespace).adding(_event_places(lookups))
 
 
 def _eks_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.eks import eks_ecs
 
-    return eks_ecs(namespace, lookups.geo)
+    return eks_ecs(namespace, lookups.geo).adding(_event_places(lookups))
+
+
+def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None], None] | None:
+    from shipper.schemas.ecs.places import event_places
+
+    return event_places(lookups)
 
 
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:

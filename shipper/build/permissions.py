@@ -209,6 +209,40 @@ def _interfaces(settings: Settings) -> Iterator[Grant]:
             yield Grant(role, "ListInterfaces", calls, ("*",), within)
 
 
+def _accounts(settings: Settings) -> Iterator[Grant]:
+    """What Organizations says of accounts, by the role that is named; a file needs nothing.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsorganizations.html
+    """
+    chosen, at = settings.enrich.accounts, place(settings.aws)
+    if chosen is None or chosen.file is not None:
+        return
+    who = at.who
+    if chosen.role_arn:
+        who = chosen.role_arn
+        yield Grant(base(settings.aws), "AssumeRoles", ("sts:AssumeRole",), (who,))
+    calls = ("ListAccounts", "ListParents", "DescribeOrganizationalUnit", "ListTagsForResource")
+    yield Grant(who, "ReadAccounts", tuple(f"organizations:{call}" for call in calls), ("*",))
+
+
+def _resources(settings: Settings) -> Iterator[Grant]:
+    """Tags of the own account's buckets and log groups, and of others' through the role that is named."""
+    chosen, at = settings.enrich.resources, place(settings.aws)
+    if chosen is None:
+        return
+    identities = [(at.who, at.account)]
+    if chosen.role_name:
+        role = f"arn:{at.partition}:iam::*:role/{chosen.role_name}"
+        identities.append((role, "*"))
+        yield Grant(base(settings.aws), "AssumeRoles", ("sts:AssumeRole",), (role,))
+    for who, account in identities:
+        if chosen.buckets:
+            yield Grant(who, "ReadTagsOfBuckets", ("s3:GetBucketTagging",), (f"arn:{at.partition}:s3:::*",))
+        if chosen.log_groups:
+            groups = f"arn:{at.partition}:logs:*:{account}:log-group:*"
+            yield Grant(who, "ReadTagsOfLogGroups", ("logs:ListTagsForResource",), (groups,))
+
+
 def _principals(who: str, at: Place) -> Iterator[Grant]:
     for kind in ("role", "user"):
         resource = f"arn:{at.partition}:iam::{at.account}:{kind}/*"
@@ -245,10 +279,13 @@ SOURCES: Mapping[str, Callable[[Settings, str], Iterator[Grant]]] = {
 """By a source's `type`."""
 
 ENRICHMENTS: Mapping[str, Callable[[Settings], Iterator[Grant]] | None] = {
+    "accounts": _accounts,
     "addresses": None,
     "geoip": None,
     "iam": _iam,
     "interfaces": _interfaces,
+    "region_names": None,
+    "resources": _resources,
     "sessions": None,
 }
 """By a key of `enrich`; None for what asks nothing of AWS."""

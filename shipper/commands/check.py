@@ -83,8 +83,8 @@ def _local_probes(settings: Settings) -> list[Probe]:
     probes: list[Probe] = [("configuration", settings.remarks)]
     probes += [(where, lambda where=where, path=path: _folder(where, path)) for where, path in folders.items()]  # type: ignore[misc]
     probes += [("files", lambda: _files(settings)), ("enrich.geoip", lambda: _geoip(settings))]
-    if settings.enrich.addresses is not None:
-        probes.append(("enrich.addresses", lambda: _addresses(settings)))
+    if settings.enrich.addresses is not None or settings.enrich.accounts is not None:
+        probes.append(("enrich", lambda: _enrich_files(settings)))
     return probes
 
 
@@ -157,16 +157,19 @@ def _geoip_database(where: str, settings: Settings) -> Iterator[Problem]:
         yield Problem(where, what, "download a newer one" if old else "", serious=False, note=not old)
 
 
-def _addresses(settings: Settings) -> Iterator[Problem]:
+def _enrich_files(settings: Settings) -> Iterator[Problem]:
+    """What the other files of enrichment are, or what is wrong with them."""
     from shipper import build
 
-    try:
-        known = build.addresses(settings)
-    except ConfigError as error:
-        yield Problem("enrich.addresses", str(error), error.hint)
-    else:
-        if known is not None and (about := known.describe()):
-            yield Problem("enrich.addresses", about, "", serious=False, note=True)
+    kinds = {"enrich.addresses": build.addresses, "enrich.accounts": build.accounts_file}
+    for where, make in kinds.items():
+        try:
+            known = make(settings)
+        except ConfigError as error:
+            yield Problem(where, str(error), error.hint)
+        else:
+            if known is not None and (about := known.describe()):
+                yield Problem(where, about, "", serious=False, note=True)
 
 
 def _write_json(problems: list[Problem]) -> None:

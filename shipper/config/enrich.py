@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from shipper.config.part import Part, Seconds
-from shipper.config.values import Account, FilePath, Text
+from shipper.config.values import Account, FilePath, RoleArn, Text
 
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html
 _ROLE_NAME = re.compile(r"([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}")
@@ -94,11 +94,48 @@ class Interfaces(Part):
     requests_per_second: float = Field(2.0, gt=0, le=100, allow_inf_nan=False, description="Most calls of EC2.")
 
 
+class Accounts(Part):
+    """Names, organisational units and tags of accounts: from AWS Organizations, or from a file."""
+
+    file: FilePath | None = Field(None, description="YAML, JSON or CSV file of accounts; Organizations is not asked.")
+    role_arn: RoleArn | None = Field(
+        None, description="Role of the management account, or of a delegated administrator, to assume."
+    )
+    external_id: Text | None = Field(None, description="External id that the role asks for.")
+    tags: list[str] = Field([], max_length=200, description="Only these tag keys; all when not given.")
+    without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
+    cache_entries: int = Field(10_000, ge=10, le=1_000_000, description="Most accounts that are remembered.")
+    refresh_seconds: Seconds = Field(3_600.0, ge=1, description="After that an account is looked up again.")
+    requests_per_second: float = Field(1.0, gt=0, le=100, allow_inf_nan=False, description="Most calls.")
+
+
+class Resources(Part):
+    """Tags of the resources that records are about."""
+
+    buckets: bool = Field(True, description="Tags of the buckets that CloudTrail's records of S3 are about.")
+    log_groups: bool = Field(True, description="Tags of the log groups that log events are from.")
+    role_name: RoleName | None = Field(None, description="Role to assume in every other account.")
+    external_id: Text | None = Field(None, description="External id that those roles ask for.")
+    tags: list[str] = Field([], max_length=200, description="Only these tag keys; all when not given.")
+    without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
+    cache_entries: int = Field(10_000, ge=10, le=1_000_000, description="Most resources that are remembered.")
+    refresh_seconds: Seconds = Field(3_600.0, ge=1, description="After that a resource is looked up again.")
+    requests_per_second: float = Field(5.0, gt=0, le=100, allow_inf_nan=False, description="Most look-ups.")
+
+    def kinds(self) -> frozenset[str]:
+        """The kinds that are looked up, as `model.Resource` names them."""
+        wanted = {"bucket": self.buckets, "log_group": self.log_groups}
+        return frozenset(kind for kind, asked in wanted.items() if asked)
+
+
 class Enrich(Part):
     """What is added to records."""
 
     iam: Iam | None = Field(None, description="What IAM says of the callers; left out when not given.")
     sessions: Sessions | None = Field(None, description="The person behind a role; left out when not given.")
+    accounts: Accounts | None = Field(None, description="What accounts are called; left out when not given.")
+    resources: Resources | None = Field(None, description="Tags of buckets and log groups; left out when not given.")
+    region_names: bool = Field(False, description="Names of regions beside their ids.")
     addresses: Addresses | None = Field(None, description="Whose addresses are; left out when not given.")
     interfaces: Interfaces | None = Field(
         None, description="Whose interfaces and addresses flow logs name; left out when not given."

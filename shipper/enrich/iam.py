@@ -12,6 +12,7 @@ from typing import Any, Literal
 import structlog
 
 from shipper.enrich.background import Background, Policy, Report
+from shipper.enrich.tag_choice import TagChoice
 from shipper.metrics import Metrics
 from shipper.model import IamPrincipal
 from shipper.ports import Stop
@@ -35,7 +36,7 @@ class IamPrincipals:
 
     Args:
         policy: how much is remembered, and how often IAM is asked.
-        allowed, denied: tag keys; no allowed ones means all.
+        tags: which tags are kept.
         clock: seconds since the epoch.
     """
 
@@ -45,15 +46,13 @@ class IamPrincipals:
         metrics: Metrics,
         stop: Stop,
         policy: Policy,
+        tags: TagChoice = TagChoice(),  # noqa: B008 - never changes
         *,
-        allowed: frozenset[str] = frozenset(),
-        denied: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._fetch = fetch
         self._refresh_seconds = policy.refresh_seconds
-        self._allowed = allowed
-        self._denied = denied
+        self._tags = tags
         self._clock = clock
         report = Report(lambda outcome: metrics.iam_lookups.labels(outcome).inc(), metrics.iam_principals.set)
         self._known = Background(
@@ -90,12 +89,7 @@ class IamPrincipals:
 
     def _chosen(self, principal: IamPrincipal) -> IamPrincipal:
         """A principal with the wanted tags alone."""
-        tags = {
-            key: value
-            for key, value in principal.tags.items()
-            if key not in self._denied and (not self._allowed or key in self._allowed)
-        }
-        return IamPrincipal(principal.path, principal.description, tags)
+        return IamPrincipal(principal.path, principal.description, self._tags.of(principal.tags))
 
 
 def _account(arn: str) -> str:

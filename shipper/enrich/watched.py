@@ -27,6 +27,9 @@ class Watched(Generic[Content]):
         told: told whether a replaced file could be read.
         describe: what the log says of new content.
 
+    Attributes:
+        version: another number after each replacement.
+
     Raises:
         ConfigError: from `read`, at the start only.
     """
@@ -50,6 +53,7 @@ class Watched(Generic[Content]):
         self._mutex = threading.Lock()
         self._seen = self._stamps()
         self._content = read()
+        self.version = 0
         self._look_at = time.monotonic() + look_seconds
 
     def now(self) -> Content:
@@ -76,6 +80,7 @@ class Watched(Generic[Content]):
                 self._told(False)
             else:
                 self._content = content
+                self.version += 1
                 log.info("files were replaced", what=self._what, now=self._describe(content))
                 self._told(True)
         finally:

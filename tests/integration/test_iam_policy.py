@@ -9,15 +9,16 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from shipper import build, config, service
+from shipper.aws import AwsSessions
 from shipper.build.backfill import Range, backfills
 from shipper.build.iam_policy import policies
 from shipper.metrics import Metrics
-from shipper.model import S3Object
+from shipper.model import Resource, S3Object
 from shipper.ports import Stop
 from tests.fakes import cloudtrail
 from tests.fakes.aws_recorder import Recorder
@@ -29,6 +30,7 @@ from tests.parts.moto import Moto
 
 OWN, OTHER = "123456789012", "444455556666"
 ROLE = f"arn:aws:iam::{OTHER}:role/ship"
+MANAGEMENT = f"arn:aws:iam::{OTHER}:role/accounts"
 EVERYWHERE = "arn:aws:iam::*:role/shipper-enrich"
 
 
@@ -236,6 +238,43 @@ def test_interfaces_in_two_accounts(watched, regions):
         stop.request()
     granted = watched.judge(settings)
     assert set(granted) == {"own", EVERYWHERE}
+
+
+def test_accounts_and_tags_of_resources(watched):
+    """Organizations by a role of its own; tags here, and there through the role that is named."""
+    watched.fill("trail")
+    client = AwsSessions(watched.moto.settings(role_arn=MANAGEMENT)).client("organizations")
+    client.create_organization(FeatureSet="ALL")
+    root = client.list_roots()["Roots"][0]["Id"]
+    unit = client.create_organizational_unit(ParentId=root, Name="Workloads")["OrganizationalUnit"]["Id"]
+    account = client.create_account(AccountName="prod", Email="a@example.com")["CreateAccountStatus"]["AccountId"]
+    client.move_account(AccountId=account, SourceParentId=root, DestinationParentId=unit)
+    options = {"requests_per_second": 100}
+    enrich = {
+        "accounts": {"role_arn": MANAGEMENT, **options},
+        "resources": {"role_name": "shipper-enrich", **options},
+    }
+    settings = watched.settings({"type": "s3", "bucket": "trail"}, enrich=enrich)
+    watched.run(settings)
+    stop, metrics = Stop(), Metrics()
+    found = build.lookups(settings, metrics, stop)
+    assert found.accounts is not None
+    assert found.resources is not None
+    kinds: tuple[Literal["bucket", "log_group"], ...] = ("bucket", "log_group")
+    asked = [Resource(kind, owner, "us-east-1", "some-name") for kind in kinds for owner in (OWN, OTHER)]
+    deadline = time.monotonic() + 60
+    try:
+        while metrics.enrich_lookups.labels("resources", "absent")._value.get() < len(asked) or (
+            found.accounts(account) is None
+        ):
+            assert time.monotonic() < deadline
+            for resource in asked:
+                found.resources(resource)
+            stop.rest(0.01)
+    finally:
+        stop.request()
+    granted = watched.judge(settings)
+    assert set(granted) == {"own", EVERYWHERE, MANAGEMENT}
 
 
 def test_the_recorder_and_the_judge_can_say_no(watched):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shipper import build, config
-from shipper.commands.check import _addresses
+from shipper.commands.check import _enrich_files
 from shipper.config import Enrich, Settings
 from shipper.config.values import Surroundings
 from shipper.enrich.aws_addresses import AwsAddresses
@@ -174,7 +174,7 @@ def test_a_broken_file_is_refused_at_the_start(tmp_path, content, words):
     with pytest.raises(ConfigError, match=words):
         AwsAddresses(path)
     enrich = Enrich.model_validate({"addresses": {"aws_ip_ranges": path}})
-    (problem,) = _addresses(Settings.model_construct(sources={}, sinks={}, enrich=enrich))
+    (problem,) = _enrich_files(Settings.model_construct(sources={}, sinks={}, enrich=enrich))
     assert problem.serious
     assert "ip-ranges.json" in problem.hint
 

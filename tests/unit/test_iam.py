@@ -13,6 +13,7 @@ import pytest
 
 from shipper.enrich.background import Policy
 from shipper.enrich.iam import IamPrincipals
+from shipper.enrich.tag_choice import TagChoice
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.model import IamPrincipal, Origin, Record
@@ -111,7 +112,10 @@ def test_the_first_answer_is_nothing_and_never_waits(bench):
 def test_tag_keys_can_be_chosen_and_left_out(bench):
     """Allowed and denied keys both count."""
     chosen = frozenset({"team"})
-    allowing, denying = bench.principals(allowed=chosen), bench.principals(denied=chosen)
+    allowing, denying = (
+        bench.principals(tags=TagChoice(allowed=chosen)),
+        bench.principals(tags=TagChoice(denied=chosen)),
+    )
     for principals in (allowing, denying):
         principals(ROLE)
     until(lambda: allowing.waiting() + denying.waiting() == 0)

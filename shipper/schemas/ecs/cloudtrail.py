@@ -13,10 +13,19 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import AddressLookup, Encoder, GeoLookup, InterfaceLookup, PrincipalLookup, SessionLookup
+from shipper.ports import (
+    AddressLookup,
+    Encoder,
+    GeoLookup,
+    InterfaceLookup,
+    PrincipalLookup,
+    ResourceLookup,
+    SessionLookup,
+)
 from shipper.schemas import interface_changes
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.ecs.cloudtrail_bucket import add_bucket
 from shipper.schemas.ecs.cloudtrail_details import add_details
 from shipper.schemas.ecs.cloudtrail_digest import digest_fields
 from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
@@ -25,8 +34,10 @@ from shipper.schemas.ecs.cloudtrail_native import native_encoder
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import add_person
 from shipper.schemas.ecs.cloudtrail_principal import principal_fields
+from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.iam_changes import CHANGES, IAM, learn
+from shipper.schemas.resources import S3
 
 DATASET = "aws.cloudtrail"
 ECS_VERSION = "8.11.0"
@@ -49,6 +60,8 @@ class CloudTrailEcs:
         sessions: None to leave out who is behind a role.
         addresses: None to leave out whose the source address is.
         interfaces: told of records that change network interfaces.
+        places: None to leave out what is known of the caller's account and the region.
+        resources: None to leave out the tags of the buckets of S3's records.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         native: whether the usual records are written by the native encoder, where it is installed.
     """
@@ -62,10 +75,14 @@ class CloudTrailEcs:
         *,
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
+        places: Places | None = None,
+        resources: ResourceLookup | None = None,
         geo_seconds: float = 600.0,
         native: bool = True,
     ) -> None:
         self._addresses = addresses
+        self._places_of = places
+        self._resources = resources
         self._principals = principals
         self._sessions = sessions
         self._interfaces = interfaces
@@ -158,6 +175,10 @@ class CloudTrailEcs:
         if cloud is not None:
             fields["cloud"]["origin"] = cloud
         add_details(fields, trail, event, who, parts)
+        if self._places_of is not None:
+            self._places_of.add(fields)
+        if self._resources is not None and event.event_source == S3:
+            add_bucket(self._resources, fields, event, parts)
         if self._principals is not None:
             self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
         if self._sessions is not None:

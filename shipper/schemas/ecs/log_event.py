@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -55,6 +55,16 @@ class LogEventEcs:
         self._describe = describe
         self._own_time = own_time
         self._clock = clock
+        self._more: Callable[[Fields, LogEvent | None], None] | None = None
+
+    def adding(self, more: Callable[[Fields, LogEvent | None], None] | None) -> Self:
+        """The same, with documents that carry more.
+
+        Args:
+            more: adds to a document, after its message did; None for nothing. Safe to use from many threads.
+        """
+        self._more = more
+        return self
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one file, or one window of a log group."""
@@ -66,6 +76,8 @@ class LogEventEcs:
             event = record.event
             document = self._skeleton(text, event, origin)
             said_ms = self._describe(document, text, event)
+            if self._more is not None:
+                self._more(document, event)
             if said_ms is not None and not 0 <= said_ms <= _LAST_MS:
                 said_ms = None
             time_ms = fallback_ms if said_ms is None else said_ms

@@ -16,7 +16,9 @@ from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
 from shipper.ports import AddressLookup, Encoder, GeoLookup, InterfaceLookup, PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
-from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields
+from shipper.schemas.resources import S3
+from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, account_of
+from shipper.schemas.splunk.places import FlatPlaces
 from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
 
 SOURCETYPE = "aws:cloudtrail"
@@ -71,6 +73,7 @@ class CloudTrailSplunk:
         sessions: None to leave out who is behind a role.
         addresses: None to leave out whose the source address is.
         interfaces: told of records that change network interfaces.
+        places: None to leave out what is known of the caller's account, the region, and the bucket of S3's records.
         geo_seconds: how long what was found for an address is kept.
     """
 
@@ -84,11 +87,13 @@ class CloudTrailSplunk:
         *,
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
+        places: FlatPlaces | None = None,
         geo_seconds: float = 600.0,
     ) -> None:
         asks = principals is not None or sessions is not None or interfaces is not None
         self._caller = CallerFields(principals, sessions, interfaces) if asks else None
         self._addresses = addresses
+        self._more = places
         self._index = index
         self._host = host
         self._geo = geo
@@ -103,16 +108,16 @@ class CloudTrailSplunk:
             self._opened = now
             self._places.cache_clear()
         index, place, label = self._index, self._places, label_time(origin)
-        caller = self._caller
+        caller, more = self._caller, self._more
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
 
         def encode(record: Record) -> Document:
             raw = record.raw
-            event = _decoded(raw) if caller is None else _decoded_with_call(raw)
+            event = _decoded(raw) if caller is None and more is None else _decoded_with_call(raw)
             time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
             key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
-            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b}}' % (
+            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b%b}}' % (
                 time_ms // 1000,
                 time_ms % 1000,
                 head,
@@ -120,6 +125,7 @@ class CloudTrailSplunk:
                 key.encode(),
                 place(event.address) if event.address else b"",
                 caller(event, time_ms) if caller is not None and isinstance(event, Call) else b"",
+                _places(more, event, raw) if more is not None and isinstance(event, Call) else b"",
             )
             return Document(key, index, time_ms, body, record, origin)
 
@@ -132,6 +138,12 @@ class CloudTrailSplunk:
         if self._addresses is not None and (facts := self._addresses(address)):
             fields.update(flat_cloud(facts, "src"))
         return b"," + orjson.dumps(fields)[1:-1] if fields else b""
+
+
+def _places(places: FlatPlaces, event: Call, raw: bytes) -> bytes:
+    account = account_of(bytes(event.user_identity)) or event.account or ""
+    found = places.find(account, event.aws_region or "")
+    return found + places.of_bucket(raw) if event.event_source == S3 else found
 
 
 def _decoded(raw: bytes) -> _Event:

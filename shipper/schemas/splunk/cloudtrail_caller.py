@@ -41,6 +41,7 @@ class _Caller(msgspec.Struct, gc=False, frozen=True, eq=False):
     arn: str | None
     access_key: str | None
     person: str | None
+    account: str | None
 
 
 class CallerFields:
@@ -142,7 +143,12 @@ def _caller(data: bytes) -> _Caller:
     arns = [_text(part.get("arn")) if isinstance(part, dict) else None for part in (found, issuer)]
     kind = _text(found.get("type"))
     person = person_of(found) if kind in {"AssumedRole", "FederatedUser"} else None
-    return _Caller(principal_of(kind, *arns), _text(found.get("accessKeyId")), person)
+    return _Caller(principal_of(kind, *arns), _text(found.get("accessKeyId")), person, _text(found.get("accountId")))
+
+
+def account_of(user_identity: bytes) -> str | None:
+    """The account of who called; None where the record does not say it."""
+    return _caller(user_identity).account
 
 
 def _text(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from shipper.ports import Clock, Encoder, wall_clock
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
+from shipper.schemas.splunk.places import FlatPlaces
 
 SOURCETYPE = "aws:cloudwatchlogs"
 EKS_SOURCETYPE = "aws:cloudwatchlogs:eks"
@@ -27,12 +28,20 @@ class CloudWatchSplunk:
         index: "" for the token's own.
         host: "" for none.
         line_time: finds the time, ISO 8601 as its first group, of lines that are no events of a log group.
+        places: None to leave out what is known of an event's account, region and log group.
         clock: the time of lines that have none.
     """
 
     def __init__(
-        self, index: str, host: str, *, line_time: re.Pattern[bytes] | None = None, clock: Clock = wall_clock
+        self,
+        index: str,
+        host: str,
+        *,
+        line_time: re.Pattern[bytes] | None = None,
+        places: FlatPlaces | None = None,
+        clock: Clock = wall_clock,
     ) -> None:
+        self._places = places
         self._line_time = line_time
         self._shared = {name: value for name, value in (("host", host), ("index", index)) if value}
         self._index = index
@@ -62,6 +71,8 @@ class CloudWatchSplunk:
                 "event": record.raw.decode("utf-8", "replace"),
                 "fields": {"event_uid": key},
             }
+            if event is not None and self._places is not None and (more := self._places.of_event(event)):
+                envelope["fields"] = orjson.Fragment(b'{"event_uid":"%b"%b}' % (key.encode(), more))
             return Document(key, self._index, time_ms, orjson.dumps(envelope), record, origin)
 
         return encode

@@ -1,0 +1,135 @@
+"""What is known of accounts, regions and log groups, as ECS fields: written once, and again when more is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from shipper.model import AccountFacts, LogEvent, Resource
+from shipper.ports import AccountLookup, AddressLookup, Lookups, ResourceLookup
+
+_MOST_PLACES = 8_192
+
+
+class Place(NamedTuple):
+    """What documents of an account and region carry. Shared: never change it.
+
+    Attributes:
+        account: ECS's `cloud.account`; None where nothing is known beside its id.
+        aws: members of `aws`.
+        objects: whole top-level objects.
+    """
+
+    account: dict[str, str] | None
+    aws: Mapping[str, Any]
+    objects: Mapping[str, Any]
+
+
+class Places:
+    """Writes what documents carry of their account and region. Safe to use from many threads.
+
+    Args:
+        accounts: None to leave out names, units and tags of accounts.
+        regions: names of regions by their ids; empty to leave them out.
+    """
+
+    def __init__(self, accounts: AccountLookup | None, regions: Mapping[str, str]) -> None:
+        self._accounts = accounts
+        self._regions = regions
+        self._known: dict[tuple[str, str], tuple[AccountFacts | None, Place]] = {}
+
+    @property
+    def version(self) -> int:
+        """Another number when earlier answers may be others now."""
+        return self._accounts.version if self._accounts is not None else 0
+
+    def find(self, account: str, region: str) -> Place:
+        """What is known now; "" for an unknown account or region."""
+        facts = self._accounts(account) if self._accounts is not None and account else None
+        known = self._known.get((account, region))
+        if known is not None and known[0] is facts:
+            return known[1]
+        place = self._written(account, region, facts)
+        if len(self._known) >= _MOST_PLACES:
+            self._known.clear()
+        self._known[account, region] = facts, place
+        return place
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Add it to a document, whose `cloud` and `aws` are there."""
+        cloud = document["cloud"]
+        account = cloud.get("account")
+        place = self.find(account.get("id", "") if isinstance(account, dict) else "", cloud.get("region", ""))
+        if place.account is not None:
+            cloud["account"] = place.account
+        document["aws"].update(place.aws)
+        document.update(place.objects)
+
+    def _written(self, account: str, region: str, facts: AccountFacts | None) -> Place:
+        aws: dict[str, Any] = {}
+        objects: dict[str, Any] = {}
+        named: dict[str, str] | None = None
+        if facts is not None:
+            if facts.name:
+                named = {"id": account, "name": facts.name}
+            more = {"organizational_unit": facts.unit, "tags": facts.tags}
+            if more := {name: value for name, value in more.items() if value}:
+                aws["account"] = orjson.Fragment(orjson.dumps(more))
+            if facts.organization:
+                objects["organization"] = {"id": facts.organization}
+        if name := self._regions.get(region):
+            aws["region_name"] = name
+        return Place(named, aws, objects)
+
+
+def places_of(lookups: Lookups) -> Places | None:
+    """What writes places; None where nothing of them is configured."""
+    if lookups.accounts is None and not lookups.regions:
+        return None
+    return Places(lookups.accounts, lookups.regions or {})
+
+
+class EventPlaces:
+    """Adds to the documents of log events what is known of their place and addresses. Safe to use from many threads."""
+
+    def __init__(self, lookups: Lookups) -> None:
+        self._places = places_of(lookups)
+        self._resources = lookups.resources
+        self._addresses = lookups.addresses
+
+    def __call__(self, document: dict[str, Any], event: LogEvent | None) -> None:
+        """Add it; `cloud` and `aws` are there."""
+        if self._places is not None:
+            self._places.add(document)
+        if self._resources is not None and event is not None and "cloudwatch" in document["aws"]:
+            tags = log_group_tags(self._resources, event)
+            if tags:
+                document["aws"]["cloudwatch"]["log_group_tags"] = tags
+        if self._addresses is not None:
+            _add_clouds(self._addresses, document)
+
+
+def event_places(lookups: Lookups) -> EventPlaces | None:
+    """What adds to log events; None where nothing of it is configured."""
+    asked = (lookups.accounts, lookups.resources, lookups.addresses)
+    return EventPlaces(lookups) if lookups.regions or any(one is not None for one in asked) else None
+
+
+def log_group_tags(resources: ResourceLookup, event: LogEvent) -> Mapping[str, str] | None:
+    """The tags of an event's log group, as far as they are known."""
+    stream = event.stream
+    if not stream.account or not stream.region:
+        return None
+    return resources(Resource("log_group", stream.account, stream.region, stream.group))
+
+
+def _add_clouds(addresses: AddressLookup, document: dict[str, Any]) -> None:
+    """Say whose the ends are: `cloud.origin` of who asks, `cloud.target` of who is asked."""
+    for name, side in (("origin", "source"), ("origin", "client"), ("target", "destination"), ("target", "server")):
+        end = document.get(side)
+        address = end.get("ip") or end.get("address") if isinstance(end, dict) else None
+        facts = addresses(address) if isinstance(address, str) else None
+        if facts is not None and facts.cloud is not None:
+            document["cloud"][name] = facts.cloud

@@ -1,0 +1,86 @@
+"""What is known of accounts, regions, buckets and log groups, as Splunk's indexed fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from shipper.model import AccountFacts, LogEvent, Resource
+from shipper.ports import AccountLookup, Lookups, ResourceLookup
+from shipper.schemas.resources import bucket_of
+
+_MOST_PLACES = 8_192
+# What may stand in a field's name: https://docs.splunk.com/Documentation/Splunk/latest/Knowledge/Aboutfields
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
+
+
+class FlatPlaces:
+    """Writes the fields of an account and region once, and again when more is known. Safe to use from many threads.
+
+    Fields: `account_name`, `organizational_unit`, `organization_id`, `account_tag_KEY`, `region_name`; of a log group
+    `log_group_tag_KEY`; of a bucket that a call was for `bucket_name` and `bucket_tag_KEY`.
+    """
+
+    def __init__(self, lookups: Lookups) -> None:
+        self._accounts: AccountLookup | None = lookups.accounts
+        self._regions: Mapping[str, str] = lookups.regions or {}
+        self._resources: ResourceLookup | None = lookups.resources
+        self._known: dict[tuple[str, str], tuple[AccountFacts | None, bytes]] = {}
+
+    def find(self, account: str, region: str) -> bytes:
+        """An account's and region's fields as JSON members, with a comma before each; "" for unknown ones."""
+        facts = self._accounts(account) if self._accounts is not None and account else None
+        known = self._known.get((account, region))
+        if known is not None and known[0] is facts:
+            return known[1]
+        fields: dict[str, Any] = {}
+        if facts is not None:
+            named = {
+                "account_name": facts.name,
+                "organizational_unit": facts.unit,
+                "organization_id": facts.organization,
+            }
+            fields |= {name: value for name, value in named.items() if value}
+            fields |= _tag_fields("account_tag_", facts.tags)
+        if name := self._regions.get(region):
+            fields["region_name"] = name
+        written = members(fields)
+        if len(self._known) >= _MOST_PLACES:
+            self._known.clear()
+        self._known[account, region] = facts, written
+        return written
+
+    def of_event(self, event: LogEvent) -> bytes:
+        """The same for an event of a log group, with the group's tags."""
+        stream = event.stream
+        written = self.find(stream.account, stream.region)
+        if self._resources is not None and stream.account and stream.region:
+            tags = self._resources(Resource("log_group", stream.account, stream.region, stream.group))
+            written += members(_tag_fields("log_group_tag_", tags or {}))
+        return written
+
+    def of_bucket(self, raw: bytes) -> bytes:
+        """The bucket that a CloudTrail record of S3 is about, and its tags."""
+        bucket = bucket_of(raw) if self._resources is not None else None
+        tags = self._resources(bucket) if bucket is not None and self._resources is not None else None
+        if bucket is None or not tags:
+            return b""
+        return members({"bucket_name": bucket.name, **_tag_fields("bucket_tag_", tags)})
+
+
+def flat_places_of(lookups: Lookups) -> FlatPlaces | None:
+    """What writes places; None where nothing of them is configured."""
+    asks = lookups.accounts is not None or lookups.resources is not None or lookups.regions
+    return FlatPlaces(lookups) if asks else None
+
+
+def members(fields: Mapping[str, Any]) -> bytes:
+    """Fields as JSON members, with a comma before each."""
+    return b"," + orjson.dumps(fields)[1:-1] if fields else b""
+
+
+def _tag_fields(prefix: str, tags: Mapping[str, str]) -> dict[str, str]:
+    return {prefix + _NOT_IN_NAMES.sub("_", key): value for key, value in tags.items()}
