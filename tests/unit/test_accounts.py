@@ -395,3 +395,12 @@ def test_the_configuration_turns_it_on(tmp_path):
     assert running.resources is not None
     plain = lookups(text, Metrics(), Stop())
     assert (plain.accounts, plain.resources, plain.regions) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["accounts", "resources", "regions"])
+def test_records_that_are_written_natively_carry_it_too(bench, name):
+    """Each look-up by itself shows in the usual records, which the native encoder would write where it is installed."""
+    lookup = getattr(bench.warm(), name)
+    plain, found = (body("cloudtrail", "ecs", each, trail()) for each in (Lookups(), Lookups(**{name: lookup})))
+    shown_at = {"accounts": "account", "resources": "bucket", "regions": "region_name"}[name]
+    assert found["aws"].keys() - plain["aws"].keys() == {shown_at}

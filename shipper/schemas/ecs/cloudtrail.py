@@ -92,8 +92,9 @@ class CloudTrailEcs:
         self._geo_seconds = geo_seconds
         self._opened = time.monotonic()
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
-        # What principals and sessions add depends on the time, and is not in the native encoder.
-        plain = principals is None and sessions is None
+        # What these add or learn depends on the time, and is not in the native encoder.
+        asked = (principals, sessions, interfaces, places, resources)
+        plain = all(lookup is None for lookup in asked)
         self._native = native_encoder(self._place) if native and plain else None
 
     def encoder(self, origin: Origin) -> Encoder:
