@@ -86,15 +86,30 @@ def _vpc_flow_format(limits: ReadLimits, layout: Layout | None = None) -> Format
 
 
 def _vpc_flow_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.places import places_of
     from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 
-    return VpcFlowEcs(namespace, lookups.geo, addresses=lookups.addresses, interfaces=lookups.interfaces)
+    return VpcFlowEcs(
+        namespace,
+        lookups.geo,
+        addresses=lookups.addresses,
+        interfaces=lookups.interfaces,
+        names=places_of(lookups),
+    )
 
 
 def _vpc_flow_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.splunk.places import flat_places_of
     from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
 
-    return VpcFlowSplunk(index, host, lookups.geo, addresses=lookups.addresses, interfaces=lookups.interfaces)
+    return VpcFlowSplunk(
+        index,
+        host,
+        lookups.geo,
+        addresses=lookups.addresses,
+        interfaces=lookups.interfaces,
+        names=flat_places_of(lookups),
+    )
 
 
 def _cloudwatch_format(limits: ReadLimits) -> Format:

@@ -21,9 +21,12 @@ from shipper.enrich.background import Policy
 from shipper.enrich.resources import ResourceTags
 from shipper.enrich.tag_choice import TagChoice
 from shipper.errors import ConfigError, RetryableError
+from shipper.flow_layouts import V2
 from shipper.metrics import Metrics
 from shipper.model import AccountFacts, LogEvent, LogStream, Origin, Record, Resource
 from shipper.ports import Lookups, Stop
+from shipper.schemas.ecs.places import Places
+from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.resources import bucket_of
 
 PROD, DEV = "012345670123", "444455556666"
@@ -371,6 +374,57 @@ def test_log_events_name_account_region_and_group(bench, log_type):
     assert flat["account_name"] == "prod"
     assert flat["log_group_tag_team"] == "shop"
     assert set(body(log_type, "splunk", Lookups(), record)["fields"]) == {"event_uid"}
+
+
+FLOW = "2 {account} eni-0a 203.0.113.7 10.0.0.5 51000 22 6 10 840 1772366710 1772366765 {action} OK"
+
+
+@pytest.mark.parametrize("action", ["ACCEPT", "é"])
+def test_flow_logs_name_account_and_region(bench, action):
+    """The line's own account counts for more than the file's; the compiled encoder and the plain mapping agree."""
+    lookups = bench.warm()
+    origin = Origin("s3://a/b", "a", "b", PROD, "eu-west-1")
+
+    def sent(schema: str, account: str, found: Lookups) -> dict[str, Any]:
+        made = LOG_TYPES["vpcflow"]
+        chosen = made.ecs("default", found) if schema == "ecs" else made.splunk("", "", found)
+        line = FLOW.format(account=account, action=action).encode()
+        document = chosen.encoder(origin)(Record(line, 0, V2))
+        assert document is not None
+        sent: dict[str, Any] = json.loads(document.body)
+        return sent
+
+    for account in (PROD, "-"):
+        ecs = sent("ecs", account, lookups)
+        assert ecs["cloud"]["account"] == {"id": PROD, "name": "prod"}
+        assert ecs["organization"] == {"id": "o-example"}
+        assert ecs["aws"]["account"]["tags"] == {"owner": "alice"}
+        assert ecs["aws"]["region_name"] == "Europe (Ireland)"
+        flat = sent("splunk", account, lookups)["fields"]
+        assert (flat["account_name"], flat["region_name"]) == ("prod", "Europe (Ireland)")
+    assert sent("ecs", DEV, lookups)["cloud"]["account"] == {"id": DEV}
+    plain = sent("ecs", PROD, Lookups())
+    assert not {"account", "region_name"} & plain["aws"].keys()
+    assert set(sent("splunk", PROD, Lookups())["fields"]) == {"event_uid"}
+
+
+def test_names_that_become_known_show_in_flow_logs(tmp_path):
+    """What was written of an account before its name was known is written anew, a few seconds later."""
+    path = tmp_path / "accounts.json"
+    path.write_text(json.dumps({PROD: "old"}))
+    accounts = AccountsFile(path, ALL, look_seconds=0.0)
+    schema = VpcFlowEcs("default", None, names=Places(accounts, {}), names_seconds=0.0)
+
+    def name() -> str:
+        line = Record(FLOW.format(account=PROD, action="ACCEPT").encode(), 0, V2)
+        document = schema.encoder(Origin("s3://a/b", "a", "b"))(line)
+        assert document is not None
+        found: str = json.loads(document.body)["cloud"]["account"]["name"]
+        return found
+
+    assert name() == "old"
+    path.write_text(json.dumps({PROD: "renamed"}))
+    assert name() == "renamed"
 
 
 def test_the_configuration_turns_it_on(tmp_path):

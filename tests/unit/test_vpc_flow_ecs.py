@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.errors import BadInputError
 from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V10, layout_from_header
-from shipper.model import AddressFacts, Document, Origin, Record, document_id
+from shipper.model import AccountFacts, AddressFacts, Document, Origin, Record, document_id
+from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import TRAFFIC, Context, LineMapping
@@ -39,6 +41,15 @@ def whose(address: str) -> AddressFacts | None:
     if address.startswith("203.0.113."):
         return AddressFacts({"provider": "aws", "service": {"name": ["ec2", "s3"]}}, internal=False)
     return AddressFacts(None, internal=True) if address.startswith("10.") else None
+
+
+class Named:
+    """Accounts of which one has a name."""
+
+    version = 0
+
+    def __call__(self, account: str) -> AccountFacts | None:
+        return AccountFacts("one", "o-1", "Root/One", {"team": "a"}) if account == "1" else None
 
 
 def encode(line: str | bytes, layout: tuple[str, ...] = V2, origin: Origin = ORIGIN) -> Document:
@@ -231,17 +242,19 @@ def test_the_compiled_encoder_equals_the_mapping(data):
     values = [data.draw(WORDS if odd else st.sampled_from(likely.get(name, ("-", "a", "eni-1")))) for name in layout]
     line = " ".join(values)
     asked = data.draw(st.sampled_from([None, whose]))
-    caches = Caches(Endpoints(geography, asked), Times(), Ports())
+    named = data.draw(st.sampled_from([None, Places(Named(), {"r": "Region"})]))
+    caches = Caches(Endpoints(geography, asked), Times(), Ports(), None, named)
     account, region = data.draw(st.sampled_from([("", ""), ("1", "r")]))
     context = Context({"ecs": {"version": "8"}}, {"s3": {"x": 1}}, account, region)
     try:
-        expected = LineMapping(caches.endpoints, caches.times).document(layout, line, context, 5)
+        expected = LineMapping(caches.endpoints, caches.times, None, named).document(layout, line, context, 5)
     except BadInputError:
         expected = None
     compiled = compile_layout(layout, account, region, caches)
     found = compiled(line.encode(), '"ecs":{"version":"8"},', '"s3":{"x":1},') if compiled else None
     if found is not None:
-        assert (found[0], json.loads(found[1])) == expected
+        assert expected is not None
+        assert (found[0], json.loads(found[1])) == (expected[0], json.loads(orjson.dumps(expected[1])))
     else:
         own = set(expected[1]["aws"].get("vpcflow", ())) if expected else set()
         assert odd or not set(TRAFFIC) <= set(layout) or own <= {"pkt_srcaddr", "pkt_dstaddr"}

@@ -12,6 +12,7 @@ from shipper.flow_layouts import layout_from_count
 from shipper.model import Document, LogEvent, LogStream, Origin, Record
 from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, InterfaceLookup, wall_clock
 from shipper.schemas.ecs.flow_owners import write
+from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
@@ -40,6 +41,8 @@ class VpcFlowEcs:
         geo: None to leave out geography and network owner.
         addresses: None to leave out whose addresses are, and the direction where AWS does not give it.
         interfaces: None to leave out whose the interfaces are.
+        names: None to leave out what accounts and regions are called.
+        names_seconds: names that become known show at most so often: what is written already is written anew then.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -51,7 +54,9 @@ class VpcFlowEcs:
         *,
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
+        names: Places | None = None,
         geo_seconds: float = 600.0,
+        names_seconds: float = 5.0,
         clock: Clock = wall_clock,
     ) -> None:
         self._index = f"logs-aws.vpcflow-{namespace}"
@@ -62,8 +67,11 @@ class VpcFlowEcs:
         self._times, self._ports = Times(), Ports()
         self._addresses = addresses
         self._owners = FlowOwners(interfaces, write) if interfaces is not None else None
+        self._names = names
+        self._names_seconds = names_seconds
         self._workshop = self._new_workshop()
         self._opened = time.monotonic()
+        self._version = names.version if names is not None else 0
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one S3 object or file."""
@@ -136,22 +144,26 @@ class VpcFlowEcs:
 
     def _current(self) -> _Workshop:
         now = time.monotonic()
-        if now - self._opened > self._geo_seconds:
-            self._opened = now
+        version = self._names.version if self._names is not None else 0
+        renamed = version != self._version and now - self._opened > self._names_seconds
+        if renamed or now - self._opened > self._geo_seconds:
+            self._opened, self._version = now, version
             self._workshop = self._new_workshop()
         return self._workshop
 
     def _new_workshop(self) -> _Workshop:
-        return _Workshop(Endpoints(self._geo, self._addresses), self._times, self._ports, self._owners)
+        return _Workshop(Endpoints(self._geo, self._addresses), self._times, self._ports, self._owners, self._names)
 
 
 class _Workshop:
     """The caches and compiled layouts that belong together, for as long as the geography is believed."""
 
-    def __init__(self, endpoints: Endpoints, times: Times, ports: Ports, owners: FlowOwners | None) -> None:
-        self._caches = Caches(endpoints, times, ports, owners)
+    def __init__(
+        self, endpoints: Endpoints, times: Times, ports: Ports, owners: FlowOwners | None, names: Places | None
+    ) -> None:
+        self._caches = Caches(endpoints, times, ports, owners, names)
         self._layouts: dict[tuple[object, ...], tuple[Compiled | None]] = {}
-        self.mapping = LineMapping(endpoints, times, owners)
+        self.mapping = LineMapping(endpoints, times, owners, names)
 
     def compiled(self, layout: tuple[str, ...], account: str, region: str) -> Compiled | None:
         """The function for one layout. Two threads may both compile it once: either result will do."""

@@ -20,6 +20,7 @@ import orjson
 
 from shipper.schemas.community_id import community_id
 from shipper.schemas.ecs.flow_owners import direction_of, hosts_text
+from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow_mapping import TRAFFIC, fixed_parts, owner_of
 from shipper.schemas.ecs.vpc_flow_values import DIRECTION_MEMBERS, PROTOCOLS, Endpoints, Ports, Times, json_members
 from shipper.schemas.flow_owners import FlowOwners, places
@@ -42,12 +43,14 @@ class Caches:
 
     Attributes:
         owners: None to leave out whose the interfaces are.
+        names: None to leave out what accounts and regions are called.
     """
 
     endpoints: Endpoints
     times: Times
     ports: Ports
     owners: FlowOwners | None = None
+    names: Places | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +63,7 @@ class _Fixed:
         cloud: of `cloud`.
         objects: whole objects, each with a comma before it.
         own: of `aws.vpcflow`; "" leaves the line to the mapping.
+        aws: of `aws`, each with a comma behind it.
         since, until: the flow's start, in milliseconds since the epoch, for which it holds; `until` not included.
         interface: whose traffic it is, "" where the direction is known or cannot be told from it.
         source, destination: the VPCs of the two addresses, None where they are not known.
@@ -70,6 +74,7 @@ class _Fixed:
     cloud: str
     objects: str
     own: str
+    aws: str = ""
     since: float = -math.inf
     until: float = math.inf
     interface: str = ""
@@ -100,17 +105,16 @@ class _Fixtures(dict[tuple[str, ...], _Fixed]):
         names: of the values.
         run: the names of the fields that stand together at a line's end, and come as one last value.
         account, region: for lines that do not say; "" for unknown.
-        owners: None to leave out whose the interfaces are.
+        caches: what whose interfaces are, and what accounts and regions are called, is taken from.
     """
 
-    def __init__(
-        self, names: Sequence[str], run: Sequence[str], account: str, region: str, owners: FlowOwners | None
-    ) -> None:
+    def __init__(self, names: Sequence[str], run: Sequence[str], account: str, region: str, caches: Caches) -> None:
         super().__init__()
         self.names = (*names, *run)
         self._run = len(run)
         self._place = (account, region)
-        self._owners = owners
+        self._owners = caches.owners
+        self._places = caches.names
         self.version = 0
         self.pairs: dict[tuple[_Fixed, str, str], _Owned] = {}
 
@@ -148,13 +152,21 @@ class _Fixtures(dict[tuple[str, ...], _Fixed]):
         for name, value in zip(self.names, single, strict=True):
             fields.setdefault(name, value)
         owner = None if self._owners is None else owner_of(self._owners, fields, *self._place, at_ms)
-        parts = fixed_parts(fields, *self._place, owner)
+        parts = fixed_parts(fields, *self._place, owner, self._places)
         objects = dict(parts.objects)
         cloud = json_members(objects.pop("cloud"))
         members = [json_members(members) for members in (parts.event, parts.network, parts.own)]
         if len(self) >= _MOST_FIXED:
             self.clear()
-        fixed = _Fixed(members[0][1:], members[1], cloud[1:], json_members(objects), members[2][1:])
+        aws = json_members(parts.aws)[1:]
+        fixed = _Fixed(
+            members[0][1:],
+            members[1],
+            cloud[1:],
+            json_members(objects),
+            members[2][1:],
+            f"{aws}," if aws else "",
+        )
         if owner is not None:
             there = places(fields, owner)
             fixed = replace(
@@ -189,7 +201,7 @@ def compile_layout(layout: Sequence[str], account: str, region: str, caches: Cac
         width=min(run + 1, len(layout)),
         traffic_of=itemgetter(*(columns[name] for name in TRAFFIC)),
         fixed_of=_tuple_of(indices),
-        fixtures=_Fixtures(own, names, account, region, caches.owners),
+        fixtures=_Fixtures(own, names, account, region, caches),
         packet=packet,
         caches=caches,
     )
@@ -266,7 +278,7 @@ def _encoder(
             return end[0], (
                 f'{{"@timestamp":"{end[1]}",{top}"cloud":{{{fixed.cloud}}}{fixed.objects},'
                 f'"event":{{{fixed.event},"start":"{start[1]}",'
-                f'"end":"{end[1]}","original":"{text}"}}{network},"aws":{{{aws}"vpcflow":{{{own}}}}}}}'
+                f'"end":"{end[1]}","original":"{text}"}}{network},"aws":{{{aws}{fixed.aws}"vpcflow":{{{own}}}}}}}'
             )
         one, other = known_end(source) or find_end(source), known_end(destination) or find_end(destination)
         one_port = known_port(source_port) or find_port(source_port)
@@ -296,7 +308,7 @@ def _encoder(
             f'"community_id":"{community_id(carrier[0], one.packed, other.packed, one_port, other_port)}",'
             f'"packets":{packets},"bytes":{size}{direction}{fixed.network}}},'
             f'"related":{{"ip":["{source}"{related}]{hosts}}},'
-            f'"aws":{{{aws}"vpcflow":{{{own}}}}}}}'
+            f'"aws":{{{aws}{fixed.aws}"vpcflow":{{{own}}}}}}}'
         )
 
     return encode

@@ -15,6 +15,7 @@ from shipper.errors import BadInputError
 from shipper.model import InterfaceOwner
 from shipper.schemas.community_id import community_id, packed_port
 from shipper.schemas.ecs.flow_owners import add_owners, instance_fields
+from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow_values import (
     DIRECTIONS,
     Endpoint,
@@ -90,12 +91,14 @@ class FixedParts:
         event, network: members of these objects.
         objects: whole top-level objects.
         own: members of `aws.vpcflow`.
+        aws: members of `aws` beside it.
     """
 
     event: Mapping[str, Any]
     network: Mapping[str, Any]
     objects: Mapping[str, Any]
     own: Mapping[str, Any]
+    aws: Mapping[str, Any]
 
 
 class LineMapping:
@@ -104,9 +107,13 @@ class LineMapping:
     Args:
         endpoints, times: caches, shared with the compiled encoders.
         owners: None to leave out whose the interfaces are.
+        names: None to leave out what accounts and regions are called.
     """
 
-    def __init__(self, endpoints: Endpoints, times: Times, owners: FlowOwners | None = None) -> None:
+    def __init__(
+        self, endpoints: Endpoints, times: Times, owners: FlowOwners | None = None, names: Places | None = None
+    ) -> None:
+        self._names = names
         self._endpoints = endpoints
         self._times = times
         self._owners = owners
@@ -134,12 +141,12 @@ class LineMapping:
         own = (
             None if self._owners is None else owner_of(self._owners, values, context.account, context.region, start_ms)
         )
-        fixed = fixed_parts(values, context.account, context.region, own)
+        fixed = fixed_parts(values, context.account, context.region, own, self._names)
         document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
         document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
         document |= self._traffic({name: value for name, value in values.items() if value != "-"}, fixed)
-        if fixed.own or context.aws:
-            document["aws"] = {**context.aws} | ({"vpcflow": fixed.own} if fixed.own else {})
+        if fixed.own or fixed.aws or context.aws:
+            document["aws"] = {**context.aws, **fixed.aws} | ({"vpcflow": fixed.own} if fixed.own else {})
         if self._owners is not None:
             self._owners.renew()
             ends = [
@@ -229,13 +236,20 @@ def owner_of(owners: FlowOwners, values: Mapping[str, str], account: str, region
     return owners.own(named.get("interface-id", ""), at_ms)
 
 
-def fixed_parts(values: Mapping[str, str], account: str, region: str, own: InterfaceOwner | None = None) -> FixedParts:
+def fixed_parts(
+    values: Mapping[str, str],
+    account: str,
+    region: str,
+    own: InterfaceOwner | None = None,
+    names: Places | None = None,
+) -> FixedParts:
     """Map the fields that many lines of an object have in common.
 
     Args:
         values: by AWS's name, in the layout's order; `-` where AWS did not know.
         account, region: where the line does not say; "" for unknown.
         own: the owner of the line's interface; None where that is not asked for.
+        names: what accounts and regions are called; None where that is not asked for.
     """
     known = {name: value for name, value in values.items() if value != "-"}
     event = {"kind": "event", "category": ["network"], "module": "aws", "dataset": "aws.vpcflow"}
@@ -252,7 +266,13 @@ def fixed_parts(values: Mapping[str, str], account: str, region: str, own: Inter
         cloud["availability_zone"] = values["az-id"]
     if instance := instance_fields(own, known.get("instance-id")):
         cloud["instance"] = instance
-    return FixedParts(event, network, {"cloud": cloud} | _orchestration(known), _own(known))
+    objects = {"cloud": cloud} | _orchestration(known)
+    if names is None:
+        return FixedParts(event, network, objects, _own(known), {})
+    place = names.find(account, region)
+    if place.account is not None:
+        cloud["account"] = place.account
+    return FixedParts(event, network, {**objects, **place.objects}, _own(known), place.aws)
 
 
 def _own(known: Mapping[str, str]) -> dict[str, Any]:

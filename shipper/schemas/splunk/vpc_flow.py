@@ -19,6 +19,7 @@ from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.flow_owners import OwnerFields
+from shipper.schemas.splunk.places import FlatPlaces
 
 SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
 TRANSIT_GATEWAY_SOURCETYPE = "aws:transitgateway:flowlogs"
@@ -50,6 +51,7 @@ class VpcFlowSplunk:
         geo: None to leave out geography and network owner.
         addresses: None to leave out whose addresses are, and the direction.
         interfaces: None to leave out whose the interfaces are.
+        names: None to leave out what accounts and regions are called.
         geo_seconds: how long what was found for an address is kept.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -62,6 +64,7 @@ class VpcFlowSplunk:
         *,
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
+        names: FlatPlaces | None = None,
         geo_seconds: float = 600.0,
         clock: Clock = wall_clock,
     ) -> None:
@@ -71,6 +74,7 @@ class VpcFlowSplunk:
         self._geo_seconds = geo_seconds
         self._clock = clock
         self._addresses = addresses
+        self._names = names
         self._places = _Places(geo, addresses)
         self._owners = OwnerFields(interfaces, directed=addresses is None) if interfaces is not None else None
         self._opened = time.monotonic()
@@ -124,6 +128,8 @@ class VpcFlowSplunk:
         find, direction = self._places.find if asks else _nothing, self._places.direction
         one, other = columns.get("srcaddr", -1), columns.get("dstaddr", -1)
         directed = self._addresses is not None and min(one, other) >= 0 and "flow-direction" not in columns
+        names = self._names
+        accounts, regions = columns.get("account-id", -1), columns.get("region", -1)
         owned = self._owners.of_lines(layout, place) if self._owners is not None else None
 
         def encode(line: bytes, identity: Callable[[int], str], fallback_ms: int) -> tuple[str, int, bytes]:
@@ -137,6 +143,8 @@ class VpcFlowSplunk:
                 more += direction((parts[one], parts[other]))
             if owned is not None:
                 more += owned(parts, time_ms)
+            if names is not None:
+                more += names.find(_said(parts, accounts, place[0]), _said(parts, regions, place[1])).decode()
             event = orjson.dumps(text).decode()
             envelope = (
                 f'{{"time":{time_ms // 1000}.{time_ms % 1000:03d},{head}"event":{event},'
@@ -223,6 +231,12 @@ def flat_geography(found: Mapping[str, Any], side: str) -> dict[str, Any]:
         "anonymity": list(found.get("anonymity", ())) or None,
     }
     return {f"{side}_{name}": value for name, value in fields.items() if value is not None}
+
+
+def _said(parts: Sequence[str], column: int, otherwise: str) -> str:
+    """A column's text; `otherwise` where the line does not say it."""
+    text = parts[column] if 0 <= column < len(parts) else "-"
+    return text if text != "-" else otherwise
 
 
 def _time_ms(parts: Sequence[str], column: int) -> int:
