@@ -6,6 +6,7 @@ import gzip
 import json
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,25 +20,33 @@ class Trail:
     Args:
         now: the newest object's time.
         seed: the same seed makes the same objects.
+        spread_minutes: how much older than the one before an object's label is, within 30 objects.
     """
 
     now: datetime
     seed: int = 1
+    spread_minutes: int = 5
     event_ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._made = 0
 
-    def objects(self, count: int, records: int) -> list[tuple[str, bytes]]:
-        """`count` more objects of `records` records each, as (key, gzip), over the last hours before `now`."""
-        return [self._object(records) for _ in range(count)]
+    def objects(self, count: int, records: int, junk: Sequence[object] = ()) -> list[tuple[str, bytes]]:
+        """`count` more objects of `records` records each, as (key, gzip), over the last hours before `now`.
 
-    def _object(self, records: int) -> tuple[str, bytes]:
+        Args:
+            junk: what each object holds besides, in its midst.
+        """
+        return [self._object(records, junk) for _ in range(count)]
+
+    def _object(self, records: int, junk: Sequence[object]) -> tuple[str, bytes]:
         self._made += 1
         account = ACCOUNTS[self._made % 2]
-        when = self.now - timedelta(minutes=5 * (self._made % 30))
-        body = json.dumps({"Records": [self._record(account, when) for _ in range(records)]}).encode()
+        when = self.now - timedelta(minutes=self.spread_minutes * (self._made % 30))
+        found: list[object] = [self._record(account, when) for _ in range(records)]
+        found[records // 2 : records // 2] = junk
+        body = json.dumps({"Records": found}).encode()
         unique = "".join(self._random.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=16))
         name = f"{account}_CloudTrail_us-east-1_{when:%Y%m%dT%H%MZ}_{unique}.json.gz"
         return f"AWSLogs/{account}/CloudTrail/us-east-1/{when:%Y/%m/%d}/{name}", gzip.compress(body, 1)

@@ -54,15 +54,29 @@ def unpacked(name: str, package: str, inside: str) -> str:
         MissingPartError: apt-get is missing, or does not get the package.
     """
     found = shutil.which(name)
-    if found:
-        return found
+    return found or str(_unpacked(package) / inside)
+
+
+def library(name: str, package: str) -> Path:
+    """Return the path of a shared library, unpacked from its package into the cache; needs no root either.
+
+    Raises:
+        MissingPartError: as `unpacked`.
+    """
+    found = sorted(_unpacked(package).rglob(name))  # the folder bears the machine's name
+    if not found:
+        raise MissingPartError(f"Debian's package {package} holds no {name}")
+    return found[0]
+
+
+def _unpacked(package: str) -> Path:
     home = cache_folder() / f"debian-{package}"
     with locked("debian"):
         if not home.exists():
             with tempfile.TemporaryDirectory(prefix="unpack-", dir=cache_folder()) as folder:
                 _fetch(package, Path(folder))
                 (Path(folder) / "root").rename(home)  # whole or not at all
-    return str(home / inside)
+    return home
 
 
 def _fetch(package: str, folder: Path) -> None:

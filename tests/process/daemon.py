@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,16 @@ class Daemon:
         folder: for the configuration and the process's standard error.
         settings: the configuration; JSON is YAML.
         environment: added to the process's own.
+        wrapper: a command that runs another one in its own place.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        environment: Mapping[str, str] | None = None,
+        wrapper: Sequence[str] = (),
+    ) -> None:
         self.config = folder / "shipper.yaml"
         self.errors = folder / "stderr.txt"
         self.config.write_text(json.dumps(settings, indent=1))
@@ -38,6 +45,7 @@ class Daemon:
         self._process: subprocess.Popen[bytes] | None = None
         self._starts = 0
         self._environment = {**os.environ, **ENVIRONMENT, **(environment or {})}
+        self.wrapper = list(wrapper)
 
     def start(self) -> None:
         """Start `shipper run` in the background."""
@@ -71,6 +79,11 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def leave(self) -> None:
+        """Kill the background process if there is one, at the end of a test that may have failed."""
+        if self._process is not None:
+            self._end(signal.SIGKILL)
+
     def freeze(self) -> None:
         """SIGSTOP: the process stands still, and thinks that no time has passed when it goes on."""
         self.send(signal.SIGSTOP)
@@ -83,6 +96,13 @@ class Daemon:
     def running(self) -> bool:
         """Whether the background process still runs."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def peak_megabytes(self) -> float:
+        """The most memory that the background process ever held (proc(5), VmHWM)."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
     def once(self, timeout: float = 120) -> tuple[int, dict[str, Any]]:
         """Run `shipper run --once --json` to its end; return exit code and summary."""
@@ -113,7 +133,7 @@ class Daemon:
     def _popen(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.errors.open("ab") as errors:
             return subprocess.Popen(
-                [sys.executable, "-m", "shipper", *arguments],
+                [*self.wrapper, sys.executable, "-m", "shipper", *arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
