@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shipper.build.cloudwatch import cloudwatch_calls, log_groups, window_reader
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import CloudWatchLogsSource, S3NotificationsSource, S3Source, Settings
 from shipper.metrics import Metrics
 from shipper.model import ReadLimits, S3Object
-from shipper.ports import CheckpointStore, DeadLetters, Reader, Source, Stop
+from shipper.ports import CheckpointStore, Clock, DeadLetters, Reader, Source, Stop
 
 if TYPE_CHECKING:
     from shipper.aws import AwsSessions
@@ -132,6 +132,7 @@ def _listing(
 ) -> Source:
     from shipper.sources.s3_listing import S3ListingSource
 
+    client = parts.aws.client("s3")
     return S3ListingSource(
         name=name,
         bucket=source.bucket,
@@ -141,11 +142,12 @@ def _listing(
         layouts_only=layouts_only,
         of_another=of_another,
         store=parts.checkpoints,
-        client=parts.aws.client("s3"),
+        client=client,
         metrics=parts.metrics,
         dead_letters=parts.letters,
         interval_seconds=source.interval_seconds,
         expected_bucket_owner=source.expected_bucket_owner,
+        clock=_aws_time(client),
     )
 
 
@@ -155,9 +157,10 @@ def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> N
     from shipper.sources.sqs_queue import SqsQueue, endpoint_of
 
     region, endpoint = endpoint_of(source.queue_url)
+    queue = parts.aws.client("sqs", region, endpoint)
     return Notifications(
         name,
-        queue=SqsQueue(parts.aws.client("sqs", region, endpoint), source.queue_url),
+        queue=SqsQueue(queue, source.queue_url),
         allowed=Allowed(places(source.buckets), None if source.logs == "auto" else source.logs, frozenset(LOG_TYPES)),
         store=parts.checkpoints,
         client=parts.aws.client("s3"),
@@ -166,7 +169,16 @@ def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> N
         stop=parts.stop,
         missing_seconds=source.missing_seconds,
         expected_bucket_owner=source.expected_bucket_owner,
+        clock=_aws_time(queue),
     )
+
+
+def _aws_time(client: Any) -> Clock:
+    from shipper.sources.aws_clock import AwsClock
+
+    clock = AwsClock()
+    clock.watch(client)
+    return clock.now
 
 
 def readers(

@@ -9,7 +9,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import structlog
@@ -19,6 +18,7 @@ from shipper.aws import classify, is_throttling
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.ports import Clock, Stop
+from shipper.sources.aws_clock import AwsClock
 
 GroupTrouble = Literal["denied", "deleted", "refused", "throttled"]
 _STATES: dict[str, GroupTrouble] = {
@@ -31,7 +31,6 @@ _WAITS: dict[GroupTrouble, float] = {"denied": 60.0, "deleted": 300.0, "refused"
 _ATTEMPTS = 5
 _LISTING_ATTEMPTS = 2
 _LONGEST_WAIT_SECONDS = 8.0
-SKEW_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -53,40 +52,6 @@ class GroupError(RetryableError):
 
 class TokenRefusedError(Exception):
     """The page's token is not taken any more: the window is read from its beginning."""
-
-
-class AwsClock:
-    """AWS's time, from the Date header of its answers and this machine's monotonic clock: jumps of ours do not matter.
-
-    The header has whole seconds and is old when it arrives, so the time is never ahead of AWS's by more than
-    `SKEW_SECONDS`, and mostly up to a second behind; what is behind is only read a little later. Used from any thread.
-
-    Args:
-        monotonic: seconds from any beginning.
-    """
-
-    def __init__(self, monotonic: Clock = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._offset: float | None = None
-
-    @property
-    def known(self) -> bool:
-        """Whether AWS has answered yet."""
-        return self._offset is not None
-
-    def now(self) -> float:
-        """Seconds since the epoch; by this machine's clock until AWS has answered."""
-        return self._monotonic() + self._offset if self._offset is not None else time.time()
-
-    def saw(self, date: str | None) -> None:
-        """Learn from an answer's Date header."""
-        try:
-            sample = parsedate_to_datetime(date or "").timestamp() - self._monotonic()
-        except ValueError:
-            return
-        # The answer that came fastest after its second began knows best; a clock that was put right is believed.
-        if self._offset is None or sample > self._offset or self._offset - sample > SKEW_SECONDS:
-            self._offset = sample
 
 
 class Budget:

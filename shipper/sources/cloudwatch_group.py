@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shipper.model import Receipt, WindowSplit
-from shipper.sources.cloudwatch_calls import SKEW_SECONDS, GroupTrouble
+from shipper.sources.aws_clock import SKEW_SECONDS
+from shipper.sources.cloudwatch_calls import GroupTrouble
 from shipper.sources.cloudwatch_groups import LogGroup
 from shipper.sources.cloudwatch_tiers import DAY, IDLE_SECONDS, MOST_HORIZON, Tiers
 

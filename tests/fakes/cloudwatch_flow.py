@@ -22,7 +22,8 @@ from shipper.model import (
 )
 from shipper.ports import CheckpointStore, Encoder, SchemaName, Stop
 from shipper.shipping import Lane, Route, Shipper
-from shipper.sources.cloudwatch_calls import AwsClock, Budget, Calls
+from shipper.sources.aws_clock import AwsClock
+from shipper.sources.cloudwatch_calls import Budget, Calls
 from shipper.sources.cloudwatch_groups import Selection, pattern_of
 from shipper.sources.cloudwatch_logs import CloudWatchSource
 from shipper.sources.cloudwatch_reader import CloudWatchReader

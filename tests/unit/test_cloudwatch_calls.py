@@ -9,7 +9,8 @@ import pytest
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.sources.cloudwatch_calls import AwsClock, Budget, Calls, GroupError, TokenRefusedError
+from shipper.sources.aws_clock import AwsClock
+from shipper.sources.cloudwatch_calls import Budget, Calls, GroupError, TokenRefusedError
 from tests.fakes.cloudwatch_client import Client
 from tests.fakes.cloudwatch_flow import NOW, TurningStop
 from tests.fakes.cloudwatch_logs import CloudWatchLogs
