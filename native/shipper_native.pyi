@@ -1,4 +1,4 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 class CloudTrailEncoder:
@@ -10,6 +10,9 @@ class CloudTrailEncoder:
         place: Callable[[bytes], tuple[bytes, bool, bytes]],
         agent: Callable[[bytes], bytes],
         connection: Callable[[bytes], bytes],
+        teaching: Mapping[str, Sequence[str]],
+        teach: Callable[[bytes], object] | None,
+        enrich: Callable[[Any], tuple[bytes, bytes, bytes, bytes] | None] | None,
     ) -> None: ...
     def encode(self, record: bytes, head: bytes, stored: bytes) -> tuple[int, str, bytes] | None: ...
     def forget_places(self) -> None: ...

@@ -4,6 +4,7 @@
 //! every record that is in any way unusual. What is equal in many records (who called, from where, with what) is
 //! mapped by that Python code, once, and kept as JSON.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::AHashMap;
@@ -38,7 +39,14 @@ struct Identity {
     service: Option<Vec<u8>>,
     /// The role's ARN, where the identity is a role's session.
     assumed: Option<Vec<u8>>,
+    /// Python's own, for `enrich`.
+    known: PyObject,
 }
+
+/// What is known of a caller now: members of `aws` without braces; `user.effective`, the person's name and first address,
+/// each "" where there is none.
+#[derive(FromPyObject, Default)]
+struct Extra(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// What is equal in all records of one kind of call by one account: members without their braces.
 #[derive(FromPyObject)]
@@ -89,6 +97,9 @@ pub struct CloudTrailEncoder {
     places: Cache<Place>,
     agents: Cache<Vec<u8>>,
     connections: Cache<Vec<u8>>,
+    teaching: HashMap<Vec<u8>, HashSet<Vec<u8>>>,
+    teach: Option<PyObject>,
+    enrich: Option<PyObject>,
 }
 
 #[pymethods]
@@ -102,7 +113,11 @@ impl CloudTrailEncoder {
     ///     place: an address → ECS's source, whether it is an IP address, and ECS's cloud.origin, empty for none.
     ///     agent: a user agent, as a JSON string → ECS's user_agent.
     ///     connection: tlsDetails's bytes → ECS's tls, empty for none.
+    ///     teaching: by eventSource, the eventNames of successful calls that `teach` is told of: a record's bytes.
+    ///     enrich: what `identity` gave as `known` → what is known of the caller now, or None.
     #[new]
+    #[pyo3(signature = (tables, identity, call, place, agent, connection, teaching, teach, enrich))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         tables: Tables,
         identity: PyObject,
@@ -110,7 +125,13 @@ impl CloudTrailEncoder {
         place: PyObject,
         agent: PyObject,
         connection: PyObject,
+        teaching: HashMap<String, Vec<String>>,
+        teach: Option<PyObject>,
+        enrich: Option<PyObject>,
     ) -> PyResult<Self> {
+        let bytes = |(service, names): (String, Vec<String>)| {
+            (service.into_bytes(), names.into_iter().map(String::into_bytes).collect())
+        };
         let known = Known::new(tables)
             .ok_or_else(|| pyo3::exceptions::PyValueError::new_err("the tables name a kind that is not known"))?;
         Ok(CloudTrailEncoder {
@@ -120,6 +141,9 @@ impl CloudTrailEncoder {
             places: Cache::new(place, 65_536),
             agents: Cache::new(agent, 8_192),
             connections: Cache::new(connection, 4_096),
+            teaching: teaching.into_iter().map(bytes).collect(),
+            teach,
+            enrich,
         })
     }
 
@@ -238,6 +262,17 @@ impl CloudTrailEncoder {
         let call = self.call(py, raw, event, &who)?;
         let parts = Parts::of(event)?;
         let people = People::of(&parts)?;
+        if let Some(teach) = &self.teach {
+            let teaches = self.teaching.get(service).is_some_and(|names| names.contains(name));
+            if teaches && copied(event.error_code)?.is_empty() {
+                teach.bind(py).call1((PyBytes::new(py, raw),)).ok()?;
+            }
+        }
+        let extra = match &self.enrich {
+            Some(enrich) => enrich.bind(py).call1((&who.known,)).ok()?.extract::<Option<Extra>>().ok()?,
+            None => None,
+        }
+        .unwrap_or_default();
         let (resources, arns) = resources(event.resources)?;
 
         let mut out = Vec::with_capacity(raw.len() * 4);
@@ -264,6 +299,7 @@ impl CloudTrailEncoder {
         if !stored.is_empty() {
             member_of(&mut out, "s3", stored);
         }
+        members_of(&mut out, &extra.0);
         out.push(b'}');
 
         let mut entities: Vec<&[u8]> = Vec::with_capacity(16);
@@ -302,8 +338,8 @@ impl CloudTrailEncoder {
         }
         out.push(b'}');
         members_of(&mut out, &call.3);
-        self.add_actors(&mut out, &who, name, &people, targets)?;
-        add_related(&mut out, address, &entities, &who, &people);
+        self.add_actors(&mut out, &who, name, &people, &extra, targets)?;
+        add_related(&mut out, address, &entities, &who, &people, &extra);
         if let Some(tls) = event.tls_details {
             let made = self.connections.get(py, tls, tls)?;
             if !made.is_empty() {
@@ -385,6 +421,7 @@ impl CloudTrailEncoder {
         who: &Identity,
         event_name: &[u8],
         people: &People<'_>,
+        extra: &Extra,
         mut targets: Vec<&[u8]>,
     ) -> Option<()> {
         let mut actor = who.actor.as_deref();
@@ -452,13 +489,20 @@ impl CloudTrailEncoder {
             out.push(b'}');
         }
         let entity = acts_as(Kind::User).filter(|_| !own);
-        add_user(out, who, people, &of(Kind::User), entity);
+        add_user(out, who, people, &of(Kind::User), entity, &extra.1);
         Some(())
     }
 }
 
 /// Add `user` and `group`.
-fn add_user(out: &mut Vec<u8>, who: &Identity, people: &People<'_>, targets: &[&[u8]], entity: Option<&[u8]>) {
+fn add_user(
+    out: &mut Vec<u8>,
+    who: &Identity,
+    people: &People<'_>,
+    targets: &[&[u8]],
+    entity: Option<&[u8]>,
+    effective: &[u8],
+) {
     let before = out.len();
     open(out, "user");
     let empty = out.len();
@@ -480,6 +524,9 @@ fn add_user(out: &mut Vec<u8>, who: &Identity, people: &People<'_>, targets: &[&
         }
         out.push(b'}');
     }
+    if !effective.is_empty() {
+        member_of(out, "effective", effective);
+    }
     if out.len() == empty {
         out.truncate(before);
     } else {
@@ -494,11 +541,24 @@ fn add_user(out: &mut Vec<u8>, who: &Identity, people: &People<'_>, targets: &[&
 }
 
 /// Add all by which a record may be searched for.
-fn add_related(out: &mut Vec<u8>, address: &[u8], entities: &[&[u8]], who: &Identity, people: &People<'_>) {
+fn add_related(
+    out: &mut Vec<u8>,
+    address: &[u8],
+    entities: &[&[u8]],
+    who: &Identity,
+    people: &People<'_>,
+    extra: &Extra,
+) {
     open(out, "related");
-    if !address.is_empty() {
+    let mut addresses: Vec<&[u8]> = Vec::with_capacity(2);
+    for address in [address, &extra.3] {
+        if !address.is_empty() {
+            once(&mut addresses, address);
+        }
+    }
+    if !addresses.is_empty() {
         out.extend_from_slice(b"\"ip\":");
-        list(out, &[address]);
+        list(out, &addresses);
     }
     if !entities.is_empty() {
         separate(out);
@@ -506,7 +566,7 @@ fn add_related(out: &mut Vec<u8>, address: &[u8], entities: &[&[u8]], who: &Iden
         list(out, entities);
     }
     let mut users: Vec<&[u8]> = who.users.iter().map(Vec::as_slice).collect();
-    for name in [people.target_name, people.new_name, people.target_id] {
+    for name in [people.target_name, people.new_name, people.target_id, &extra.2] {
         if !name.is_empty() {
             once(&mut users, name);
         }

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -18,8 +19,13 @@ from hypothesis import strategies as st
 
 from shipper import native
 from shipper.demo.organisation import records
+from shipper.enrich.background import Policy
+from shipper.enrich.iam import IamPrincipals
+from shipper.enrich.sessions import Sessions
 from shipper.errors import BadInputError
+from shipper.metrics import Metrics
 from shipper.model import AddressFacts, Document, Origin, Record
+from shipper.ports import Stop
 from shipper.redaction.secrets import TOKENS, mask_found
 from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 from shipper.schemas.ecs.cloudtrail_native import native_encoder
@@ -324,3 +330,75 @@ def test_it_can_be_turned_off() -> None:
             command, env={**os.environ, "SHIPPER_NATIVE": value}, capture_output=True, check=True, text=True
         )
         assert expected in said.stdout
+
+
+def knowing() -> tuple[IamPrincipals, Sessions]:
+    """Empty memories of principals and sessions that ask nobody."""
+    now = datetime(2026, 1, 15, 0, 1, tzinfo=UTC).timestamp()
+    stop = Stop()
+    stop.request()
+    principals = IamPrincipals(lambda _: None, Metrics(), stop, Policy(), clock=lambda: now)
+    return principals, Sessions(None, Metrics(), stop)
+
+
+@needs_native
+def test_what_is_known_of_callers_is_the_same() -> None:
+    """Tags and persons are learned from the same records and stand in the same documents, one after another."""
+    schemas = [CloudTrailEcs("default", geography, *knowing(), native=way) for way in (False, True)]
+    role = {
+        "type": "AssumedRole",
+        "arn": "arn:aws:sts::111122223333:assumed-role/deploy/s",
+        "accessKeyId": "ASIA1",
+        "accountId": "111122223333",
+    }
+    issuer = {
+        "type": "Role",
+        "arn": "arn:aws:iam::111122223333:role/ci/deploy",
+        "userName": "deploy",
+        "accountId": "111122223333",
+    }
+    person = {
+        "type": "IAMUser",
+        "arn": "arn:aws:iam::111122223333:user/eve",
+        "userName": "eve",
+        "accessKeyId": "AKIA1",
+        "accountId": "111122223333",
+    }
+    tagged = {"roleName": "deploy", "path": "/ci/", "tags": [{"key": "team", "value": "payments"}]}
+    handed = {"credentials": {"accessKeyId": "ASIA1"}, "assumedRoleUser": {"arn": role["arn"]}}
+    asked = {"roleArn": issuer["arn"], "roleSessionName": "s", "sourceIdentity": "eve"}
+    session = role | {"sessionContext": {"sessionIssuer": issuer}}
+    made: list[dict[str, Any]] = [
+        {"userIdentity": session, "eventName": "GetObject", "eventSource": "s3.amazonaws.com"},
+        {
+            "userIdentity": person,
+            "eventName": "CreateRole",
+            "eventSource": "iam.amazonaws.com",
+            "requestParameters": tagged,
+        },
+        {
+            "userIdentity": person,
+            "eventName": "AssumeRole",
+            "eventSource": "sts.amazonaws.com",
+            "requestParameters": asked,
+            "responseElements": handed,
+            "sourceIPAddress": "89.160.20.112",
+        },
+        {"userIdentity": session, "eventName": "GetObject", "eventSource": "s3.amazonaws.com"},
+        {"userIdentity": session, "requestParameters": {"userName": "bob"}, "eventName": "CreateUser"},
+        {"userIdentity": session, "errorCode": "AccessDenied", "eventName": "DeleteRole", "requestParameters": tagged},
+    ]
+    base = {name: pool()[0].get(name) for name in ("eventVersion", "awsRegion", "recipientAccountId", "eventID")}
+    extra = [
+        {**base, "recipientAccountId": "111122223333", "eventTime": f"2026-01-15T00:00:0{number}Z", **one}
+        for number, one in enumerate(made)
+    ]
+    persons = 0
+    for record in [*extra, *pool(), *extra]:
+        expected, found = (mapped(schema, orjson.dumps(record)) for schema in schemas)
+        assert expected is not None
+        assert found is not None
+        document = orjson.loads(found.body)
+        assert document == orjson.loads(expected.body)
+        persons += document.get("user", {}).get("effective", {}).get("name") == "eve" and "iam" in document["aws"]
+    assert persons > 1

@@ -22,21 +22,20 @@ from shipper.ports import (
     ResourceLookup,
     SessionLookup,
 )
-from shipper.schemas import interface_changes
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_bucket import add_bucket
 from shipper.schemas.ecs.cloudtrail_details import add_details
 from shipper.schemas.ecs.cloudtrail_digest import digest_fields
 from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
-from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
+from shipper.schemas.ecs.cloudtrail_identity import identity
+from shipper.schemas.ecs.cloudtrail_lessons import Lessons
 from shipper.schemas.ecs.cloudtrail_native import native_encoder
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import add_person
 from shipper.schemas.ecs.cloudtrail_principal import principal_fields
 from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.user_agent import user_agent
-from shipper.schemas.iam_changes import CHANGES, IAM, learn
 from shipper.schemas.resources import S3
 
 DATASET = "aws.cloudtrail"
@@ -46,7 +45,6 @@ _LARGE = 24_000
 _LONGEST_CACHED = 1_024
 _MOST_AGENTS = 8_192
 _MOST_ADDRESSES = 65_536
-_INTERFACE_CHANGES = interface_changes.CHANGES
 _ABSENT = frozenset({None, "", "-", "none"})
 
 
@@ -85,17 +83,16 @@ class CloudTrailEcs:
         self._resources = resources
         self._principals = principals
         self._sessions = sessions
-        self._interfaces = interfaces
         self._index = f"logs-{DATASET}-{namespace}"
         self._stream = {"type": "logs", "dataset": DATASET, "namespace": namespace}
         self._geo = geo
         self._geo_seconds = geo_seconds
         self._opened = time.monotonic()
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
-        # What these add or learn depends on the time, and is not in the native encoder.
-        asked = (principals, sessions, interfaces, places, resources)
-        plain = all(lookup is None for lookup in asked)
-        self._native = native_encoder(self._place) if native and plain else None
+        self._lessons = Lessons(principals, sessions, interfaces)
+        # What names say is not in the native encoder.
+        unnamed = places is None and resources is None
+        self._native = native_encoder(self._place, principals, sessions, self._lessons) if native and unnamed else None
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return the mapping for one object's records; see `ports.Schema`."""
@@ -180,43 +177,12 @@ class CloudTrailEcs:
             self._places_of.add(fields)
         if self._resources is not None and event.event_source == S3:
             add_bucket(self._resources, fields, event, parts)
-        if self._principals is not None:
-            self._add_principal(self._principals, fields, event, who=who, parts=parts, time_ms=time_ms)
-        if self._sessions is not None:
-            add_person(self._sessions, fields, event, who, parts=parts, time_ms=time_ms)
-        if self._interfaces is not None and event.event_name in _INTERFACE_CHANGES and not event.error_code:
-            self._note_interface(self._interfaces, event, parts, time_ms)
-        return time_ms, fields
-
-    def _note_interface(self, interfaces: InterfaceLookup, event: CloudTrailRecord, parts: Parts, time_ms: int) -> None:
-        if event.event_source != interface_changes.EC2 or not event.event_name:
-            return
-        interface_changes.learn(
-            interfaces,
-            event.event_name,
-            place=(event.recipient_account_id, event.aws_region),
-            asked=parts.request.tree if parts.request else {},
-            answered=parts.response.tree if parts.response else {},
-            at_ms=time_ms,
-        )
-
-    def _add_principal(
-        self,
-        principals: PrincipalLookup,
-        fields: dict[str, Any],
-        event: CloudTrailRecord,
-        *,
-        who: Identity,
-        parts: Parts,
-        time_ms: int,
-    ) -> None:
-        """Add what IAM says of the caller, and learn from records that change it."""
-        if event.event_source == IAM and event.event_name in CHANGES and not event.error_code:
-            asked = parts.request.tree if parts.request else {}
-            account = event.recipient_account_id or who.account
-            learn(principals, event.event_name, account=account, region=event.aws_region, asked=asked, at_ms=time_ms)
-        if who.principal is not None and (found := principals(who.principal)) is not None:
+        self._lessons.learn(event, parts, time_ms)
+        if self._principals is not None and who.principal is not None and (found := self._principals(who.principal)):
             fields["aws"]["iam"] = principal_fields(who.principal, found)
+        if self._sessions is not None:
+            add_person(self._sessions, fields, who)
+        return time_ms, fields
 
     def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None, orjson.Fragment | None]:
         source: dict[str, Any] = {"address": address}

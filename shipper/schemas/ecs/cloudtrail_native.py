@@ -13,11 +13,16 @@ import orjson
 from msgspec import Raw
 
 from shipper import native
+from shipper.model import IamPrincipal
+from shipper.ports import PrincipalLookup, SessionLookup
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded
 from shipper.schemas.ecs.cloudtrail_details import connections
 from shipper.schemas.ecs.cloudtrail_event import add_event
-from shipper.schemas.ecs.cloudtrail_identity import identity
+from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
+from shipper.schemas.ecs.cloudtrail_lessons import Lessons
 from shipper.schemas.ecs.cloudtrail_parts import Parts
+from shipper.schemas.ecs.cloudtrail_person import Person, person_of
+from shipper.schemas.ecs.cloudtrail_principal import principal_fields
 from shipper.schemas.ecs.cloudtrail_targets import KIND_OF_PREFIX, KIND_OF_RESOURCE, PATHS
 from shipper.schemas.ecs.user_agent import user_agent
 
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from shipper_native import CloudTrailEncoder
 
 Place = Callable[[str], tuple[orjson.Fragment, list[str] | None, orjson.Fragment | None]]
+_Extra = tuple[bytes, bytes, bytes, bytes]
 
 
 class _Identity(NamedTuple):
@@ -40,12 +46,20 @@ class _Identity(NamedTuple):
     acting: str | None
     service: bytes | None
     assumed: bytes | None
+    known: Identity
 
 
-def native_encoder(place: Place) -> CloudTrailEncoder | None:
+def native_encoder(
+    place: Place,
+    principals: PrincipalLookup | None = None,
+    sessions: SessionLookup | None = None,
+    lessons: Lessons | None = None,
+) -> CloudTrailEncoder | None:
     """Return an encoder, None where the native module is not installed.
 
     Args:
+        principals: see `CloudTrailEcs`, as sessions.
+        lessons: gets the records that others learn from.
         place: of an address, ECS's `source`, itself where it is an IP address, and ECS's `cloud.origin`.
     """
 
@@ -55,7 +69,43 @@ def native_encoder(place: Place) -> CloudTrailEncoder | None:
 
     if native.CloudTrailEncoder is None:
         return None
-    return native.CloudTrailEncoder(_tables(), _identity, _call, placed, _agent, _connection)
+    enriched = principals is not None or sessions is not None
+
+    def enrich(who: Identity) -> _Extra | None:
+        found = principals(who.principal) if principals is not None and who.principal is not None else None
+        person = person_of(sessions, who) if sessions is not None else None
+        if found is None and person is None:
+            return None
+        return _extra(found, who, person)
+
+    return native.CloudTrailEncoder(
+        _tables(),
+        _identity,
+        _call,
+        placed,
+        _agent,
+        _connection,
+        {source: list(names) for source, names in lessons.calls.items()} if lessons is not None else {},
+        (lambda raw: lessons.learn_whole(decoded(raw))) if lessons is not None else None,
+        enrich if enriched else None,
+    )
+
+
+def _extra(found: IamPrincipal | None, who: Identity, person: Person | None) -> _Extra:
+    parts = []
+    if found is not None and who.principal is not None:
+        parts.append(b'"iam":' + orjson.dumps(principal_fields(who.principal, found)))
+    if person is None:
+        return b",".join(parts), b"", b"", b""
+    if person.session is not None:
+        parts.append(b'"session":' + orjson.dumps(person.session))
+    name, address = person.name, person.address
+    return (
+        b",".join(parts),
+        orjson.dumps(person.effective) if name is not None else b"",
+        _inner(name) if name is not None else b"",
+        _inner(address) if address is not None else b"",
+    )
 
 
 def _tables() -> dict[str, Any]:
@@ -83,6 +133,7 @@ def _identity(data: bytes) -> _Identity:
         acting=who.acting or None,
         service=_inner(who.service) if who.service else None,
         assumed=_inner(who.issuer_arn) if who.type == "AssumedRole" and who.issuer_arn else None,
+        known=who,
     )
 
 

@@ -9,16 +9,13 @@ from msgspec import Struct
 
 from shipper.model import Acted
 from shipper.ports import SessionLookup
-from shipper.schemas.cloudtrail_record import CloudTrailRecord
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_identity import Identity
-from shipper.schemas.ecs.cloudtrail_parts import Parts
-from shipper.schemas.session_calls import CALLS, STS, session_of
 
 _MOST_PERSONS = 8_192
 
 
-class _Person(Struct, gc=False, frozen=True):
+class Person(Struct, gc=False, frozen=True):
     """What many records of one session have in common, written once.
 
     Attributes:
@@ -39,30 +36,14 @@ class _Person(Struct, gc=False, frozen=True):
     address: str | None
 
 
-_persons: dict[int, _Person] = {}
+_persons: dict[int, Person] = {}
 
 
-def add_person(
-    sessions: SessionLookup,
-    fields: dict[str, Any],
-    event: CloudTrailRecord,
-    who: Identity,
-    *,
-    parts: Parts,
-    time_ms: int,
-) -> None:
-    """Add `user.effective` and `aws.session` to a document, and remember the session that its call handed out."""
-    if event.event_source == STS and event.event_name in CALLS and not event.error_code:
-        asked, answered = parts.request, parts.response
-        trees = (asked.tree if asked else {}, answered.tree if answered else {})
-        if made := session_of(event.user_identity, *trees, event.source_address, time_ms):
-            sessions.learn(*made)
-    acted = sessions(who.access_key) if who.access_key else None
-    if acted is None and who.person is None:
+def add_person(sessions: SessionLookup, fields: dict[str, Any], who: Identity) -> None:
+    """Add `user.effective` and `aws.session` to a document."""
+    person = person_of(sessions, who)
+    if person is None:
         return
-    person = _persons.get(id(who))
-    if person is None or person.acted is not acted or person.who is not who:
-        person = _remembered(acted, who)
     related = fields["related"]
     if person.session is not None:
         fields["aws"]["session"] = person.session
@@ -74,7 +55,18 @@ def add_person(
         related["user"] = _with(related.get("user"), person.name)
 
 
-def _remembered(acted: Acted | None, who: Identity) -> _Person:
+def person_of(sessions: SessionLookup, who: Identity) -> Person | None:
+    """What is known now of the person behind an identity."""
+    acted = sessions(who.access_key) if who.access_key else None
+    if acted is None and who.person is None:
+        return None
+    person = _persons.get(id(who))
+    if person is None or person.acted is not acted or person.who is not who:
+        person = _remembered(acted, who)
+    return person
+
+
+def _remembered(acted: Acted | None, who: Identity) -> Person:
     """Write what many records share; it holds the identity, so that no other can get the same id meanwhile."""
     if len(_persons) >= _MOST_PERSONS:
         _persons.clear()
@@ -82,7 +74,7 @@ def _remembered(acted: Acted | None, who: Identity) -> _Person:
     return person
 
 
-def _written(acted: Acted | None, who: Identity) -> _Person:
+def _written(acted: Acted | None, who: Identity) -> Person:
     name = (acted.person if acted else None) or who.person
     effective: dict[str, Any] = {"name": name}
     if acted is not None and acted.person_id:
@@ -95,7 +87,7 @@ def _written(acted: Acted | None, who: Identity) -> _Person:
         session["source_identity"] = acted.source_identity
     if first:
         session["first_address"] = first
-    return _Person(
+    return Person(
         acted=acted,
         who=who,
         name=name,
