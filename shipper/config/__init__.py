@@ -120,7 +120,7 @@ def parse(text: str, *, name: str, environ: Mapping[str, str], around: Surroundi
         _note(tree, disagreements(tree.data, around.folder))
     if tree.mistakes or settings is None:
         raise ConfigError("\n".join(_lines(name, tree.mistakes)), HINT)
-    return settings
+    return settings.each_role()
 
 
 def schema_text() -> str:

@@ -53,7 +53,7 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     both = {**aws, **{key: value for key, value in own.items() if value is not None}}
     yield from _plain_http(("sources", name, "aws", "endpoint_url"), own.get("endpoint_url"), both)
     yield from _plain_http(("sources", name, "queue_url"), source.get("queue_url"), both)
-    if _given(both, "external_id") and not _given(both, "role_arn"):
+    if _given(both, "external_id") and not _given(both, "role_arn") and not _list(source.get("roles")):
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
     if source.get("type") == "cloudwatch_logs":
         yield from _log_groups(("sources", name), source)
@@ -67,7 +67,18 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"
 
 
+def _roles(place: Place, source: dict[str, Any]) -> Found:
+    roles = [role for role in _list(source.get("roles")) if isinstance(role, str) and role.count(":") > 4]
+    accounts = [role.split(":")[4] for role in roles]
+    if roles and _given(_section(source, "aws"), "role_arn"):
+        yield (*place, "roles"), "cannot stand beside aws.role_arn"
+    for position, account in enumerate(accounts):
+        if account in accounts[:position]:
+            yield (*place, "roles", position), f"account {account} has a role already"
+
+
 def _log_groups(place: Place, source: dict[str, Any]) -> Found:
+    yield from _roles(place, source)
     if not _given(source, "log_groups") and not _section(source, "tags"):
         yield place, "log_groups or tags is required"
     regions, accounts = _list(source.get("regions")), _list(source.get("accounts"))

@@ -12,7 +12,7 @@ from shipper.config.enrich import Enrich
 from shipper.config.part import Part, Seconds
 from shipper.config.redact import Redact
 from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, SinkSettings, Tls
-from shipper.config.sources import SOURCE_KINDS, Aws, SourceSettings
+from shipper.config.sources import SOURCE_KINDS, AnySource, Aws, CloudWatchLogsSource, SourceSettings
 from shipper.config.values import FilePath, Listen, Name, loopback
 from shipper.model import Problem
 
@@ -87,6 +87,18 @@ class Settings(Part):
         """The source's AWS settings, laid over the top-level ones."""
         own = self.sources[source].aws
         return self.aws.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+
+    def each_role(self) -> Settings:
+        """The same with a source of its own, `NAME.ACCOUNT`, for each of a source's `roles`."""
+        sources: dict[str, AnySource] = {}
+        for name, source in self.sources.items():
+            if not isinstance(source, CloudWatchLogsSource) or not source.roles:
+                sources[name] = source
+                continue
+            for role in source.roles:
+                aws = source.aws.model_copy(update={"role_arn": role})
+                sources[f"{name}.{role.split(':')[4]}"] = source.model_copy(update={"aws": aws, "roles": []})
+        return self.model_copy(update={"sources": sources})
 
     def secret_values(self) -> list[str]:
         """All secrets, for the log to hide."""

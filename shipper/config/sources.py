@@ -113,6 +113,7 @@ class CloudWatchLogsSource(_Logs):
     accounts: LinkedAccounts = Field(
         [], description="linked, or the ids of accounts that this one monitors (cross-account observability)."
     )
+    roles: list[RoleArn] = Field([], description="A role of each account that is read, instead of aws.role_arn.")
     late_horizon: LateHorizon = Field("15h", description="An event visible within so long of its own time is read.")
     calls_per_second: float = Field(
         3.0,

@@ -46,12 +46,14 @@ class Recorder:
 
     Args:
         servers: URLs by service; "" is for all others.
+        accounts: by access key; those of roles that are assumed are put in.
 
     Attributes:
         asked: what was asked, apart from what needs no permission.
     """
 
     servers: Mapping[str, str]
+    accounts: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     _roles: dict[str, str] = field(default_factory=dict)
 
@@ -100,6 +102,7 @@ class Recorder:
         found = _KEY.search(answer)
         if found:
             self._roles[found[1].decode()] = role
+            self.accounts[found[1].decode()] = role.split(":")[4]
 
 
 def _given(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:

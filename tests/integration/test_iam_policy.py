@@ -103,7 +103,8 @@ def actions(policy: dict[str, Any]) -> set[str]:
 @pytest.fixture
 def watched(moto: Moto, tmp_path: Path) -> Iterator[Watched]:
     logs = CloudWatchLogs(time.time)
-    with serving(logs, {"testing": OWN}) as url, Recorder({"": moto.url, "logs": url}) as recorder:
+    accounts = {"testing": OWN}
+    with serving(logs, accounts) as url, Recorder({"": moto.url, "logs": url}, accounts) as recorder:
         yield Watched(tmp_path, moto, logs, recorder)
 
 
@@ -191,6 +192,21 @@ def test_log_groups(watched, source, unused):
     settings = watched.settings({"type": "cloudwatch_logs", "start": "-1h", "calls_per_second": 100, **source})
     assert watched.run(settings) >= 2
     watched.judge(settings, unused=unused)
+
+
+def test_log_groups_of_several_accounts(watched):
+    """Each account is read as the role of its own, and nothing is read as oneself."""
+    now = int(time.time() * 1000)
+    roles = [ROLE, ROLE.replace(OTHER, "777788889999")]
+    for role in roles:
+        group = watched.logs.group("app", account=role.split(":")[4], created=time.time() - 7200)
+        watched.logs.put(group, "one", (now - 600_000, "hello"))
+    source = {"type": "cloudwatch_logs", "log_groups": ["app"], "logs": "cloudwatch", "roles": roles}
+    settings = watched.settings(source | {"start": "-1h", "calls_per_second": 100})
+    assert watched.run(settings) == 2
+    granted = watched.judge(settings)
+    assert set(granted) == {"own", *roles}
+    assert actions(granted["own"]) == {"sts:AssumeRole"}
 
 
 def test_tags_of_principals_in_two_accounts(watched):

@@ -10,6 +10,7 @@ from shipper.config import CloudWatchLogsSource, parse
 from shipper.config.values import Surroundings
 from shipper.errors import ConfigError
 
+ROLES = [f"arn:aws:iam::{account}:role/ship" for account in ("111122223333", "444455556666")]
 ARN = "arn:aws:logs:eu-west-1:111122223333:log-group:/app/x"
 
 
@@ -42,6 +43,18 @@ def test_all_keys():
     assert read("tags: {ship: 'yes'}, accounts: linked").accounts == ["linked"]
 
 
+def test_each_role_is_a_source_of_its_own():
+    """With all other keys, the external id among them; so each has its own checkpoints, budget and health."""
+    keys = f"log_groups: [a], late_horizon: 1d, roles: {ROLES}, aws: {{external_id: ours}}".replace('"', "'")
+    settings = parse(text(keys), name="s.yaml", environ={}, around=Surroundings(folder=Path("/etc/shipper")))
+    assert list(settings.sources) == ["cw.111122223333", "cw.444455556666"]
+    found = [(settings.aws_of(name).role_arn, settings.aws_of(name).external_id) for name in settings.sources]
+    assert found == [(role, "ours") for role in ROLES]
+    assert {source.horizon_seconds for source in settings.sources.values() if source.type == "cloudwatch_logs"} == {
+        86_400
+    }
+
+
 def test_regions_come_from_arns_where_none_is_given():
     """Names are looked for in the usual region, ARNs in their own."""
     assert read(f"log_groups: ['{ARN}']").all_regions("us-east-1") == ["eu-west-1"]
@@ -54,6 +67,15 @@ def test_regions_come_from_arns_where_none_is_given():
     ("keys", "mistake"),
     [
         ("start: now", "sources.cw: log_groups or tags is required"),
+        ("log_groups: [a], roles: [x]", "sources.cw.roles[0]: must be such as arn:aws:iam::"),
+        (
+            f"log_groups: [a], roles: ['{ROLES[0]}', '{ROLES[0]}']",
+            "sources.cw.roles[1]: account 111122223333 has a role",
+        ),
+        (
+            f"log_groups: [a], roles: ['{ROLES[0]}'], aws: {{role_arn: '{ROLES[1]}'}}",
+            "sources.cw.roles: cannot stand beside aws.role_arn",
+        ),
         ("log_groups: ['a b']", "sources.cw.log_groups[0]: must be a log group's name, a glob"),
         ("log_groups: [a], late_horizon: 2m", 'sources.cw.late_horizon: must be between "3m" and "14d"'),
         ("log_groups: [a], late_horizon: long", "sources.cw.late_horizon: must be a number and its unit"),
