@@ -73,8 +73,8 @@ class WindowSplit:
     """A span of time of one log group, shipped and settled as one.
 
     Attributes:
-        id: depends on the group, the span and what is delivered of it already: shipping again writes to the same
-            places, and a later look at the same span to others.
+        id: depends on the source, the group, the span and what is delivered of it already: shipping again writes to the
+            same places; a later look at the same span, or another source with another filter, to others.
         source: the source's name in the configuration.
         scope: the group's ARN, whose cursor this split belongs to.
         logs: the log type, a key of `build.LOG_TYPES`.

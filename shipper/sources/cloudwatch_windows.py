@@ -62,7 +62,7 @@ def window(
     group = state.group
     last, seen = _seen(store, source, group.arn, first, min(last, first + _length_ms(state) - 1))
     packed = pack_seen(seen)
-    digest = hashlib.blake2b(f"{group.arn}\0{first}\0{last}\0".encode(), digest_size=15)
+    digest = hashlib.blake2b(f"{source}\0{group.arn}\0{first}\0{last}\0".encode(), digest_size=15)
     digest.update(packed)
     return WindowSplit(
         id=digest.hexdigest(),

@@ -155,7 +155,9 @@ class Flow:
         regions: Sequence[str] = (REGION,),
         stream_prefix: str = "",
         local: Callable[[], float] | None = None,
+        name: str = "flow",
     ) -> None:
+        self._name = name
         self.logs, self.clock, self.store = logs, clock, store
         self.sink = FilesSink()
         self.dead_letters = MemoryDeadLetters()
@@ -182,7 +184,7 @@ class Flow:
             return clients.setdefault(region, Client(self.logs, ACCOUNT, region))
 
         calls = Calls(
-            "flow",
+            self._name,
             client=client,
             budget=budget,
             metrics=self.metrics,
@@ -191,7 +193,7 @@ class Flow:
             monotonic=self.local,
         )
         self.source = CloudWatchSource(
-            "flow",
+            self._name,
             selection=self._selection,
             calls=calls,
             tiers=self._tiers,
@@ -210,7 +212,7 @@ class Flow:
         )
         self.shipper = Shipper(
             formats={"events": LinesFormat()},
-            routes={"flow": Route(reader, (Lane({"events": EventSchema()}, (self.sink,)),))},
+            routes={self._name: Route(reader, (Lane({"events": EventSchema()}, (self.sink,)),))},
             dead_letters=self.dead_letters,
             metrics=self.metrics,
             stop=stop,

@@ -80,6 +80,15 @@ def test_groups_of_linked_accounts():
     assert world.arrived(world.flow(accounts=(OTHER,))) == ["linked"]
 
 
+def test_two_sources_of_one_group_write_to_places_of_their_own():
+    """Their filters may differ: one must not replace the other's files."""
+    world = World()
+    world.group("app")
+    flows = [world.flow(name=name) for name in ("allowed", "denied")]
+    assert [world.arrived(flow) for flow in flows] == [["app"], ["app"]]
+    assert set(flows[0].sink.files).isdisjoint(flows[1].sink.files)
+
+
 def test_several_regions_and_one_stream_prefix():
     """Each region is listed; streams of other names are left out."""
     world = World()
