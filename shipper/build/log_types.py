@@ -193,6 +193,13 @@ def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None
     return event_places(lookups)
 
 
+def _eks_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import EKS_SOURCETYPE, CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
+
+    return CloudWatchSplunk(index, host, sourcetype=EKS_SOURCETYPE, places=flat_places_of(lookups))
+
+
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
@@ -229,6 +236,14 @@ LOG_TYPES: dict[str, LogType] = {
     "apigateway": LogType("apigateway", "aws.apigateway_logs", _cloudwatch_format, _apigateway_ecs, _cloudwatch_splunk),
     "rds": LogType("rds", "aws.rds_logs", _cloudwatch_format, _rds_ecs, _cloudwatch_splunk),
     "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _cloudwatch_splunk),
-    "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _cloudwatch_splunk),
-    SUBSCRIPTION: LogType(SUBSCRIPTION, "", _cloudwatch_format, _by_event_ecs, _by_event_splunk, told=False),
+    "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _eks_splunk),
+    SUBSCRIPTION: LogType(
+        SUBSCRIPTION,
+        "",
+        _cloudwatch_format,
+        _by_event_ecs,
+        _by_event_splunk,
+        gap_mark=b"- SKIPDATA",  # a flow log's line, with its dash for the action; an application hardly writes that
+        told=False,
+    ),
 }

@@ -168,3 +168,29 @@ def test_splunks_envelope_is_the_add_ons():
     assert found["event"] == "text"
     assert found["time"] == TIME / 1000
     assert len(found["fields"]["event_uid"]) == 24
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "sourcetype"),
+    [
+        ("eks", "audit", "aws:cloudwatchlogs:eks"),
+        ("cloudwatch", "/aws/eks/prod/cluster", "aws:cloudwatchlogs:eks"),
+        ("route53_resolver", "dns", "aws:cloudwatchlogs"),
+        ("rds", "/aws/rds/instance/a/error", "aws:cloudwatchlogs"),
+    ],
+)
+def test_the_add_on_knows_control_planes_by_their_sourcetype(name, group, sourcetype):
+    """By the log type, or by the group's name; other groups have the sourcetype of all."""
+    event = LogEvent("3" * 56, TIME, LogStream("123456789012", "us-east-1", group, "s"), TIME)
+    assert json.loads(encoded(Record(b"x", 1, None, event), name, "splunk").body)["sourcetype"] == sourcetype
+
+
+def test_what_aws_failed_to_capture_is_known_in_envelopes_too():
+    """A flow log's SKIPDATA is counted as a gap whichever way the line comes."""
+    skipped = "2 123456789012 eni-1 - - - - - - - 1431280876 1431280934 - SKIPDATA"
+    (record,) = (
+        LOG_TYPES["subscription"].format(ReadLimits()).records(Payload(Origin("s3://b/k"), iter([envelope(skipped)])))
+    )
+    assert isinstance(record, Record)
+    assert LOG_TYPES["subscription"].gap_mark in record.raw
+    assert LOG_TYPES["subscription"].gap_mark not in FLOW

@@ -27,6 +27,7 @@ class CloudWatchSplunk:
     Args:
         index: "" for the token's own.
         host: "" for none.
+        sourcetype: of all events; None for that of each event's log group.
         line_time: finds the time, ISO 8601 as its first group, of lines that are no events of a log group.
         places: None to leave out what is known of an event's account, region and log group.
         clock: the time of lines that have none.
@@ -37,10 +38,12 @@ class CloudWatchSplunk:
         index: str,
         host: str,
         *,
+        sourcetype: str | None = None,
         line_time: re.Pattern[bytes] | None = None,
         places: FlatPlaces | None = None,
         clock: Clock = wall_clock,
     ) -> None:
+        self._sourcetype = sourcetype
         self._places = places
         self._line_time = line_time
         self._shared = {name: value for name, value in (("host", host), ("index", index)) if value}
@@ -57,7 +60,7 @@ class CloudWatchSplunk:
             said_ms = event.time_ms if event else self._said_ms(record.raw)
             time_ms = fallback_ms if said_ms is None else said_ms
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
-            source, sourcetype = origin.uri, SOURCETYPE
+            source, sourcetype = origin.uri, self._sourcetype or SOURCETYPE
             if event is not None:
                 stream = event.stream
                 source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
