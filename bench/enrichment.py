@@ -22,6 +22,8 @@ from shipper.demo.networks import write_geoip
 from shipper.enrich.accounts import AccountsFile
 from shipper.enrich.aws_addresses import AwsAddresses
 from shipper.enrich.geo import Geo
+from shipper.enrich.indicator_files import Kind, Source
+from shipper.enrich.indicators import Indicators
 from shipper.enrich.regions import region_names
 from shipper.enrich.sessions import Sessions
 from shipper.enrich.tag_choice import TagChoice
@@ -48,8 +50,8 @@ def main() -> None:
     records = split(re.sub(rb'"89\.160\.(\d+)\.\d+"', _known_address, made(random.Random(1))))
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         parts = {part: make(Path(name)) for part, make in PARTS.items()}
-    gc.disable()
-    tables = {schema: _costs(schema, parts, records, rounds) for schema in ("ecs", "splunk")}
+        gc.disable()
+        tables = {schema: _costs(schema, parts, records, rounds) for schema in ("ecs", "splunk")}
     print(f"{'µs a CloudTrail record':26} {'ECS':>8} {'Splunk':>8}")
     for line in tables["ecs"]:
         print(f"{line:26} {tables['ecs'][line]:8.2f} {tables['splunk'][line]:8.2f}")
@@ -145,6 +147,15 @@ def _persons(_: Path) -> Lookups:
     return Lookups(sessions=memory)
 
 
+def _indicators(folder: Path) -> Lookups:
+    """A hundred thousand addresses and a few user agents, none of which the input has."""
+    addresses, agents = folder / "addresses.txt", folder / "agents.txt"
+    addresses.write_text("".join(f"100.{n >> 16}.{n >> 8 & 255}.{n & 255}\n" for n in range(100_000)))
+    agents.write_text("sqlmap*\nmasscan/1.3\n")
+    kinds: tuple[tuple[Path, Kind], ...] = ((addresses, "address"), (agents, "user_agent"))
+    return Lookups(indicators=Indicators([Source(path, "bench", kind) for path, kind in kinds]))
+
+
 PARTS: dict[str, Part] = {
     "geography": _geography,
     "and network owner": _both_databases,
@@ -152,6 +163,7 @@ PARTS: dict[str, Part] = {
     "accounts and regions": _accounts,
     "tags of principals": _tags,
     "persons behind roles": _persons,
+    "indicators": _indicators,
 }
 """What is measured by itself; later parts win where two set the same look-up."""
 

@@ -65,6 +65,7 @@ class Metrics:
             "Replaced files of enrichment, by whether they could be read.",
             ["file", "outcome"],
         )
+        self.indicators_known = gauge("shipper_indicators", "Indicators in the lists that are used.")
         self.values_redacted = counter(
             "shipper_redacted_values", "Values taken out of records, by the rule that took them.", ["rule"]
         )

@@ -633,6 +633,25 @@ class InterfaceOwner:
     until: float
 
 
+class Indicator(msgspec.Struct, frozen=True, gc=False):
+    """Something that a list calls bad.
+
+    Attributes:
+        type: as ECS's threat.indicator.type: ipv4-addr, ipv6-addr, domain-name, or software for user agents.
+        value: as the list has it: an address or network, a domain (which may be a parent of what was looked for), a
+            user agent (`*` stands for anything).
+        provider: who says so.
+    """
+
+    type: str
+    value: str
+    provider: str
+    description: str | None = None
+    id: str | None = None
+    confidence: str | None = None
+    reference: str | None = None
+
+
 def hash64(*parts: str) -> int:
     """A 64-bit hash of some strings, signed as SQLite stores integers; parts cannot run into one another."""
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=8).digest()

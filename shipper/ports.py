@@ -18,6 +18,7 @@ from shipper.model import (
     Document,
     Events,
     IamPrincipal,
+    Indicator,
     InterfaceOwner,
     LedgerLine,
     LedgerTotal,
@@ -297,6 +298,25 @@ class InterfaceLookup(Protocol):
 
     def close(self) -> None:
         """Keep what is remembered for the next start. May block on the disk; called once, at the end."""
+
+
+class IndicatorLookup(Protocol):
+    """What lists of indicators say. Called from many threads; never blocks, never raises."""
+
+    def look(self) -> int:
+        """Return a number that is another one when answers may have changed; called once for each object."""
+        ...
+
+    def address(self, address: str) -> Indicator | None:
+        """Return what names an IP address, or the smallest network that it lies in; None for any other text."""
+        ...
+
+    def domain(self, name: str) -> Indicator | None:
+        """Return what names a domain, or else a parent of it."""
+        ...
+
+    def agent(self, agent: str) -> Indicator | None:
+        """Return what names a user agent."""
         ...
 
 
@@ -312,6 +332,7 @@ class Lookups:
     accounts: AccountLookup | None = None
     resources: ResourceLookup | None = None
     regions: Mapping[str, str] | None = None
+    indicators: IndicatorLookup | None = None
 
 
 class Delivery(Protocol):

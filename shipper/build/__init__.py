@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build.cloudwatch import cloudwatch_calls
-from shipper.build.enrichment import accounts_file, addresses, geo, lookups
+from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.redaction import redactor
 from shipper.build.sinks import envelope_schemas, filtered, lanes, sinks
@@ -38,6 +38,7 @@ __all__ = [
     "envelope_schemas",
     "filtered",
     "geo",
+    "indicators",
     "lookups",
     "names",
     "pipeline",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shipper.enrich.aws_addresses import AwsAddresses
     from shipper.enrich.background import Policy
     from shipper.enrich.geo import Geo
+    from shipper.enrich.indicators import Indicators
     from shipper.enrich.tag_choice import TagChoice
 
 SESSIONS_FILE = "sessions.sqlite"
@@ -36,6 +37,7 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
             addresses=addresses(settings),
             accounts=accounts_file(settings),
             regions=regions(settings),
+            indicators=indicators(settings),
         )
     return Lookups(
         geo=geo(settings, metrics),
@@ -46,6 +48,7 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
         accounts=accounts(settings, metrics, stop),
         resources=resources(settings, metrics, stop),
         regions=regions(settings),
+        indicators=indicators(settings, metrics),
     )
 
 
@@ -131,13 +134,13 @@ def geo(settings: Settings, metrics: Metrics | None = None) -> Geo | None:
 
     if metrics is None:
         return Geo(paths.city, paths.asn, others, private=paths.private)
-    reloads = metrics.geoip_reloads
+    read, unreadable = (metrics.geoip_reloads.labels(outcome) for outcome in ("read", "unreadable"))
     return Geo(
         paths.city,
         paths.asn,
         others,
         private=paths.private,
-        reloads=lambda read: reloads.labels("read" if read else "unreadable").inc(),
+        reloads=lambda was_read: (read if was_read else unreadable).inc(),
     )
 
 
@@ -235,11 +238,32 @@ def _tags(chosen: Accounts | Iam | Resources) -> TagChoice:
     return TagChoice(frozenset(chosen.tags), frozenset(chosen.without_tags))
 
 
+def indicators(settings: Settings, metrics: Metrics | None = None) -> Indicators | None:
+    """The lists of indicators, or None where none is configured.
+
+    Raises:
+        ConfigError: a list is missing or broken.
+    """
+    chosen = settings.enrich.indicators
+    if not chosen:
+        return None
+    from shipper.enrich.indicator_files import Source
+    from shipper.enrich.indicators import Indicators
+
+    sources = [
+        Source(each.path, each.provider or each.path.stem, each.kind, each.format, each.column) for each in chosen
+    ]
+    known = metrics.indicators_known.set if metrics is not None else _untold
+    return Indicators(sources, reloads=_reloads(metrics, "indicators"), known=known)
+
+
 def _reloads(metrics: Metrics | None, file: str) -> Callable[[bool], None]:
-    """Counts whether a replaced file could be read."""
+    """Counts whether a replaced file could be read; zeros are there before, as a rise from nothing is not seen."""
+    if metrics is None:
+        return _untold
+    read, unreadable = (metrics.enrich_file_reloads.labels(file, outcome) for outcome in ("read", "unreadable"))
+    return lambda was_read: (read if was_read else unreadable).inc()
 
-    def told(read: bool) -> None:  # noqa: FBT001 - as `Watched` calls it
-        if metrics is not None:
-            metrics.enrich_file_reloads.labels(file, "read" if read else "unreadable").inc()
 
-    return told
+def _untold(_: float) -> None:
+    """For commands, which have no metrics."""

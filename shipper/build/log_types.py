@@ -60,6 +60,7 @@ def _cloudtrail_ecs(namespace: str, lookups: Lookups) -> Schema:
         interfaces=lookups.interfaces,
         places=places_of(lookups),
         resources=lookups.resources,
+        indicators=lookups.indicators,
     )
 
 
@@ -76,6 +77,7 @@ def _cloudtrail_splunk(index: str, host: str, lookups: Lookups) -> Schema:
         addresses=lookups.addresses,
         interfaces=lookups.interfaces,
         places=flat_places_of(lookups),
+        indicators=lookups.indicators,
     )
 
 
@@ -95,6 +97,7 @@ def _vpc_flow_ecs(namespace: str, lookups: Lookups) -> Schema:
         addresses=lookups.addresses,
         interfaces=lookups.interfaces,
         names=places_of(lookups),
+        indicators=lookups.indicators,
     )
 
 
@@ -109,6 +112,7 @@ def _vpc_flow_splunk(index: str, host: str, lookups: Lookups) -> Schema:
         addresses=lookups.addresses,
         interfaces=lookups.interfaces,
         names=flat_places_of(lookups),
+        indicators=lookups.indicators,
     )
 
 

@@ -287,5 +287,6 @@ ENRICHMENTS: Mapping[str, Callable[[Settings], Iterator[Grant]] | None] = {
     "region_names": None,
     "resources": _resources,
     "sessions": None,
+    "indicators": None,
 }
 """By a key of `enrich`; None for what asks nothing of AWS."""

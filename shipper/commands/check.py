@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -85,6 +86,8 @@ def _local_probes(settings: Settings) -> list[Probe]:
     probes += [("files", lambda: _files(settings)), ("enrich.geoip", lambda: _geoip(settings))]
     if settings.enrich.addresses is not None or settings.enrich.accounts is not None:
         probes.append(("enrich", lambda: _enrich_files(settings)))
+    if settings.enrich.indicators:
+        probes.append(("enrich.indicators", lambda: _indicators(settings)))
     return probes
 
 
@@ -170,6 +173,31 @@ def _enrich_files(settings: Settings) -> Iterator[Problem]:
         else:
             if known is not None and (about := known.describe()):
                 yield Problem(where, about, "", serious=False, note=True)
+
+
+def _indicators(settings: Settings) -> Iterator[Problem]:
+    """What each list holds and how old it is, or what is wrong with it, one list at a time."""
+    from shipper import build
+
+    for number, each in enumerate(settings.enrich.indicators):
+        where = f"enrich.indicators[{number}]"
+        alone = settings.enrich.model_copy(update={"indicators": [each]})
+        try:
+            lists = build.indicators(settings.model_copy(update={"enrich": alone}))
+        except ConfigError as error:
+            yield Problem(where, str(error), error.hint)
+            continue
+        for state in lists.describe() if lists else ():
+            days = int((time.time() - each.path.stat().st_mtime) // 86_400)
+            skipped = f", {state.skipped:,} entries of other kinds" if state.skipped else ""
+            what = f"{each.path}: {_count(state.found, 'indicator')}{skipped}, {_count(days, 'day')} old"
+            yield Problem(
+                where,
+                what,
+                "" if state.found else "look whether it should be empty",
+                note=bool(state.found),
+                serious=False,
+            )
 
 
 def _write_json(problems: list[Problem]) -> None:

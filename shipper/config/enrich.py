@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -128,6 +128,20 @@ class Resources(Part):
         return frozenset(kind for kind, asked in wanted.items() if asked)
 
 
+class IndicatorList(Part):
+    """A file of addresses, networks, domains or user agents that somebody calls bad."""
+
+    path: FilePath = Field(description="The file; it may be replaced while the daemon runs.")
+    provider: Text | None = Field(None, description="Who says so; the file's name when not given.")
+    format: Literal["auto", "plain", "csv", "stix"] = Field(
+        "auto", description="auto goes by the name: .csv, .json for a STIX 2.1 bundle, else plain, one a line."
+    )
+    kind: Literal["auto", "address", "domain", "user_agent"] = Field(
+        "auto", description="What plain and CSV lists hold; auto tells addresses, networks and domains apart."
+    )
+    column: Text | None = Field(None, description="CSV's column of the indicators, where it has no usual name.")
+
+
 class Enrich(Part):
     """What is added to records."""
 
@@ -140,4 +154,5 @@ class Enrich(Part):
     interfaces: Interfaces | None = Field(
         None, description="Whose interfaces and addresses flow logs name; left out when not given."
     )
+    indicators: list[IndicatorList] = Field([], max_length=100, description="Lists of what is bad, the first counts.")
     geoip: Geoip = Field(Geoip(), description="Geography and network owner of addresses.")

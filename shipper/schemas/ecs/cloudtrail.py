@@ -17,6 +17,7 @@ from shipper.ports import (
     AddressLookup,
     Encoder,
     GeoLookup,
+    IndicatorLookup,
     InterfaceLookup,
     PrincipalLookup,
     ResourceLookup,
@@ -35,6 +36,7 @@ from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import add_person
 from shipper.schemas.ecs.cloudtrail_principal import principal_fields
 from shipper.schemas.ecs.places import Places
+from shipper.schemas.ecs.threats import Threats
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.resources import S3
 
@@ -60,6 +62,7 @@ class CloudTrailEcs:
         interfaces: told of records that change network interfaces.
         places: None to leave out what is known of the caller's account and the region.
         resources: None to leave out the tags of the buckets of S3's records.
+        indicators: None to leave out threats.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         native: whether the usual records are written by the native encoder, where it is installed.
     """
@@ -75,6 +78,7 @@ class CloudTrailEcs:
         interfaces: InterfaceLookup | None = None,
         places: Places | None = None,
         resources: ResourceLookup | None = None,
+        indicators: IndicatorLookup | None = None,
         geo_seconds: float = 600.0,
         native: bool = True,
     ) -> None:
@@ -90,9 +94,10 @@ class CloudTrailEcs:
         self._opened = time.monotonic()
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
         self._lessons = Lessons(principals, sessions, interfaces)
-        # What names say is not in the native encoder.
-        unnamed = places is None and resources is None
-        self._native = native_encoder(self._place, principals, sessions, self._lessons) if native and unnamed else None
+        self._threats = Threats(indicators) if indicators is not None else None
+        # What names and indicators say is not in the native encoder.
+        plain = places is None and resources is None and indicators is None
+        self._native = native_encoder(self._place, principals, sessions, self._lessons) if native and plain else None
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return the mapping for one object's records; see `ports.Schema`."""
@@ -102,6 +107,8 @@ class CloudTrailEcs:
             self._places.cache_clear()
             if self._native is not None:
                 self._native.forget_places()
+        if self._threats is not None:
+            self._threats.look()
         shared = {"data_stream": self._stream, "ecs": {"version": ECS_VERSION}, "log": {"file": {"path": origin.uri}}}
         head = orjson.dumps(shared)[:-1]
         stored = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}} if origin.bucket else None
@@ -182,6 +189,8 @@ class CloudTrailEcs:
             fields["aws"]["iam"] = principal_fields(who.principal, found)
         if self._sessions is not None:
             add_person(self._sessions, fields, who)
+        if self._threats is not None:
+            self._threats.add(fields, event.source_address, agent)
         return time_ms, fields
 
     def _place(self, address: str) -> tuple[orjson.Fragment, list[str] | None, orjson.Fragment | None]:

@@ -10,7 +10,7 @@ import orjson
 from shipper.errors import BadInputError
 from shipper.flow_layouts import layout_from_count
 from shipper.model import Document, LogEvent, LogStream, Origin, Record
-from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, InterfaceLookup, wall_clock
+from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, IndicatorLookup, InterfaceLookup, wall_clock
 from shipper.schemas.ecs.flow_owners import write
 from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
@@ -43,6 +43,7 @@ class VpcFlowEcs:
         interfaces: None to leave out whose the interfaces are.
         names: None to leave out what accounts and regions are called.
         names_seconds: names that become known show at most so often: what is written already is written anew then.
+        indicators: None to leave out threats.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -55,6 +56,7 @@ class VpcFlowEcs:
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
         names: Places | None = None,
+        indicators: IndicatorLookup | None = None,
         geo_seconds: float = 600.0,
         names_seconds: float = 5.0,
         clock: Clock = wall_clock,
@@ -62,6 +64,8 @@ class VpcFlowEcs:
         self._index = f"logs-aws.vpcflow-{namespace}"
         self._stream = {"type": "logs", "dataset": "aws.vpcflow", "namespace": namespace}
         self._geo = geo
+        self._indicators = indicators
+        self._lists = indicators.look() if indicators is not None else 0
         self._geo_seconds = geo_seconds
         self._clock = clock
         self._times, self._ports = Times(), Ports()
@@ -146,17 +150,20 @@ class VpcFlowEcs:
         now = time.monotonic()
         version = self._names.version if self._names is not None else 0
         renamed = version != self._version and now - self._opened > self._names_seconds
-        if renamed or now - self._opened > self._geo_seconds:
+        lists = self._indicators.look() if self._indicators is not None else 0
+        if renamed or lists != self._lists or now - self._opened > self._geo_seconds:
+            self._lists = lists
             self._opened, self._version = now, version
             self._workshop = self._new_workshop()
         return self._workshop
 
     def _new_workshop(self) -> _Workshop:
-        return _Workshop(Endpoints(self._geo, self._addresses), self._times, self._ports, self._owners, self._names)
+        endpoints = Endpoints(self._geo, self._addresses, self._indicators)
+        return _Workshop(endpoints, self._times, self._ports, self._owners, self._names)
 
 
 class _Workshop:
-    """The caches and compiled layouts that belong together, for as long as the geography is believed."""
+    """The caches and compiled layouts that belong together, for as long as what is known of addresses is believed."""
 
     def __init__(
         self, endpoints: Endpoints, times: Times, ports: Ports, owners: FlowOwners | None, names: Places | None

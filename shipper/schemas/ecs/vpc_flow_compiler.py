@@ -268,7 +268,8 @@ def _encoder(
             if address != "-":
                 own = f'{own}{opening}{address}"'
                 if address not in (source, destination, seen):
-                    if not (known_end(address) or find_end(address)):
+                    found = known_end(address) or find_end(address)
+                    if found is None or found.indicator is not None:
                         return None
                     related, seen = f'{related},"{address}"', address
         if source == "-":
@@ -286,6 +287,8 @@ def _encoder(
         carrier = PROTOCOLS.get(protocol)
         if one is None or other is None or one_port is None or other_port is None or carrier is None:
             return None
+        if one.indicator is not None or other.indicator is not None:
+            return None  # rare enough to be left to the mapping
         # Numbers as JSON and Elasticsearch's long take them: digits only, the first of them no zero.
         counts = packets + size
         if not (counts.isdigit() and "1" <= packets < ":" and "1" <= size < ":" and len(counts) <= 18):

@@ -16,6 +16,7 @@ from shipper.model import InterfaceOwner
 from shipper.schemas.community_id import community_id, packed_port
 from shipper.schemas.ecs.flow_owners import add_owners, instance_fields
 from shipper.schemas.ecs.places import Places
+from shipper.schemas.ecs.threats import enrichment, threat
 from shipper.schemas.ecs.vpc_flow_values import (
     DIRECTIONS,
     Endpoint,
@@ -177,6 +178,8 @@ class LineMapping:
         sides = {"origin": source, "target": destination}
         if clouds := {name: end.cloud for name, end in sides.items() if end is not None and end.cloud}:
             parts["cloud"] = {**fixed.objects["cloud"], **clouds}
+        if threats := [found for name, end in ends.items() if end is not None if (found := _threat(name, end))]:
+            parts["threat"] = threat(threats)
         if addresses := list(dict.fromkeys(end.fields["ip"] for end in ends.values() if end is not None)):
             parts["related"] = {"ip": addresses}
         return {name: part for name, part in parts.items() if part}
@@ -190,6 +193,16 @@ class LineMapping:
         return found
 
 
+def _threat(name: str, end: Endpoint) -> dict[str, Any] | None:
+    return enrichment(end.indicator, _FIELDS[name], end.fields["ip"]) if end.indicator is not None else None
+
+
+_FIELDS = {
+    "srcaddr": "source.ip",
+    "dstaddr": "destination.ip",
+    "pkt-srcaddr": "aws.vpcflow.pkt_srcaddr",
+    "pkt-dstaddr": "aws.vpcflow.pkt_dstaddr",
+}
 _MOST = {"srcport": 65_535, "dstport": 65_535, "protocol": 255}
 
 

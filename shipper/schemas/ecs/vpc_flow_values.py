@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from shipper.ports import AddressLookup, GeoLookup
+from shipper.model import Indicator
+from shipper.ports import AddressLookup, GeoLookup, IndicatorLookup
 from shipper.schemas.community_id import packed_address, packed_port
 
 _MOST_ADDRESSES = 20_000
@@ -54,6 +55,7 @@ class Endpoint:
         cloud: ECS's cloud.origin of a source and cloud.target of a destination; None where it is not AWS's.
         origin, target: the same as JSON members, with a comma before; "" where it is not AWS's.
         internal: it is within one's own networks; None where nobody was asked.
+        indicator: what a list calls bad of it.
     """
 
     packed: bytes
@@ -64,6 +66,7 @@ class Endpoint:
     origin: str = ""
     target: str = ""
     internal: bool | None = None
+    indicator: Indicator | None = None
 
 
 DIRECTIONS: Final[dict[tuple[bool | None, bool | None], str]] = {
@@ -82,10 +85,16 @@ class Endpoints(dict[str, Endpoint]):
     `get` is the fast way and `find` the whole one. Bounded: emptied when full. Safe to use from many threads.
     """
 
-    def __init__(self, geo: GeoLookup | None, addresses: AddressLookup | None = None) -> None:
+    def __init__(
+        self,
+        geo: GeoLookup | None,
+        addresses: AddressLookup | None = None,
+        indicators: IndicatorLookup | None = None,
+    ) -> None:
         super().__init__()
         self._geo = geo
         self._addresses = addresses
+        self._indicators = indicators
 
     def find(self, address: str) -> Endpoint | None:
         """The endpoint, None where the text is no IP address."""
@@ -105,6 +114,8 @@ class Endpoints(dict[str, Endpoint]):
         if self._addresses is not None and (facts := self._addresses(address)):
             origin, target = (json_members({name: facts.cloud}) if facts.cloud else "" for name in ("origin", "target"))
             endpoint = replace(endpoint, cloud=facts.cloud, origin=origin, target=target, internal=facts.internal)
+        if self._indicators is not None and (indicator := self._indicators.address(address)):
+            endpoint = replace(endpoint, indicator=indicator)
         self[address] = endpoint
         return endpoint
 

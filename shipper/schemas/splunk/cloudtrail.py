@@ -14,16 +14,26 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, Origin, Record
-from shipper.ports import AddressLookup, Encoder, GeoLookup, InterfaceLookup, PrincipalLookup, SessionLookup
+from shipper.ports import (
+    AddressLookup,
+    Encoder,
+    GeoLookup,
+    IndicatorLookup,
+    InterfaceLookup,
+    PrincipalLookup,
+    SessionLookup,
+)
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
 from shipper.schemas.resources import S3
 from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, account_of
 from shipper.schemas.splunk.places import FlatPlaces
+from shipper.schemas.splunk.threats import flat_threat
 from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
 
 SOURCETYPE = "aws:cloudtrail"
 
 _MOST_ADDRESSES = 65_536
+_MOST_AGENTS = 8_192
 _LINE_ENDS = re.compile(rb"[\r\n]+")
 
 
@@ -65,6 +75,9 @@ class CloudTrailSplunk:
     Of the person behind a role: `effective_user`, `effective_user_id`, `session_chain` (several values),
     `session_source_identity` and `session_first_address`.
 
+    Of what is in a list of indicators: `src_threat_indicator`, `src_threat_type`, `src_threat_provider` and others, and
+    the same of the user agent as `user_agent_threat_…`.
+
     Args:
         index: "" for the token's own.
         host: "" for none.
@@ -74,6 +87,7 @@ class CloudTrailSplunk:
         addresses: None to leave out whose the source address is.
         interfaces: told of records that change network interfaces.
         places: None to leave out what is known of the caller's account, the region, and the bucket of S3's records.
+        indicators: None to leave out threats.
         geo_seconds: how long what was found for an address is kept.
     """
 
@@ -88,18 +102,22 @@ class CloudTrailSplunk:
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
         places: FlatPlaces | None = None,
+        indicators: IndicatorLookup | None = None,
         geo_seconds: float = 600.0,
     ) -> None:
         asks = principals is not None or sessions is not None or interfaces is not None
         self._caller = CallerFields(principals, sessions, interfaces) if asks else None
         self._addresses = addresses
         self._more = places
+        self._indicators = indicators
+        self._version = indicators.look() if indicators is not None else 0
         self._index = index
         self._host = host
         self._geo = geo
         self._geo_seconds = geo_seconds
         self._opened = time.monotonic()
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
+        self._agents = lru_cache(_MOST_AGENTS)(self._agent)
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return the envelope writer for one object's records; see `ports.Schema`."""
@@ -107,17 +125,22 @@ class CloudTrailSplunk:
         if now - self._opened > self._geo_seconds:
             self._opened = now
             self._places.cache_clear()
+        if self._indicators is not None and (version := self._indicators.look()) != self._version:
+            self._version = version
+            self._places.cache_clear()
+            self._agents.cache_clear()
         index, place, label = self._index, self._places, label_time(origin)
-        caller, more = self._caller, self._more
+        caller, more, agents = self._caller, self._more, self._agents if self._indicators is not None else None
+        decode = _decoded if caller is None and more is None and agents is None else _decoded_with_call
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
 
         def encode(record: Record) -> Document:
             raw = record.raw
-            event = _decoded(raw) if caller is None and more is None else _decoded_with_call(raw)
+            event = decode(raw)
             time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
             key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
-            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b%b}}' % (
+            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b%b%b}}' % (
                 time_ms // 1000,
                 time_ms % 1000,
                 head,
@@ -126,6 +149,7 @@ class CloudTrailSplunk:
                 place(event.address) if event.address else b"",
                 caller(event, time_ms) if caller is not None and isinstance(event, Call) else b"",
                 _places(more, event, raw) if more is not None and isinstance(event, Call) else b"",
+                agents(event.user_agent) if agents is not None and isinstance(event, Call) else b"",
             )
             return Document(key, index, time_ms, body, record, origin)
 
@@ -137,7 +161,15 @@ class CloudTrailSplunk:
         fields = flat_geography(found, "src") if found else {}
         if self._addresses is not None and (facts := self._addresses(address)):
             fields.update(flat_cloud(facts, "src"))
+        if self._indicators is not None:
+            named = self._indicators.address(address) or self._indicators.domain(address)
+            fields |= flat_threat(named, "src")
         return b"," + orjson.dumps(fields)[1:-1] if fields else b""
+
+    def _agent(self, agent: str | None) -> bytes:
+        """The same of a user agent."""
+        found = self._indicators.agent(agent) if agent and self._indicators is not None else None
+        return b"," + orjson.dumps(flat_threat(found, "user_agent"))[1:-1] if found else b""
 
 
 def _places(places: FlatPlaces, event: Call, raw: bytes) -> bytes:

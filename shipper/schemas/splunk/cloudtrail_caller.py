@@ -33,6 +33,7 @@ class Call(msgspec.Struct, gc=False):
     request_parameters: Raw = msgspec.field(default=Raw(), name="requestParameters")
     response_elements: Raw = msgspec.field(default=Raw(), name="responseElements")
     address: str | None = msgspec.field(default=None, name="sourceIPAddress")
+    user_agent: str | None = msgspec.field(default=None, name="userAgent")
 
 
 class _Caller(msgspec.Struct, gc=False, frozen=True, eq=False):

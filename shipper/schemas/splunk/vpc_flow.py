@@ -14,12 +14,13 @@ import orjson
 
 from shipper.flow_layouts import layout_from_count
 from shipper.model import AddressFacts, Document, LogEvent, Origin, Record
-from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, InterfaceLookup, wall_clock
+from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, IndicatorLookup, InterfaceLookup, wall_clock
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.flow_owners import OwnerFields
 from shipper.schemas.splunk.places import FlatPlaces
+from shipper.schemas.splunk.threats import flat_threat
 
 SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
 TRANSIT_GATEWAY_SOURCETYPE = "aws:transitgateway:flowlogs"
@@ -52,6 +53,7 @@ class VpcFlowSplunk:
         addresses: None to leave out whose addresses are, and the direction.
         interfaces: None to leave out whose the interfaces are.
         names: None to leave out what accounts and regions are called.
+        indicators: None to leave out threats.
         geo_seconds: how long what was found for an address is kept.
         clock: the time of lines that have none, in files whose names have none either.
     """
@@ -61,6 +63,7 @@ class VpcFlowSplunk:
         index: str,
         host: str,
         geo: GeoLookup | None,
+        indicators: IndicatorLookup | None = None,
         *,
         addresses: AddressLookup | None = None,
         interfaces: InterfaceLookup | None = None,
@@ -75,8 +78,10 @@ class VpcFlowSplunk:
         self._clock = clock
         self._addresses = addresses
         self._names = names
-        self._places = _Places(geo, addresses)
         self._owners = OwnerFields(interfaces, directed=addresses is None) if interfaces is not None else None
+        self._indicators = indicators
+        self._version = indicators.look() if indicators is not None else 0
+        self._places = _Places(geo, addresses, indicators)
         self._opened = time.monotonic()
 
     def encoder(self, origin: Origin) -> Encoder:
@@ -117,14 +122,15 @@ class VpcFlowSplunk:
             source: HEC's `source`.
             place: account and region where a line does not say; "" for unknown.
         """
-        if time.monotonic() - self._opened > self._geo_seconds:
-            self._opened = time.monotonic()
-            self._places = _Places(self._geo, self._addresses)
+        version = self._indicators.look() if self._indicators is not None else 0
+        if time.monotonic() - self._opened > self._geo_seconds or version != self._version:
+            self._opened, self._version = time.monotonic(), version
+            self._places = _Places(self._geo, self._addresses, self._indicators)
         columns = {name: index for index, name in reversed(list(enumerate(layout)))}
         head = self._head(columns, source)
         ends = [(columns[name], side) for name, side in (("srcaddr", "src"), ("dstaddr", "dest")) if name in columns]
         start, end = columns.get("start", -1), columns.get("end", -1)
-        asks = self._geo is not None or self._addresses is not None
+        asks = any(part is not None for part in (self._geo, self._addresses, self._indicators))
         find, direction = self._places.find if asks else _nothing, self._places.direction
         one, other = columns.get("srcaddr", -1), columns.get("dstaddr", -1)
         directed = self._addresses is not None and min(one, other) >= 0 and "flow-direction" not in columns
@@ -168,10 +174,13 @@ class VpcFlowSplunk:
 class _Places(dict[tuple[str, str], str]):
     """The indexed fields of an address and side, as JSON members with a comma before each. Bounded."""
 
-    def __init__(self, geo: GeoLookup | None, addresses: AddressLookup | None) -> None:
+    def __init__(
+        self, geo: GeoLookup | None, addresses: AddressLookup | None, indicators: IndicatorLookup | None
+    ) -> None:
         super().__init__()
         self._geo = geo
         self._addresses = addresses
+        self._indicators = indicators
         self._directions: dict[tuple[str, str], str] = {}
 
     def direction(self, ends: tuple[str, str]) -> str:
@@ -193,6 +202,8 @@ class _Places(dict[tuple[str, str], str]):
         address, side = end
         found = self._geo(address) if self._geo is not None else None
         fields = flat_geography(found, side) if found else {}
+        if self._indicators is not None:
+            fields |= flat_threat(self._indicators.address(address), side)
         if len(self) >= _MOST_ADDRESSES:
             self.clear()
         if self._addresses is not None and (facts := self._addresses(address)):
