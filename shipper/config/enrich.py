@@ -105,8 +105,8 @@ class Accounts(Part):
     tags: list[str] = Field([], max_length=200, description="Only these tag keys; all when not given.")
     without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
     cache_entries: int = Field(10_000, ge=10, le=1_000_000, description="Most accounts that are remembered.")
-    refresh_seconds: Seconds = Field(3_600.0, ge=1, description="After that an account is looked up again.")
-    requests_per_second: float = Field(1.0, gt=0, le=100, allow_inf_nan=False, description="Most calls.")
+    refresh_seconds: Seconds = Field(21_600.0, ge=1, description="After that an account is looked up again.")
+    requests_per_second: float = Field(2.0, gt=0, le=100, allow_inf_nan=False, description="Most calls.")
 
 
 class Resources(Part):

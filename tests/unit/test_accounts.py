@@ -413,7 +413,7 @@ def test_names_that_become_known_show_in_flow_logs(tmp_path):
     path = tmp_path / "accounts.json"
     path.write_text(json.dumps({PROD: "old"}))
     accounts = AccountsFile(path, ALL, look_seconds=0.0)
-    schema = VpcFlowEcs("default", None, names=Places(accounts, {}), names_seconds=0.0)
+    schema = VpcFlowEcs("default", None, names=Places(accounts, {}, asked_seconds=0.0), names_seconds=0.0)
 
     def name() -> str:
         line = Record(FLOW.format(account=PROD, action="ACCEPT").encode(), 0, V2)

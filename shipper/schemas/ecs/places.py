@@ -9,8 +9,7 @@ import orjson
 
 from shipper.model import AccountFacts, LogEvent, Resource
 from shipper.ports import AccountLookup, AddressLookup, Lookups, ResourceLookup
-
-_MOST_PLACES = 8_192
+from shipper.schemas.account_parts import AccountParts
 
 
 class Place(NamedTuple):
@@ -33,39 +32,34 @@ class Places:
     Args:
         accounts: None to leave out names, units and tags of accounts.
         regions: names of regions by their ids; empty to leave them out.
+        asked_seconds: how long an answer is used before `accounts` is asked again.
     """
 
-    def __init__(self, accounts: AccountLookup | None, regions: Mapping[str, str]) -> None:
+    def __init__(
+        self, accounts: AccountLookup | None, regions: Mapping[str, str], *, asked_seconds: float = 1.0
+    ) -> None:
         self._accounts = accounts
         self._regions = regions
-        self._known: dict[tuple[str, str], tuple[AccountFacts | None, Place]] = {}
+        self.find = AccountParts(accounts, self._written, asked_seconds=asked_seconds).find
 
     @property
     def version(self) -> int:
         """Another number when earlier answers may be others now."""
         return self._accounts.version if self._accounts is not None else 0
 
-    def find(self, account: str, region: str) -> Place:
-        """What is known now; "" for an unknown account or region."""
-        facts = self._accounts(account) if self._accounts is not None and account else None
-        known = self._known.get((account, region))
-        if known is not None and known[0] is facts:
-            return known[1]
-        place = self._written(account, region, facts)
-        if len(self._known) >= _MOST_PLACES:
-            self._known.clear()
-        self._known[account, region] = facts, place
-        return place
-
     def add(self, document: dict[str, Any]) -> None:
-        """Add it to a document, whose `cloud` and `aws` are there."""
+        """Add what is known to a document, whose `cloud` and `aws` are there."""
         cloud = document["cloud"]
         account = cloud.get("account")
-        place = self.find(account.get("id", "") if isinstance(account, dict) else "", cloud.get("region", ""))
-        if place.account is not None:
-            cloud["account"] = place.account
-        document["aws"].update(place.aws)
-        document.update(place.objects)
+        named, aws, objects = self.find(
+            account.get("id", "") if isinstance(account, dict) else "", cloud.get("region", "")
+        )
+        if named is not None:
+            cloud["account"] = named
+        if aws:
+            document["aws"].update(aws)
+        if objects:
+            document.update(objects)
 
     def _written(self, account: str, region: str, facts: AccountFacts | None) -> Place:
         aws: dict[str, Any] = {}

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from shipper.model import AccountFacts, LogEvent, Resource
-from shipper.ports import AccountLookup, Lookups, ResourceLookup
+from shipper.ports import Lookups, ResourceLookup
+from shipper.schemas.account_parts import AccountParts
 from shipper.schemas.resources import bucket_of
 
-_MOST_PLACES = 8_192
 # What may stand in a field's name: https://docs.splunk.com/Documentation/Splunk/latest/Knowledge/Aboutfields
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -25,17 +25,15 @@ class FlatPlaces:
     """
 
     def __init__(self, lookups: Lookups) -> None:
-        self._accounts: AccountLookup | None = lookups.accounts
         self._regions: Mapping[str, str] = lookups.regions or {}
         self._resources: ResourceLookup | None = lookups.resources
-        self._known: dict[tuple[str, str], tuple[AccountFacts | None, bytes]] = {}
+        self._parts = AccountParts(lookups.accounts, self._written)
 
     def find(self, account: str, region: str) -> bytes:
         """An account's and region's fields as JSON members, with a comma before each; "" for unknown ones."""
-        facts = self._accounts(account) if self._accounts is not None and account else None
-        known = self._known.get((account, region))
-        if known is not None and known[0] is facts:
-            return known[1]
+        return self._parts.find(account, region)
+
+    def _written(self, _: str, region: str, facts: AccountFacts | None) -> bytes:
         fields: dict[str, Any] = {}
         if facts is not None:
             named = {
@@ -47,11 +45,7 @@ class FlatPlaces:
             fields |= _tag_fields("account_tag_", facts.tags)
         if name := self._regions.get(region):
             fields["region_name"] = name
-        written = members(fields)
-        if len(self._known) >= _MOST_PLACES:
-            self._known.clear()
-        self._known[account, region] = facts, written
-        return written
+        return members(fields)
 
     def of_event(self, event: LogEvent) -> bytes:
         """The same for an event of a log group, with the group's tags."""
