@@ -411,6 +411,17 @@ class Recount(Protocol):
         """
         ...
 
+    def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:
+        """How many documents of a log group's events the sink holds of a span; None where it cannot be counted so.
+
+        Args:
+            first_ms, last_ms: the documents' own times, milliseconds since the epoch, both included.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """Positions of the documents that the sink does not hold; all of them where it cannot tell.
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from shipper.delivery import Backoff, Patience
 from shipper.errors import RetryableError
-from shipper.model import DeadLetter, Document, Problem, S3Split, SendResult, Split
+from shipper.model import DeadLetter, Document, Problem, Receipt, S3Split, SendResult, Split
 from shipper.ports import DeadLetters, Delivery, Recount, SchemaName, Sink, Stop
 
 _PATIENCE = Patience(20.0)
@@ -147,6 +147,38 @@ class Letters:
         self._store.close()
 
 
+class Asker:
+    """Has splits shipped to sinks that only say what they hold, or to those that take what they do not.
+
+    Args:
+        ship: ships a split to all of them.
+        letters: what `ship` puts dead letters into.
+    """
+
+    def __init__(self, ship: Callable[[Split], Receipt], letters: Letters) -> None:
+        self._ship = ship
+        self._letters = letters
+
+    def ask(self, split: Split, sinks: Sequence[AskingSink], *, ships: bool = False) -> Receipt:
+        """Ask some sinks for a split's documents; `asked` of each says what they hold.
+
+        Args:
+            ships: send what is missing.
+
+        Raises:
+            RetryableError: a sink or the source does not answer.
+        """
+        self._letters.ships = ships
+        for sink in sinks:
+            sink.active, sink.ships = True, ships
+        try:
+            return self._ship(split)
+        finally:
+            self._letters.ships = False
+            for sink in sinks:
+                sink.active = sink.ships = False
+
+
 def patiently(ask: Callable[[], Answer], stop: Stop) -> Answer:
     """Ask until there is an answer, for twenty seconds at most.
 
@@ -173,6 +205,10 @@ class Unasked:
     def count(self, splits: Sequence[S3Split]) -> list[int | None]:
         """See ports.Recount."""
         return [None] * len(splits)
+
+    def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:  # noqa: ARG002 - the port's signature
+        """See ports.Recount."""
+        return None
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount."""

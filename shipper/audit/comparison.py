@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shipper.audit.account import MOST_IDS, Account, Difference, Kind
-from shipper.audit.asking import Asked, AskingSink, Letters, patiently
+from shipper.audit.asking import Asked, Asker, AskingSink, patiently
 from shipper.audit.ledger import Ledger
-from shipper.model import Document, LedgerLine, Receipt, S3Split, SettledSplit, Split
+from shipper.model import Document, LedgerLine, Receipt, S3Split, SettledSplit
 from shipper.ports import Stop
 
 _SPLITS_AT_ONCE = 16
@@ -29,8 +29,7 @@ class Comparison:
 
     Args:
         sinks: by name.
-        ship: ships a split to those sinks.
-        letters: what `ship` puts dead letters into.
+        asker: has splits shipped to those sinks.
         index_of: the index that a sink's documents of a log type go to; "" where that depends.
         repair: ship what is missing.
         progress: told how many splits were counted.
@@ -41,8 +40,7 @@ class Comparison:
         account: Account,
         ledger: Ledger,
         sinks: Mapping[str, AskingSink],
-        ship: Callable[[Split], Receipt],
-        letters: Letters,
+        asker: Asker,
         *,
         index_of: Callable[[str, str], str],
         stop: Stop,
@@ -52,8 +50,7 @@ class Comparison:
         self._account = account
         self._ledger = ledger
         self._sinks = sinks
-        self._ship = ship
-        self._letters = letters
+        self._asker = asker
         self._index_of = index_of
         self._stop = stop
         self._repair = repair
@@ -118,7 +115,7 @@ class Comparison:
     def _ask(self, source: str, sink: AskingSink, each: SettledSplit, found: int) -> None:
         """Ask for each document of a split by its id."""
         line = each.lines[sink.name]
-        receipt = self._ask_sinks(each.split, [sink])
+        receipt = self._asker.ask(each.split, [sink])
         asked, tally = sink.asked, receipt.sinks[sink.name]
         missing = self._left(source, sink, asked, line.settled_at)
         unread = self._unread(source, receipt)
@@ -148,24 +145,13 @@ class Comparison:
             RetryableError: a sink or the bucket does not answer.
         """
         chosen = [self._sinks[name] for name in sinks]
-        receipt = self._ask_sinks(split, chosen)
+        receipt = self._asker.ask(split, chosen)
         self._unread(source, receipt)
         written = max(item.last_modified for item in split.objects)
         for sink, asked in [(sink, sink.asked) for sink in chosen]:  # shipping again asks anew
             missing = self._left(source, sink, asked, written)
             told = _by_object(source, sink.name, asked, missing, "never_shipped")
             self._tell(sink, split, told)
-
-    def _ask_sinks(self, split: S3Split, sinks: Sequence[AskingSink], *, ships: bool = False) -> Receipt:
-        self._letters.ships = ships
-        for sink in sinks:
-            sink.active, sink.ships = True, ships
-        try:
-            return self._ship(split)
-        finally:
-            self._letters.ships = False
-            for sink in sinks:
-                sink.active = sink.ships = False
 
     def _left(self, source: str, sink: AskingSink, asked: Asked, stored_at: float) -> dict[str, Document]:
         """What is missing and has not expired."""
@@ -189,7 +175,7 @@ class Comparison:
         mendable = [each for each in told if each.repairable]
         if not mendable or not self._repair:
             return
-        receipt = self._ask_sinks(split, [sink], ships=True)
+        receipt = self._asker.ask(split, [sink], ships=True)
         left_out = {left.object.uri for left in receipt.unread}
         for each in mendable:
             each.repaired = each.what not in left_out
@@ -205,7 +191,7 @@ class Comparison:
             told.repairable = False
             told.why = "its events have no ids there: sending the split again would double the others"
         elif self._repair:
-            receipt = self._ask_sinks(each.split, [])
+            receipt = self._asker.ask(each.split, [])
             tally = receipt.sinks.get(line.sink)
             if receipt.unread or tally is None or tally.present < expected:
                 told.repairable = False

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.audit.account import Account
-from shipper.audit.asking import AskingSink, Letters, Unasked
+from shipper.audit.asking import Asker, AskingSink, Letters, Unasked
 from shipper.audit.buckets import Known, compare
 from shipper.audit.comparison import Comparison
+from shipper.audit.groups import GroupComparison
 from shipper.audit.ledger import Ledger
 from shipper.build import (
     CHECKPOINTS_FILE,
@@ -28,10 +29,19 @@ from shipper.build import (
     store,
 )
 from shipper.build.backfill import FOLDER as BACKFILLS
-from shipper.build.cloudwatch import cloudwatch_calls
+from shipper.build.cloudwatch import cloudwatch_calls, log_type_of
 from shipper.build.sinks import splunk_servers
 from shipper.build.sources import listed_places, readers
-from shipper.config import AnySink, ElasticsearchSink, S3NotificationsSource, S3Source, Settings, SplunkHecSink, State
+from shipper.config import (
+    AnySink,
+    CloudWatchLogsSource,
+    ElasticsearchSink,
+    S3NotificationsSource,
+    S3Source,
+    Settings,
+    SplunkHecSink,
+    State,
+)
 from shipper.delivery import Patience
 from shipper.errors import ConfigError
 from shipper.metrics import Metrics
@@ -104,6 +114,7 @@ class _Audit:
             opened.callback(found.sessions.close)
         self._sessions = aws_sessions(settings)
         calls = cloudwatch_calls(settings, self._sessions, metrics, stop)
+        self._calls = calls
         letters = Letters(self._letters)
         shipper = shipper_to(
             settings,
@@ -115,12 +126,15 @@ class _Audit:
             stop=stop,
             patience=Patience(ONCE_PATIENCE_SECONDS),
         )
-        self._ship = shipper.ship
-        self._audit_letters = letters
+        self._asker = Asker(shipper.ship, letters)
 
     def run(self) -> Account:
         for name, source in self._settings.sources.items():
-            if self._wanted.source in (None, name) and isinstance(source, S3Source | S3NotificationsSource):
+            if self._wanted.source not in (None, name):
+                continue
+            if isinstance(source, CloudWatchLogsSource):
+                self._of_log_groups(name, source)
+            else:
                 self._of_s3(name, source)
         return self._account
 
@@ -130,8 +144,7 @@ class _Audit:
             self._account,
             self._ledger,
             self._sinks,
-            self._ship,
-            self._audit_letters,
+            self._asker,
             index_of=self._index_of,
             stop=self._stop,
             repair=self._wanted.repair,
@@ -150,6 +163,25 @@ class _Audit:
             sinks_for=self._sinks_for(name, source, known),
             progress=lambda number: self._progress(name, "objects without a receipt", number),
         )
+
+    def _of_log_groups(self, name: str, source: CloudWatchLogsSource) -> None:
+        from shipper.build.audit_groups import known_spans
+
+        comparison = GroupComparison(
+            self._account,
+            self._sinks,
+            self._asker,
+            stop=self._stop,
+            repair=self._wanted.repair,
+            now=self._now,
+            progress=lambda number: self._progress(name, "hours of log groups", number),
+        )
+        until = self._now - self._wanted.settle_seconds
+        told = log_type_of(source, self._calls[name], self._sessions[name])
+        for span in known_spans(name, self._store, told, since=self._wanted.since, until=until):
+            comparison.count(name, span, self._settings.sinks_of(name))
+        lines = self._store.receipts(name, self._wanted.since)
+        comparison.count_files(name, (line for line in lines if line.settled_at <= until))
 
     def _old_enough(self, source: str, settled: Iterator[SettledSplit]) -> Iterator[SettledSplit]:
         for each in settled:

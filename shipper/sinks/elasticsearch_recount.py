@@ -21,6 +21,7 @@ _MOST_IDS = 1_000
 _MOST_HITS = 10_000
 _DAY_SECONDS = 86_400.0
 _PATH = "log.file.path"
+_GROUP = "awscloudwatch.log_group"
 # A part of the shards is no answer here: what the others hold would look like a loss.
 _WHOLE = "allow_partial_search_results=false&ignore_unavailable=true"
 _BACKING = re.compile(r"\.ds-(?P<stream>.+?)-(?:(?P<day>\d{4}\.\d{2}\.\d{2})-)?(?P<generation>\d{6,})$")
@@ -59,6 +60,16 @@ class ElasticsearchRecount:
             except _UncountableError:
                 return [None] * len(splits)
         return [sum(found.get(item.uri, 0) for item in split.objects) for split in splits]
+
+    def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:
+        """See ports.Recount."""
+        span = {"range": {"@timestamp": {"gte": first_ms, "lte": last_ms, "format": "epoch_millis"}}}
+        terms = [{"term": {name: value}} for name, value in ((_GROUP, group), ("cloud.region", region))]
+        wanted = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": [span, *terms]}}}
+        try:
+            return _total(self._search(wanted, "hits.total").get("hits", {}))
+        except _UncountableError:
+            return None
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount."""

@@ -7,7 +7,7 @@ results themselves), https://docs.splunk.com/Documentation/Splunk/latest/SearchR
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,7 +22,7 @@ _PATH = "/services/search/jobs"
 # A search's text is bounded, and so is the answer (1 MB): a key has 1,024 bytes at most, an id 24.
 _MOST_SOURCES = 200
 _MOST_IDS = 1_000
-_ALL_TIME = {"earliest_time": "0", "latest_time": "4102444800"}
+_ALL_TIME: Mapping[str, str] = {"earliest_time": "0", "latest_time": "4102444800"}
 _FAILED = frozenset({"ERROR", "FATAL"})
 
 
@@ -56,6 +56,14 @@ class SplunkRecount:
             found.update((row["source"], int(row["events"])) for row in rows)
         return [sum(found.get(item.uri, 0) for item in split.objects) for split in splits]
 
+    def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:
+        """See ports.Recount. The source is `region:group:stream`."""
+        if not self.by_id:
+            return None
+        span = {"earliest_time": _seconds(first_ms), "latest_time": _seconds(last_ms + 1)}
+        rows = self._search("dc(event_uid) AS events", "source", [f"{region}:{group}:*"], by="index", span=span)
+        return sum(int(row["events"]) for row in rows)
+
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount."""
         if not self.by_id:
@@ -74,11 +82,19 @@ class SplunkRecount:
             self._retention[index] = self._retention_of(index)
         return time_ms / 1000 < time.time() - self._retention[index]
 
-    def _search(self, what: str, field: str, values: Sequence[str]) -> list[dict[str, Any]]:
-        text = f"| tstats {what} where {self._where} {field} IN ({', '.join(map(_quoted, values))}) by {field}"
+    def _search(
+        self,
+        what: str,
+        field: str,
+        values: Sequence[str],
+        *,
+        by: str | None = None,
+        span: Mapping[str, str] = _ALL_TIME,
+    ) -> list[dict[str, Any]]:
+        text = f"| tstats {what} where {self._where} {field} IN ({', '.join(map(_quoted, values))}) by {by or field}"
         form = {"search": text, "exec_mode": "oneshot", "output_mode": "json", "count": "0"}
         # What the peers that answered hold would look like a loss.
-        answer = self._ask("POST", _PATH, {**form, **_ALL_TIME, "allow_partial_results": "false"})
+        answer = self._ask("POST", _PATH, {**form, **span, "allow_partial_results": "false"})
         results, messages = answer.get("results"), answer.get("messages", [])
         failed = [str(each.get("text")) for each in messages if each.get("type") in _FAILED]
         if failed or not isinstance(results, list):
@@ -115,3 +131,7 @@ def _quoted(value: str) -> str:
     """A value in a search. `*` cannot be escaped, so that more may match than was asked for."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _seconds(time_ms: int) -> str:
+    return f"{time_ms // 1000}.{time_ms % 1000:03d}"
