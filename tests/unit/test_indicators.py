@@ -344,6 +344,25 @@ def test_cloudtrail_in_ecs(known):
     assert "threat" not in json.loads(encoded(CloudTrailEcs("default", None), trail()))
 
 
+def test_the_native_encoder_leaves_threats_to_the_mapping(known, tmp_path):
+    """The same documents with and without it, before and after the lists were replaced; where it is not installed, both
+    are the mapping's.
+    """
+    usual, plain = (CloudTrailEcs("default", None, indicators=known, native=native) for native in (True, False))
+    records = [
+        trail(),
+        trail(userAgent="x"),
+        trail(sourceIPAddress="192.0.2.1"),
+        trail(sourceIPAddress="192.0.2.1", userAgent="x"),
+    ]
+    for text in ("203.0.113.0/24\n", "192.0.2.1\n", "203.0.113.9\n192.0.2.0/24\n"):
+        replace(tmp_path / "addresses.txt", text)
+        known.reload()
+        for record in [*records, *records]:
+            found, expected = (json.loads(encoded(schema, record)) for schema in (usual, plain))
+            assert found == expected
+
+
 def test_cloudtrail_in_splunk(known):
     """Flat indexed fields, beside the others."""
     schema = CloudTrailSplunk("aws", "", None, indicators=known)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -39,6 +39,9 @@ from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.threats import Threats
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.resources import S3
+
+if TYPE_CHECKING:
+    from shipper_native import CloudTrailEncoder
 
 DATASET = "aws.cloudtrail"
 ECS_VERSION = "8.11.0"
@@ -95,9 +98,9 @@ class CloudTrailEcs:
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
         self._lessons = Lessons(principals, sessions, interfaces)
         self._threats = Threats(indicators) if indicators is not None else None
-        # What names and indicators say is not in the native encoder.
-        plain = places is None and resources is None and indicators is None
-        self._native = native_encoder(self._place, principals, sessions, self._lessons) if native and plain else None
+        # What names say is not in the native encoder.
+        self._may_be_native = native and places is None and resources is None
+        self._native = self._native_encoder()
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return the mapping for one object's records; see `ports.Schema`."""
@@ -107,8 +110,8 @@ class CloudTrailEcs:
             self._places.cache_clear()
             if self._native is not None:
                 self._native.forget_places()
-        if self._threats is not None:
-            self._threats.look()
+        if self._threats is not None and self._threats.look():
+            self._native = self._native_encoder()  # the old one remembers what was no threat then
         shared = {"data_stream": self._stream, "ecs": {"version": ECS_VERSION}, "log": {"file": {"path": origin.uri}}}
         head = orjson.dumps(shared)[:-1]
         stored = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}} if origin.bucket else None
@@ -147,6 +150,11 @@ class CloudTrailEcs:
             return Document(key, index, time_ms, body, record, origin)
 
         return encode_natively
+
+    def _native_encoder(self) -> CloudTrailEncoder | None:
+        if not self._may_be_native:
+            return None
+        return native_encoder(self._place, self._principals, self._sessions, self._lessons, self._threats)
 
     def _document(self, event: CloudTrailRecord, label: str | None) -> tuple[int, dict[str, Any]]:
         """Map one record, without its original text and its place.

@@ -24,6 +24,7 @@ from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import Person, person_of
 from shipper.schemas.ecs.cloudtrail_principal import principal_fields
 from shipper.schemas.ecs.cloudtrail_targets import KIND_OF_PREFIX, KIND_OF_RESOURCE, PATHS
+from shipper.schemas.ecs.threats import Threats
 from shipper.schemas.ecs.user_agent import user_agent
 
 if TYPE_CHECKING:
@@ -49,23 +50,38 @@ class _Identity(NamedTuple):
     known: Identity
 
 
+class _LeftToPythonError(Exception):
+    """What the encoder asks for is more than it can write; it leaves the record, and remembers nothing."""
+
+
 def native_encoder(
     place: Place,
     principals: PrincipalLookup | None = None,
     sessions: SessionLookup | None = None,
     lessons: Lessons | None = None,
+    threats: Threats | None = None,
 ) -> CloudTrailEncoder | None:
     """Return an encoder, None where the native module is not installed.
 
     Args:
         principals: see `CloudTrailEcs`, as sessions.
         lessons: gets the records that others learn from.
+        threats: records that have one are left to the Python code.
         place: of an address, ECS's `source`, itself where it is an IP address, and ECS's `cloud.origin`.
     """
 
     def placed(address: bytes) -> tuple[bytes, bool, bytes]:
-        source, found, cloud = place(address.decode())
+        text = address.decode()
+        if threats is not None and threats.names(text, None):
+            raise _LeftToPythonError
+        source, found, cloud = place(text)
         return orjson.dumps(source), bool(found), orjson.dumps(cloud) if cloud is not None else b""
+
+    def agent(written: bytes) -> bytes:
+        text = orjson.loads(written)
+        if threats is not None and threats.names(None, text):
+            raise _LeftToPythonError
+        return orjson.dumps(user_agent(text))
 
     if native.CloudTrailEncoder is None:
         return None
@@ -83,7 +99,7 @@ def native_encoder(
         _identity,
         _call,
         placed,
-        _agent,
+        agent,
         _connection,
         {source: list(names) for source, names in lessons.calls.items()} if lessons is not None else {},
         (lambda raw: lessons.learn_whole(decoded(raw))) if lessons is not None else None,
@@ -148,10 +164,6 @@ def _call(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     parts = trail, fields.pop("event"), fields.pop("cloud"), fields
     trail_json, event_json, cloud_json, rest = (orjson.dumps(part)[1:-1] for part in parts)
     return trail_json, event_json, cloud_json, rest
-
-
-def _agent(agent: bytes) -> bytes:
-    return orjson.dumps(user_agent(orjson.loads(agent)))
 
 
 def _connection(data: bytes) -> bytes:

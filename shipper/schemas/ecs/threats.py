@@ -25,13 +25,19 @@ class Threats:
         self._of_address = lru_cache(_MOST_ADDRESSES)(self._address)
         self._of_agent = lru_cache(_MOST_AGENTS)(self._agent)
 
-    def look(self) -> None:
-        """Forget what was found, where the lists have changed; to be called once for each object."""
+    def look(self) -> bool:
+        """Forget what was found, and return true, where the lists have changed; to be called once for each object."""
         version = self._indicators.look()
-        if version != self._version:
-            self._version = version
-            self._of_address.cache_clear()
-            self._of_agent.cache_clear()
+        if version == self._version:
+            return False
+        self._version = version
+        self._of_address.cache_clear()
+        self._of_agent.cache_clear()
+        return True
+
+    def names(self, address: str | None, agent: str | None) -> bool:
+        """Whether a document with these has a `threat`; see `add`."""
+        return self._found(address, agent) != (None, None)
 
     def add(self, fields: dict[str, Any], address: str | None, agent: str | None) -> None:
         """Add `threat` to a document, where something is known.
@@ -40,10 +46,15 @@ class Threats:
             address: `source.address`: an IP address, or the name of a service or host.
             agent: `user_agent.original`.
         """
-        one = self._of_address(address) if address and len(address) <= _LONGEST else None
-        other = self._of_agent(agent) if agent and len(agent) <= _LONGEST else None
-        if one is not None or other is not None:
-            fields["threat"] = threat([found for found in (one, other) if found is not None])
+        found = self._found(address, agent)
+        if found != (None, None):
+            fields["threat"] = threat([each for each in found if each is not None])
+
+    def _found(self, address: str | None, agent: str | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        return (
+            self._of_address(address) if address and len(address) <= _LONGEST else None,
+            self._of_agent(agent) if agent and len(agent) <= _LONGEST else None,
+        )
 
     def _address(self, address: str) -> dict[str, Any] | None:
         if is_address(address):
