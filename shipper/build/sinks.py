@@ -58,6 +58,7 @@ def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop) -> Sink:
             ssl_assert_fingerprint=chosen.ssl_assert_fingerprint,
             verify_certs=chosen.verify_certs,
             proxy=chosen.proxy,
+            proxy_auth=chosen.proxy_auth,
             namespace=chosen.data_stream_namespace,
             strict=chosen.mode == "strict",
             repair=chosen.repair,
@@ -104,6 +105,7 @@ def splunk_servers(chosen: SplunkHecSink, urls: Sequence[str], token: str) -> He
         verify_certs=chosen.verify_certs,
         request_timeout_seconds=chosen.request_timeout_seconds,
         proxy=chosen.proxy,
+        proxy_auth=chosen.proxy_auth,
     )
 
 

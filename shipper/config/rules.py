@@ -31,6 +31,7 @@ def disagreements(data: dict[str, Any], folder: Path) -> Found:
             for position, url in enumerate(_list(sink.get(key))):
                 yield from _plain_http(("sinks", name, key, position), url, sink)
         yield from _twice(("sinks", name), sink)
+        yield from _proxy(("sinks", name), sink)
         if _given(sink, "client_key") and not _given(sink, "client_cert"):
             yield ("sinks", name, "client_key"), "needs client_cert beside it"
         if sink.get("type") == "elasticsearch":
@@ -139,6 +140,15 @@ def _splunk(place: Place, sink: dict[str, Any]) -> Found:
         for key in ("ack_timeout_seconds", "ack_poll_seconds", "ack_pending_requests"):
             if _given(sink, key):
                 yield (*place, key), "has no effect without ack: true"
+
+
+def _proxy(place: Place, sink: dict[str, Any]) -> Found:
+    passwords = ("proxy_password", "proxy_password_file")
+    for key in ("proxy_username", *passwords):
+        if _given(sink, key) and not _given(sink, "proxy"):
+            yield (*place, key), "needs proxy beside it"
+    if _given(sink, "proxy_username") != _given(sink, *passwords):
+        yield place, "proxy_username and proxy_password or proxy_password_file are needed together"
 
 
 def _twice(place: Place, sink: dict[str, Any]) -> Found:

@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from shipper.config.enrich import Enrich
 from shipper.config.part import Part, Seconds
 from shipper.config.redact import Redact
-from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, SinkSettings, Tls
+from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, Server, SinkSettings, Tls
 from shipper.config.sources import SOURCE_KINDS, AnySource, Aws, CloudWatchLogsSource, SourceSettings
 from shipper.config.values import FilePath, Listen, Name, loopback
 from shipper.model import Problem
@@ -105,6 +105,7 @@ class Settings(Part):
         values = (value for sink in self.sinks.values() for _, value in sink)
         plain = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
         pairs = [sink.basic_auth for sink in self.sinks.values() if isinstance(sink, ElasticsearchSink)]
+        pairs += [sink.proxy_auth for sink in self.sinks.values() if isinstance(sink, Server)]
         plain += [self.redact.key.decode()] if self.redact.key else []
         return plain + [b64encode(f"{pair[0]}:{pair[1]}".encode()).decode() for pair in pairs if pair]
 

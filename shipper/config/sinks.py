@@ -39,6 +39,16 @@ class Server(Tls):
         le=1,
         description="When a larger share of a batch is refused alike, wait for a person; 1 never does.",
     )
+    proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
+    proxy_username: Text | None = Field(None, description="User name at the proxy.")
+    proxy_password: Secret | None = Field(None, description="Password of that user.")
+    proxy_password_file: SecretFile = Field(None, description="File that holds the proxy's password.")
+
+    @property
+    def proxy_auth(self) -> tuple[str, str] | None:
+        """User name and password at the proxy."""
+        password = plain(self.proxy_password or self.proxy_password_file)
+        return (self.proxy_username, password) if self.proxy_username and password is not None else None
 
 
 class ElasticsearchSink(Server):
@@ -56,7 +66,6 @@ class ElasticsearchSink(Server):
     bearer_token: Secret | None = Field(None, description="Bearer token.")
     bearer_token_file: SecretFile = Field(None, description="File that holds the bearer token.")
     ssl_assert_fingerprint: Fingerprint | None = Field(None, description="SHA-256 of the server's certificate.")
-    proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
     mode: Literal["data_stream", "strict"] = Field(
         "data_stream", description="strict: plain indices named by the events' days, without any duplicate."
     )
@@ -105,7 +114,6 @@ class SplunkHecSink(Server):
     ack_pending_requests: int = Field(
         32, ge=1, le=1000, description="Requests that one worker may have unconfirmed; then it waits."
     )
-    proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
     host: Text | None = Field(None, description="The events' host field.")
     search_url: Url | None = Field(None, description="A search head's address such as https://splunk:8089, for audits.")
     search_token: Secret | None = Field(None, description="Authentication token of a user that may search the indexes.")

@@ -40,6 +40,7 @@ class ElasticsearchSink:
         api_key, bearer_auth, basic_auth, cloud_id, ca_certs, client_cert, client_key, ssl_assert_fingerprint,
             verify_certs: as the official client has them.
         proxy: URL of an HTTP proxy.
+        proxy_auth: user name and password at the proxy.
         namespace: the data streams' last part.
         strict: plain indices by day, see above.
         repair: send a document that was refused for a field's type once more, with that field under `unmapped`.
@@ -68,6 +69,7 @@ class ElasticsearchSink:
         ssl_assert_fingerprint: str | None = None,
         verify_certs: bool = True,
         proxy: str | None = None,
+        proxy_auth: tuple[str, str] | None = None,
         namespace: str = "default",
         strict: bool = False,
         repair: bool = False,
@@ -98,6 +100,7 @@ class ElasticsearchSink:
             verify_certs=verify_certs,
             request_timeout_seconds=request_timeout_seconds,
             proxy=proxy,
+            proxy_auth=proxy_auth,
         )
         self._connection = Connection(access)
         self._setup = Setup(self._connection, namespace, strict=strict)

@@ -74,6 +74,7 @@ class Access:
     verify_certs: bool = True
     request_timeout_seconds: float = 60.0
     proxy: str | None = None
+    proxy_auth: tuple[str, str] | None = None
 
 
 class Connection:
@@ -145,7 +146,7 @@ class Connection:
         # It warns of every failed attempt; delivery says once that a sink does not take documents.
         logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)
         try:
-            return NodePool(self._node_configs(), node_class=_node_class(self._access.proxy))
+            return NodePool(self._node_configs(), node_class=_node_class(self._access))
         except (ValueError, OSError) as error:
             words = f"Elasticsearch cannot be reached as configured: {error}"
             raise ConfigError(words, "hosts are URLs such as https://es:9200; certificates are PEM files") from error
@@ -205,7 +206,7 @@ class Connection:
         }
 
 
-def _node_class(proxy: str | None) -> Any:
+def _node_class(access: Access) -> Any:
     from elastic_transport import Urllib3HttpNode
 
     class QuietNode(Urllib3HttpNode):
@@ -213,8 +214,10 @@ def _node_class(proxy: str | None) -> Any:
 
         def __init__(self, config: NodeConfig) -> None:
             super().__init__(config)
-            if proxy:
-                self.pool = _through(proxy, self.pool, self.base_url.removesuffix(self.path_prefix))
+            if access.proxy:
+                self.pool = _through(
+                    access.proxy, access.proxy_auth, self.pool, self.base_url.removesuffix(self.path_prefix)
+                )
 
         def _log_request(self, *_: Any, **__: Any) -> None:
             pass
@@ -222,7 +225,7 @@ def _node_class(proxy: str | None) -> Any:
     return QuietNode
 
 
-def _through(proxy: str, pool: Any, base_url: str) -> Any:
+def _through(proxy: str, auth: tuple[str, str] | None, pool: Any, base_url: str) -> Any:
     """The pool's requests by way of a proxy: a tunnel for https (the proxy sees no more than the name), else in full.
 
     The transport has no proxy of its own, and urllib3's manager cannot be given a pool; so the parts of a pool that
@@ -230,9 +233,12 @@ def _through(proxy: str, pool: Any, base_url: str) -> Any:
     """
     import urllib3
 
-    manager = urllib3.ProxyManager(proxy, timeout=pool.timeout, maxsize=_CONNECTIONS_PER_NODE, block=True)
+    shown = urllib3.make_headers(proxy_basic_auth=":".join(auth)) if auth else {}
+    manager = urllib3.ProxyManager(
+        proxy, proxy_headers=shown, timeout=pool.timeout, maxsize=_CONNECTIONS_PER_NODE, block=True
+    )
     if pool.scheme == "https":
-        pool.proxy, pool.proxy_config, pool.proxy_headers = manager.proxy, manager.proxy_config, {}
+        pool.proxy, pool.proxy_config, pool.proxy_headers = manager.proxy, manager.proxy_config, shown
         pool.conn_kw |= {"proxy": manager.proxy, "proxy_config": manager.proxy_config}
         return pool
 

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import requests
 import urllib3
@@ -37,6 +38,7 @@ class HecServers:
         token: HEC token; it is shown nowhere.
         ca_certs, client_cert, client_key: PEM files.
         proxy: URL of a proxy; the environment's proxies are not used.
+        proxy_auth: user name and password at the proxy.
     """
 
     urls: Sequence[str]
@@ -47,6 +49,7 @@ class HecServers:
     verify_certs: bool = True
     request_timeout_seconds: float = 60.0
     proxy: str | None = None
+    proxy_auth: tuple[str, str] | None = field(default=None, repr=False)
 
 
 class NoAnswerError(RetryableError):
@@ -194,7 +197,9 @@ class Links:
             if servers.client_cert and servers.client_key
             else servers.client_cert
         )
-        session.proxies = {"http": servers.proxy, "https": servers.proxy} if servers.proxy else {}
+        if servers.proxy:
+            proxy = _with_user(servers.proxy, servers.proxy_auth)
+            session.proxies = {"http": proxy, "https": proxy}
         session.headers = {
             "Authorization": f"Splunk {servers.token}",
             "Content-Type": "application/json",
@@ -203,6 +208,14 @@ class Links:
         with self._lock:
             self._sessions.append(session)
         return session
+
+
+def _with_user(proxy: str, auth: tuple[str, str] | None) -> str:
+    """The proxy's address with credentials, which is the only place where requests takes them."""
+    if not auth:
+        return proxy
+    scheme, _, rest = proxy.partition("://")
+    return f"{scheme}://{quote(auth[0], safe='')}:{quote(auth[1], safe='')}@{rest}"
 
 
 def _before_sending(error: BaseException | None) -> bool:

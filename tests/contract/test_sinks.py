@@ -19,6 +19,7 @@ FACTORIES: dict[str, SinkFactory] = {
     "opensearch-2": elasticsearch.opensearch,
     "splunk-hec": splunk_hec.received,
     "splunk-hec-acks": splunk_hec.acknowledged,
+    "splunk-hec-whole-batches": splunk_hec.whole_batches,
     "archive": archive.folder,
 }
 

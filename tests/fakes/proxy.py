@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import select
 import socket
@@ -19,12 +20,14 @@ class FakeProxy:
     Attributes:
         asked: (method, address) of each request.
         accepts: the Accept headers of each forwarded request.
+        wants: (user name, password) of whoever may use it; 407 for everyone else.
         losing: asked with each request's path after the server has answered; true loses the answer with a reset.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
         self.accepts: list[list[str]] = []
+        self.wants: tuple[str, str] | None = None
         self.losing: Callable[[str], bool] = lambda _: False
         self.stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler(self))
@@ -58,6 +61,8 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
 
         def do_CONNECT(self) -> None:
             proxy.asked.append(("CONNECT", self.path))
+            if self._refused():
+                return
             host, _, port = self.path.rpartition(":")
             with socket.create_connection((host, int(port)), timeout=5) as far:
                 self.send_response_only(200)
@@ -76,6 +81,8 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
 
         def _forward(self) -> None:
             proxy.asked.append((self.command, self.path))
+            if self._refused():
+                return
             proxy.accepts.append(self.headers.get_all("accept") or [])
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             address = urlsplit(self.path)
@@ -94,6 +101,18 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def _refused(self) -> bool:
+            """Answer 407 (RFC 9110 §11.7) to whoever shows other credentials than are wanted."""
+            words = base64.b64encode(":".join(proxy.wants or ()).encode()).decode()
+            if proxy.wants is None or self.headers.get("proxy-authorization") == f"Basic {words}":
+                return False
+            self.send_response_only(407)
+            self.send_header("proxy-authenticate", 'Basic realm="proxy"')
+            self.send_header("content-length", "0")
+            self.end_headers()
+            self.close_connection = True
+            return True
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -80,6 +80,8 @@ class FakeSplunk:
         cookie: what every client must send back, or is told to, as a load balancer does ("" for none).
         down: every connection is reset.
         max_content_length: larger bodies are refused.
+        whole_batches: the dialect of OpenTelemetry's collector, as it was measured: one bad event refuses all of its
+            request, and the answer does not say which; other tokens are refused in plain text.
         search_tokens: users' tokens for the search API, which answers on the same port here.
         search_messages: what a search has to say, beside its results.
         retention: seconds, by index, for the search API.
@@ -96,6 +98,7 @@ class FakeSplunk:
         self.down = False
         self.healthy = True
         self.max_content_length = 838_860_800
+        self.whole_batches = False
         self.search_tokens = {SEARCH_TOKEN}
         self.search_messages: list[dict[str, str]] = []
         self.retention: dict[str, float] = {}
@@ -169,7 +172,9 @@ class FakeSplunk:
             try:
                 return self._serve(request, self._token(request.headers.get("authorization", "")))
             except Refused as refusal:
-                return coded(refusal.code, **_number(refusal.number))
+                if self.whole_batches and refusal.code in {2, 3, 4}:
+                    return Reply(401, b"Unauthorized", "text/plain")
+                return coded(refusal.code, **_number(None if self.whole_batches else refusal.number))
 
     def _serve(self, request: Request, token: Token) -> Reply:
         if request.path == "/services/collector/ack":
@@ -184,7 +189,7 @@ class FakeSplunk:
         self.lost = max(self.lost - 1, 0)
         # one by one: those before an unacceptable one are indexed
         found: Iterator[Event] = lines(text, request.query, token) if raw else envelopes(text, token)
-        for event in found:
+        for event in list(found) if self.whole_batches else found:
             if not lost:
                 self.events.append(event)
         if not token.ack:

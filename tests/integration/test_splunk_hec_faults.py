@@ -102,6 +102,17 @@ def test_bad_events_beside_faults(server, ack):
     way.assert_whole(documents, dead=2)
 
 
+@pytest.mark.parametrize("ack", [None, SLOW], ids=["received", "acknowledged"])
+def test_bad_events_of_a_server_that_refuses_whole_batches(server, ack):
+    """Another dialect: nothing of a batch with a bad event is stored, nor is the event named. Halves find it."""
+    server.whole_batches = True
+    way = Way(server, ack)
+    documents = [document(0), poison(1), document(2), document(3), poison(4), document(5)]
+    way.ship(documents)
+    way.assert_whole(documents, dead=2)
+    assert server.stored.total() == 4
+
+
 def test_a_prefix_is_not_doubled_before_an_event_whose_index_is_forbidden(server):
     """Code 7 names the event after the bad one; what stands before is stored, and the bad one waits for a person."""
     server.tokens[TOKEN].indexes = frozenset({"main"})

@@ -95,3 +95,18 @@ def test_a_proxy_is_tunnelled_through(strict, monkeypatch):
         send(server, ca_certs=trusted, client_cert=crt, client_key=key, proxy=proxy.url)
         assert set(proxy.asked) == {("CONNECT", server.url.removeprefix("https://"))}
     assert send(server, ca_certs=trusted, client_cert=crt, client_key=key).delivered == 1
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["forwarded", "tunnelled"])
+def test_a_proxy_that_asks_who_we_are(strict, tls):
+    """With the right credentials events arrive; with others none does, and what is said names no password."""
+    server, trusted, (crt, key) = strict
+    with FakeSplunk() as plain, FakeProxy() as proxy:
+        proxy.wants = ("us", "p@ss:/word")
+        options = {"proxy": proxy.url, "ca_certs": trusted, "client_cert": crt, "client_key": key}
+        far = server if tls else plain
+        assert send(far, proxy_auth=proxy.wants, **options).delivered == 1
+        with pytest.raises(RetryableError, match="407") as caught:
+            send(far, proxy_auth=("us", "guess"), **options)
+        assert "guess" not in str(caught.value)
+        assert len(far.stored) == 1

@@ -175,6 +175,14 @@ limits: {object_bytes: many}
             "s.yaml:2: sinks.out: only one of api_key and username can be used",
         ),
         (
+            with_sink("type: elasticsearch, hosts: ['https://es'], proxy: 'http://p', proxy_username: b"),
+            "s.yaml:2: sinks.out: proxy_username and proxy_password or proxy_password_file are needed together",
+        ),
+        (
+            with_sink("type: splunk_hec, urls: ['https://s'], token: t, proxy_username: b, proxy_password: c"),
+            "s.yaml:2: sinks.out.proxy_username: needs proxy beside it",
+        ),
+        (
             with_sink("type: elasticsearch, hosts: ['https://es'], username: b"),
             "s.yaml:2: sinks.out.username: needs password or password_file beside it",
         ),

@@ -47,8 +47,15 @@ def acknowledged(request: pytest.FixtureRequest, folder: Path) -> Iterator[SinkC
     yield from _collector(AckPolicy(timeout_seconds=5, poll_seconds=0.05))
 
 
-def _collector(ack: AckPolicy | None) -> Iterator[SinkCase]:
+def whole_batches(request: pytest.FixtureRequest, folder: Path) -> Iterator[SinkCase]:
+    """The dialect that refuses a batch whole: one attempt cannot name its bad event, delivery's halves find it."""
+    yield from _collector(AckPolicy(timeout_seconds=5, poll_seconds=0.05), whole_batches=True)
+
+
+def _collector(ack: AckPolicy | None, *, whole_batches: bool = False) -> Iterator[SinkCase]:
     with FakeSplunk() as server:
+        server.whole_batches = whole_batches
+        server.max_content_length = 20 << 20 if whole_batches else server.max_content_length
         server.tokens[TOKEN].ack = ack is not None
         sink = SplunkHecSink("splunk", HecServers([server.url], TOKEN, request_timeout_seconds=5), ack=ack)
 
@@ -58,5 +65,6 @@ def _collector(ack: AckPolicy | None) -> Iterator[SinkCase]:
             yield
             server.down = False
 
-        yield SinkCase(sink, document, lambda: dict(server.stored), poison, outage, deduplicates=False)
+        bad = None if whole_batches else poison
+        yield SinkCase(sink, document, lambda: dict(server.stored), bad, outage, deduplicates=False)
         sink.close()
