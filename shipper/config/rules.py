@@ -144,9 +144,8 @@ def _splunk(place: Place, sink: dict[str, Any]) -> Found:
 
 def _proxy(place: Place, sink: dict[str, Any]) -> Found:
     passwords = ("proxy_password", "proxy_password_file")
-    for key in ("proxy_username", *passwords):
-        if _given(sink, key) and not _given(sink, "proxy"):
-            yield (*place, key), "needs proxy beside it"
+    if _given(sink, "proxy_username") and not _given(sink, "proxy"):
+        yield (*place, "proxy_username"), "needs proxy beside it"
     if _given(sink, "proxy_username") != _given(sink, *passwords):
         yield place, "proxy_username and proxy_password or proxy_password_file are needed together"
 
