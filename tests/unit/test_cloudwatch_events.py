@@ -194,3 +194,11 @@ def test_what_aws_failed_to_capture_is_known_in_envelopes_too():
     assert isinstance(record, Record)
     assert LOG_TYPES["subscription"].gap_mark in record.raw
     assert LOG_TYPES["subscription"].gap_mark not in FLOW
+
+
+def test_an_object_with_many_names_is_bounded():
+    """Those beyond the bound are in the original alone: a stream of new names cannot swell the index."""
+    many = json.dumps({f"n{number}": {"x": number} for number in range(5000)})
+    document = body(many)
+    assert len(document["aws"]["cloudwatch"]["fields"]) == 1000
+    assert document["event"]["original"] == many

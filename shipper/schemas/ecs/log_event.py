@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Self
 
 import orjson
@@ -18,6 +19,7 @@ from shipper.schemas.log_event_ids import event_document_id
 ECS_VERSION = "8.11.0"
 _MOST_DEPTH = 20
 _MOST_NAME = 256
+_MOST_NAMES = 1000
 _MOST_DIGITS = 18
 _LAST_MS = 253_402_300_799_999
 
@@ -170,11 +172,12 @@ def add_fields(document: Fields, fields: Mapping[str, Any]) -> None:
 
 
 def bounded(value: Any, depth: int = _MOST_DEPTH) -> Any:
-    """The value with what lies too deep as text, and without names that no index could hold."""
+    """The value with what lies too deep as text, and without names that no index could hold or that are too many."""
     if isinstance(value, Mapping):
         if not depth:
             return orjson.dumps(value).decode()
-        kept = {name: bounded(item, depth - 1) for name, item in value.items() if 0 < len(name) <= _MOST_NAME}
+        some = value.items() if len(value) <= _MOST_NAMES else islice(value.items(), _MOST_NAMES)
+        kept = {name: bounded(item, depth - 1) for name, item in some if 0 < len(name) <= _MOST_NAME}
         return {name.replace("\0", ""): item for name, item in kept.items()}
     if isinstance(value, list):
         return [bounded(item, depth - 1) for item in value] if depth else orjson.dumps(value).decode()
