@@ -6,7 +6,7 @@ class CloudTrailEncoder:
         self,
         tables: Mapping[str, Any],
         identity: Callable[[bytes], object],
-        call: Callable[[bytes], tuple[bytes, bytes, bytes, bytes]],
+        call: Callable[[bytes], tuple[bytes, bytes, bytes, bytes, bytes]],
         place: Callable[[bytes], tuple[bytes, bool, bytes]],
         agent: Callable[[bytes], bytes],
         connection: Callable[[bytes], bytes],
@@ -16,6 +16,7 @@ class CloudTrailEncoder:
     ) -> None: ...
     def encode(self, record: bytes, head: bytes, stored: bytes) -> tuple[int, str, bytes] | None: ...
     def forget_places(self) -> None: ...
+    def forget_calls(self) -> None: ...
 
 class SecretNames:
     def may_be_in(self, record: bytes) -> bool: ...

@@ -48,9 +48,10 @@ struct Identity {
 #[derive(FromPyObject, Default)]
 struct Extra(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 
-/// What is equal in all records of one kind of call by one account: members without their braces.
+/// What is equal in all records of one kind of call by one account: members without their braces, of `aws.cloudtrail`,
+/// `event`, `cloud`, the document, and `aws`.
 #[derive(FromPyObject)]
-struct Call(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+struct Call(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// ECS's `source`, whether the address is an IP address, and `cloud.origin` ("" for none).
 #[derive(FromPyObject)]
@@ -150,6 +151,11 @@ impl CloudTrailEncoder {
     /// Forget what was found for addresses.
     fn forget_places(&self) {
         self.places.forget();
+    }
+
+    /// Forget what was written of kinds of calls: what their accounts are called may be other now.
+    fn forget_calls(&self) {
+        self.calls.forget();
     }
 
     /// Write one record's document: its time in milliseconds, its id and its JSON; None leaves it to Python.
@@ -300,6 +306,7 @@ impl CloudTrailEncoder {
             member_of(&mut out, "s3", stored);
         }
         members_of(&mut out, &extra.0);
+        members_of(&mut out, &call.4);
         out.push(b'}');
 
         let mut entities: Vec<&[u8]> = Vec::with_capacity(16);

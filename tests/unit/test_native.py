@@ -10,6 +10,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,9 +20,11 @@ from hypothesis import strategies as st
 
 from shipper import native
 from shipper.demo.organisation import records
+from shipper.enrich.accounts import AccountsFile
 from shipper.enrich.background import Policy
 from shipper.enrich.iam import IamPrincipals
 from shipper.enrich.sessions import Sessions
+from shipper.enrich.tag_choice import TagChoice
 from shipper.errors import BadInputError
 from shipper.metrics import Metrics
 from shipper.model import AddressFacts, Document, Origin, Record
@@ -29,6 +32,7 @@ from shipper.ports import Stop
 from shipper.redaction.secrets import TOKENS, mask_found
 from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 from shipper.schemas.ecs.cloudtrail_native import native_encoder
+from shipper.schemas.ecs.places import Places
 
 needs_native = pytest.mark.skipif(
     native.CloudTrailEncoder is None, reason="the native module is not installed: `make setup` builds it where cargo is"
@@ -402,3 +406,37 @@ def test_what_is_known_of_callers_is_the_same() -> None:
         assert document == orjson.loads(expected.body)
         persons += document.get("user", {}).get("effective", {}).get("name") == "eve" and "iam" in document["aws"]
     assert persons > 1
+
+
+@needs_native
+def test_what_accounts_and_buckets_are_called_is_the_same(tmp_path: Path) -> None:
+    """Names, units, tags and regions stand in the same documents, and new names show in both."""
+    path = tmp_path / "accounts.json"
+    shop = {"name": "shop", "organizational_unit": "Root/Shop", "tags": {"team": "a"}}
+    path.write_text(json.dumps({"111122223333": shop, "444455556666": "shop"}))
+    places = Places(
+        AccountsFile(path, TagChoice(), look_seconds=0.0), {"eu-west-1": "Europe (Ireland)"}, asked_seconds=0.0
+    )
+    schemas = [
+        CloudTrailEcs(
+            "default",
+            geography,
+            places=places,
+            resources=lambda resource: {"owner": resource.account},
+            names_seconds=0.0,
+            native=way,
+        )
+        for way in (False, True)
+    ]
+    for name in ("shop", "renamed"):
+        seen: set[str | None] = set()
+        for record in pool():
+            expected, found = (mapped(schema, orjson.dumps(record)) for schema in schemas)
+            assert expected is not None
+            assert found is not None
+            document = orjson.loads(found.body)
+            assert document == orjson.loads(expected.body)
+            seen.add(document["cloud"].get("account", {}).get("name"))
+            seen |= document["aws"].keys() & {"bucket", "account", "region_name"}
+        assert seen - {None} == {name, "bucket", "region_name"} | ({"account"} if name == "shop" else set())
+        path.write_text(json.dumps({"111122223333": "renamed", "444455556666": "renamed"}))

@@ -50,6 +50,7 @@ _LARGE = 24_000
 _LONGEST_CACHED = 1_024
 _MOST_AGENTS = 8_192
 _MOST_ADDRESSES = 65_536
+_S3 = S3.encode() + b'"'
 _ABSENT = frozenset({None, "", "-", "none"})
 
 
@@ -67,6 +68,7 @@ class CloudTrailEcs:
         resources: None to leave out the tags of the buckets of S3's records.
         indicators: None to leave out threats.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
+        names_seconds: names that become known show at most so often.
         native: whether the usual records are written by the native encoder, where it is installed.
     """
 
@@ -83,6 +85,7 @@ class CloudTrailEcs:
         resources: ResourceLookup | None = None,
         indicators: IndicatorLookup | None = None,
         geo_seconds: float = 600.0,
+        names_seconds: float = 5.0,
         native: bool = True,
     ) -> None:
         self._addresses = addresses
@@ -94,12 +97,13 @@ class CloudTrailEcs:
         self._stream = {"type": "logs", "dataset": DATASET, "namespace": namespace}
         self._geo = geo
         self._geo_seconds = geo_seconds
-        self._opened = time.monotonic()
+        self._names_seconds = names_seconds
+        self._opened = self._named = time.monotonic()
         self._places = lru_cache(_MOST_ADDRESSES)(self._place)
         self._lessons = Lessons(principals, sessions, interfaces)
         self._threats = Threats(indicators) if indicators is not None else None
-        # What names say is not in the native encoder.
-        self._may_be_native = native and places is None and resources is None
+        self._version = places.version if places is not None else 0
+        self._may_be_native = native
         self._native = self._native_encoder()
 
     def encoder(self, origin: Origin) -> Encoder:
@@ -110,6 +114,8 @@ class CloudTrailEcs:
             self._places.cache_clear()
             if self._native is not None:
                 self._native.forget_places()
+                self._native.forget_calls()
+        self._look_at_names(now)
         if self._threats is not None and self._threats.look():
             self._native = self._native_encoder()  # the old one remembers what was no threat then
         shared = {"data_stream": self._stream, "ecs": {"version": ECS_VERSION}, "log": {"file": {"path": origin.uri}}}
@@ -142,7 +148,11 @@ class CloudTrailEcs:
             return encode
         written = self._native.encode
 
+        tagged = self._resources is not None
+
         def encode_natively(record: Record) -> Document:
+            if tagged and _S3 in record.raw:
+                return encode(record)  # the tags of buckets are not in the native encoder
             made = written(record.raw, head, s3_json)
             if made is None:
                 return encode(record)
@@ -154,7 +164,18 @@ class CloudTrailEcs:
     def _native_encoder(self) -> CloudTrailEncoder | None:
         if not self._may_be_native:
             return None
-        return native_encoder(self._place, self._principals, self._sessions, self._lessons, self._threats)
+        return native_encoder(
+            self._place, self._principals, self._sessions, self._lessons, self._threats, names=self._places_of
+        )
+
+    def _look_at_names(self, now: float) -> None:
+        """Let names that became known show in what the native encoder keeps."""
+        if self._native is None or self._places_of is None or now - self._named < self._names_seconds:
+            return
+        version = self._places_of.version
+        if version != self._version:
+            self._version, self._named = version, now
+            self._native.forget_calls()
 
     def _document(self, event: CloudTrailRecord, label: str | None) -> tuple[int, dict[str, Any]]:
         """Map one record, without its original text and its place.

@@ -24,6 +24,7 @@ from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_person import Person, person_of
 from shipper.schemas.ecs.cloudtrail_principal import principal_fields
 from shipper.schemas.ecs.cloudtrail_targets import KIND_OF_PREFIX, KIND_OF_RESOURCE, PATHS
+from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.threats import Threats
 from shipper.schemas.ecs.user_agent import user_agent
 
@@ -60,6 +61,8 @@ def native_encoder(
     sessions: SessionLookup | None = None,
     lessons: Lessons | None = None,
     threats: Threats | None = None,
+    *,
+    names: Places | None = None,
 ) -> CloudTrailEncoder | None:
     """Return an encoder, None where the native module is not installed.
 
@@ -67,6 +70,7 @@ def native_encoder(
         principals: see `CloudTrailEcs`, as sessions.
         lessons: gets the records that others learn from.
         threats: records that have one are left to the Python code.
+        names: what accounts and regions are called; `forget_calls` when that changes.
         place: of an address, ECS's `source`, itself where it is an IP address, and ECS's `cloud.origin`.
     """
 
@@ -97,7 +101,7 @@ def native_encoder(
     return native.CloudTrailEncoder(
         _tables(),
         _identity,
-        _call,
+        lambda raw: _call(raw, names),
         placed,
         agent,
         _connection,
@@ -153,17 +157,22 @@ def _identity(data: bytes) -> _Identity:
     )
 
 
-def _call(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """What all records of a kind share: in `aws.cloudtrail`, `event`, `cloud`, and beside them; without braces."""
+def _call(raw: bytes, names: Places | None) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+    """What all records of a kind share in `aws.cloudtrail`, `event`, `cloud`, beside them, in `aws`; without braces."""
     event = decoded(raw)
     event.event_id = event.request_id = event.shared_event_id = None
     fields: dict[str, Any] = {}
     trail: dict[str, Any] = {}
     add_event(fields, trail, event, identity(event.user_identity), Parts(CloudTrailRecord()))
     trail.pop("error_message", None)
-    parts = trail, fields.pop("event"), fields.pop("cloud"), fields
-    trail_json, event_json, cloud_json, rest = (orjson.dumps(part)[1:-1] for part in parts)
-    return trail_json, event_json, cloud_json, rest
+    aws: dict[str, Any] = {}
+    if names is not None:
+        fields["aws"] = aws
+        names.add(fields)
+        del fields["aws"]
+    parts = trail, fields.pop("event"), fields.pop("cloud"), fields, aws
+    trail_json, event_json, cloud_json, rest, beside = (orjson.dumps(part)[1:-1] for part in parts)
+    return trail_json, event_json, cloud_json, rest, beside
 
 
 def _connection(data: bytes) -> bytes:
