@@ -201,7 +201,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         raw: the record's own bytes, unchanged, without a line end.
-        position: 0-based index in a CloudTrail object, 1-based line number in a line format.
+        position: counts from 1: the place in a CloudTrail object, or the line of a line format.
         layout: what the format learned from the payload and every record shares (a flow log's field names).
         event: what CloudWatch Logs says of it, where it came that way (`raw` is the event's message); identity, stream
             and fallback time come from it.

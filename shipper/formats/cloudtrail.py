@@ -53,7 +53,7 @@ _Part = Iterator[Record | Rejected]
 class CloudTrailFormat:
     """Implements `ports.Format` for management, data, insight and network activity events, and digest files.
 
-    Positions are 0-based indexes of records, or 1-based line numbers where bare records stand one a line.
+    Positions count records from 1; where bare records stand one a line, they are line numbers.
 
     Args:
         limits: larger objects and records are refused; memory stays far below the object's size.
@@ -81,7 +81,7 @@ class CloudTrailFormat:
             return self._lines(_steps(head, rest))
         return self._scanned(_steps(head, rest))
 
-    def _elements(self, found: Iterable[bytes], first: int = 0) -> _Part:
+    def _elements(self, found: Iterable[bytes], first: int = 1) -> _Part:
         """What stands in Records of a sound object."""
         most = self._limits.record_bytes
         for position, raw in enumerate(found, first):
@@ -92,7 +92,7 @@ class CloudTrailFormat:
 
     def _reason(self, raw: bytes) -> str:
         long = len(raw) > self._limits.record_bytes
-        return f"longer than {self._limits.record_bytes} bytes" if long else "not a JSON object"
+        return f"longer than {self._limits.record_bytes} bytes" if long else _why_not(raw)
 
     def _scanned(self, pieces: Iterator[bytes]) -> _Part:
         """Large objects, damaged ones, arrays, single records, and what is no CloudTrail at all."""
@@ -100,8 +100,8 @@ class CloudTrailFormat:
         position = 0
         for piece in pieces:
             for raw in scanner.feed(piece):
-                yield self._checked(raw, position)
                 position += 1
+                yield self._checked(raw, position)
         if not scanner.complete:
             raise BadInputError("not JSON, or cut off: it ends in the middle of something")
         if not position and not scanner.seen_records:
@@ -111,10 +111,10 @@ class CloudTrailFormat:
         if isinstance(raw, Overlong | LongLine):
             return Rejected(bytes(raw), position, f"longer than {self._limits.record_bytes} bytes")
         if isinstance(raw, Junk):
-            return Rejected(bytes(raw), position, "not a JSON object")
+            return Rejected(bytes(raw), position, _why_not(raw))
         kind = _kind(raw)
         if kind is None:
-            return Rejected(raw[:KEPT_BYTES], position, "not a JSON object")
+            return Rejected(raw[:KEPT_BYTES], position, _why_not(raw))
         if not kind.known:
             return Rejected(raw[:KEPT_BYTES], position, "JSON, but not a CloudTrail record")
         return Record(raw, position)
@@ -127,7 +127,7 @@ class CloudTrailFormat:
                 number += 1
                 bare = line.strip() if line.__class__ is bytes else line
                 if bare and b'"Records"' in bare and (found := _several(bare)) is not None:
-                    yield from self._elements(map(bytes, found), index)
+                    yield from self._elements(map(bytes, found), index + 1)
                     index += len(found)
                 elif bare:
                     yield self._checked(bare, number)
@@ -211,5 +211,16 @@ def _tolerantly(data: bytes) -> _Kind | None:
     return _Kind(**{name: Raw(b"1") for name in _Kind.__struct_fields__ if name in found})
 
 
+def _why_not(data: bytes) -> str:
+    """Why bytes are no record, in words; only asked where they are none."""
+    try:
+        json.loads(data, parse_constant=_refused)
+    except RecursionError:
+        return "nested too deeply"
+    except ValueError as error:
+        return f"not JSON: {error}"
+    return "not a JSON object"
+
+
 def _refused(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is no JSON value")

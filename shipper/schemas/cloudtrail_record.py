@@ -91,7 +91,7 @@ def time_of(*texts: str | None) -> tuple[int, str]:
     for text in texts:
         if text:
             return _time(text) if len(text) <= _LONGEST_TIME else _refused_time(text)
-    raise BadInputError("the record has no eventTime")
+    raise BadInputError("the record has no eventTime, and its object's name gives no time (_20230710T1205Z_) either")
 
 
 def _refused_time(text: str) -> tuple[int, str]:
@@ -113,7 +113,7 @@ def identity_of(time_ms: int, account: str | None, event_id: str | None, origin:
     """A record's document id: of its account and eventID, or where it has none of its place."""
     if event_id:
         return document_id(time_ms, account or "", event_id)
-    return document_id(time_ms, origin.uri, str(position))
+    return document_id(time_ms, origin.uri, str(position - 1))  # ids count from 0
 
 
 def loaded(raw: bytes) -> Any:
@@ -129,7 +129,7 @@ def loaded(raw: bytes) -> Any:
 
 
 def _refused(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 import structlog
 
@@ -189,3 +190,19 @@ def test_secrets_are_masked_as_they_would_be_shipped(tmp_path, capfdbinary):
         out = capfdbinary.readouterr().out
         assert b"IQoJ" not in out
         assert b"[redacted]" in out
+
+
+def test_a_record_without_a_time_has_that_of_its_objects_name_as_it_would_be_shipped(tmp_path, capfdbinary):
+    """The name that CloudTrail gave the file tells the time, for every kind of document; without it, that is said."""
+    record = b'{"Records":[{"eventVersion":"1.08","eventID":"e","eventName":"Go","eventSource":"s3.amazonaws.com"}]}'
+    named = tmp_path / "111122223333_CloudTrail_us-east-1_20260115T0305Z_7gq7pFTEs0ey8GgH.json"
+    other = tmp_path / "copy.json"
+    for file in (named, other):
+        file.write_bytes(record)
+    assert cli.run(["decode", "--type", "cloudtrail", str(named)]) == 0
+    assert orjson.loads(capfdbinary.readouterr().out)["@timestamp"] == "2026-01-15T03:05:00.000Z"
+    assert cli.run(["decode", "--type", "cloudtrail", "--for", "splunk", str(named)]) == 0
+    assert orjson.loads(capfdbinary.readouterr().out)["time"] == 1_768_446_300
+    assert cli.run(["decode", "--type", "cloudtrail", str(other)]) == 1
+    complaint = f"{other}: record 1: the record has no eventTime, and its object's name gives no time"
+    assert capfdbinary.readouterr().err.decode().startswith(complaint)

@@ -60,10 +60,33 @@ def test_records_are_found_in_every_form(data, packed):
     assert all(raw in data.replace(b"\r", b"") or raw in data for raw in found)
 
 
-def test_positions_are_indexes_in_an_object_and_line_numbers_in_lines():
-    """A dead letter's position says where to look."""
-    assert [part.position for part in read(b'{"Records":[' + ONE + b"," + TWO + b"]}")[0]] == [0, 1]
+def test_positions_count_from_one_and_are_line_numbers_in_lines():
+    """A dead letter's position says where to look, in every form alike."""
+    assert [part.position for part in read(b'{"Records":[' + ONE + b"," + TWO + b"]}")[0]] == [1, 2]
+    assert [part.position for part in read(b'{"Records":[' + ONE + b",oops," + TWO + b"]}")[0]] == [1, 2, 3]
+    assert [part.position for part in read(b"[" + ONE + b"," + TWO + b"]")[0]] == [1, 2]
     assert [part.position for part in read(ONE + b"\n\n" + TWO)[0]] == [1, 3]
+    together = b'{"Records":[' + ONE + b"," + TWO + b"]}"
+    assert [part.position for part in read(together + b"\n" + together)[0]] == [1, 2, 3, 4]
+
+
+DEEP = b'{"eventID":"9","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+REASONS = [
+    (b'{"eventID":"9","x":NaN}', "not JSON: NaN is no JSON value"),
+    (b'{"eventID":"9","x":-Infinity}', "not JSON: -Infinity is no JSON value"),
+    (DEEP, "nested too deeply"),
+    (b'{"eventID":"9","x":oops}', "not JSON: Expecting value: line 1 column 20 (char 19)"),
+]
+
+
+@pytest.mark.parametrize(("bad", "reason"), [*REASONS, (b"[1]", "not a JSON object")])
+@pytest.mark.parametrize("in_lines", [False, True])
+def test_a_rejected_record_says_what_is_wrong_with_it(bad, reason, in_lines):
+    """The reason is the true one: what JSON does not allow, what is too deep, what is of another kind."""
+    data = ONE + b"\n" + bad + b"\n" + TWO if in_lines else b'{"Records":[' + ONE + b"," + bad + b"," + TWO + b"]}"
+    found, error = read(data)
+    assert [type(part) for part in found] == [Record, Rejected, Record]
+    assert (found[1].reason, error) == (reason, "")
 
 
 def test_a_broken_record_leaves_its_neighbours_alone():
