@@ -123,8 +123,19 @@ def _folder(where: str, path: Path) -> Iterator[Problem]:
         yield Problem(
             f"{where}.path", f"user {user} cannot write in {nearest}", f"chown {user} {nearest}, or choose another path"
         )
+    elif refusal := _refusal(nearest):
+        yield Problem(f"{where}.path", f"nothing can be made in {nearest}: {refusal}", "choose another path")
     elif where == "state" and nearest == path and path.stat().st_mode & 0o077:
         yield Problem(f"{where}.path", f"{path} is open to other users", f"chmod 0700 {path}", serious=False)
+
+
+def _refusal(folder: Path) -> str:
+    """Why a folder takes nothing new although its rights allow it: /proc, a read-only or full disk; "" if it does."""
+    try:
+        Path(tempfile.mkdtemp(prefix=".shipper-check-", dir=folder)).rmdir()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _files(settings: Settings) -> Iterator[Problem]:

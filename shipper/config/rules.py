@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +16,13 @@ from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS
 
 Found = Iterator[tuple[Place, str]]
+_OLD_NAMES_REGION = "us-east-1"
+_OLD_NAME = re.compile("[A-Z_]")
+_LONGEST_BUCKET = 63
+_BUCKET_NAMES = (
+    f"a bucket's name has small letters, digits, '.' and '-', at most {_LONGEST_BUCKET}; only old ones in "
+    f"{_OLD_NAMES_REGION} differ: if this is one, set aws.region: {_OLD_NAMES_REGION}"
+)
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
 
 
@@ -56,6 +64,7 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     yield from _plain_http(("sources", name, "queue_url"), source.get("queue_url"), both)
     if _given(both, "external_id") and not _given(both, "role_arn") and not _list(source.get("roles")):
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
+    yield from _buckets(("sources", name), source, both)
     if source.get("type") == "cloudwatch_logs":
         yield from _log_groups(("sources", name), source)
     logs = source.get("logs", "cloudtrail" if source.get("type") == "s3" else "auto")
@@ -76,6 +85,21 @@ def _roles(place: Place, source: dict[str, Any]) -> Found:
     for position, account in enumerate(accounts):
         if account in accounts[:position]:
             yield (*place, "roles", position), f"account {account} has a role already"
+
+
+def _buckets(place: Place, source: dict[str, Any], aws: dict[str, Any]) -> Found:
+    """Names that buckets have had only in one region and only until March 2018; other servers have rules of their own.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    if _given(aws, "endpoint_url") or aws.get("region") == _OLD_NAMES_REGION:
+        return
+    named = [((*place, "bucket"), source.get("bucket"))]
+    named += [((*place, "buckets", number), text) for number, text in enumerate(_list(source.get("buckets")))]
+    for where, text in named:
+        bucket = text.partition("/")[0] if isinstance(text, str) and not text.startswith("arn:") else ""
+        if len(bucket) > _LONGEST_BUCKET or _OLD_NAME.search(bucket):
+            yield where, _BUCKET_NAMES
 
 
 def _log_groups(place: Place, source: dict[str, Any]) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -107,6 +108,16 @@ def test_the_environment_may_name_the_file(
     monkeypatch.setenv("SHIPPER_CONFIG", str(config_file(tmp_path)))
     assert cli.run(["check", "--offline"]) == 0
     assert "all is well" in capfd.readouterr().out
+
+
+def test_check_offline_tries_the_folders(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A folder whose rights promise more than its file system keeps is told of; good ones stay as they are."""
+    path = config_file(tmp_path, GOOD.replace("path: state", "path: /proc/x"))
+    assert cli.run(["check", "--offline", "-c", str(path)]) == 1
+    out = capfd.readouterr().out
+    assert re.search(r"problem  state\.path: .* in /proc\b", out)
+    assert "ok       sinks.out" in out
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name}
 
 
 def test_check_offline_tells_of_every_problem_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,7 @@ def test_a_rejected_record_says_what_is_wrong_with_it(bad, reason, in_lines):
     data = ONE + b"\n" + bad + b"\n" + TWO if in_lines else b'{"Records":[' + ONE + b"," + bad + b"," + TWO + b"]}"
     found, error = read(data)
     assert [type(part) for part in found] == [Record, Rejected, Record]
+    assert isinstance(found[1], Rejected)
     assert (found[1].reason, error) == (reason, "")
 
 

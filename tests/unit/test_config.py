@@ -555,3 +555,29 @@ def test_every_key_is_documented() -> None:
     sections = [schema, *schema["$defs"].values()]
     keys = {key for section in sections for key in section.get("properties", {})}
     assert not [key for key in sorted(keys) if f"`{key}`" not in document]
+
+
+@pytest.mark.parametrize(
+    ("source", "where"),
+    [
+        ("type: s3, bucket: UPPER_case", "sources.a.bucket"),
+        (f"type: s3, bucket: {'b' * 64}", "sources.a.bucket"),
+        ("type: s3, bucket: Trail, aws: {region: eu-west-1}", "sources.a.bucket"),
+        (f"{QUEUE_URL}, type: s3_notifications, buckets: [trail, my_trail/AWSLogs/]", "sources.a.buckets[1]"),
+    ],
+)
+def test_a_name_that_no_bucket_has_is_refused(source: str, where: str) -> None:
+    """Capitals, '_' and long names are told of with file, line, key and what to do."""
+    sink = "sinks: {out: {type: archive, path: a}}\n"
+    told = mistakes(f"{sink}sources:\n  a: {{{source}}}\n")
+    assert [line for line in told if line.startswith(f"s.yaml:3: {where}: a bucket's name has small letters")]
+    assert "set aws.region: us-east-1" in told[0]
+
+
+@pytest.mark.parametrize("aws", ["{region: us-east-1}", "{endpoint_url: 'https://minio.example'}"])
+def test_names_of_old_buckets_and_of_other_servers_are_taken(aws: str) -> None:
+    """Where such buckets can exist they can be read; prefixes and access points are no names."""
+    for source in ("type: s3, bucket: UPPER_case", f"{QUEUE_URL}, type: s3_notifications, buckets: [My_Trail/X_y]"):
+        read(f"sources: {{a: {{{source}, aws: {aws}}}}}\nsinks: {{out: {{type: archive, path: a}}}}\n")
+    arn = "arn:aws:s3:eu-west-1:111122223333:accesspoint/Point"
+    read(f"sources: {{a: {{type: s3, bucket: '{arn}', prefix: A_b/}}}}\nsinks: {{out: {{type: archive, path: a}}}}\n")
