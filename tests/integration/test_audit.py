@@ -296,3 +296,41 @@ def test_a_cluster_that_does_not_answer_is_no_loss(
     out, err = capfd.readouterr()
     assert (code, out) == (1, "")
     assert "127.0.0.1:1" in err
+
+
+def test_what_retention_deleted_is_expired(place: Place, audit: Audit) -> None:
+    """The backing index is gone, and what was stored before the next one was made with it; what came later counts."""
+    place.put(4, 5)
+    place.ship()
+    place.server.request("POST", f"{place.names}/_rollover")
+    _, indices = place.server.request("GET", f"{place.names}/_settings?expand_wildcards=all&filter_path=*.settings")
+    first = min(indices)
+    assert place.server.request("DELETE", first).status == 200
+    code, found = audit()
+    assert (code, found["differences"]) == (0, [])
+    assert [(each["number"], each["what"][:21]) for each in found["remarks"]] == [(20, "documents are expired")]
+    place.trail.now = datetime.now(UTC) - timedelta(hours=1)
+    place.put(2, 3)
+    place.ship()
+    place.delete(place.documents()[0])
+    code, found = audit()
+    assert code == 1
+    assert [each["expected"] - each["found"] for each in found["differences"]] == [1]
+
+
+def test_a_backfill_is_part_of_the_ledger(place: Place, audit: Audit) -> None:
+    """Its receipts are in a state of its own; what it shipped is counted as the rest is."""
+    place.source["start"] = "now"
+    place.put(3, 4)
+    place.ship()
+    day = f"{OLD - timedelta(days=1):%Y-%m-%d}"
+    until = f"{OLD + timedelta(days=1):%Y-%m-%d}"
+    assert place("backfill", "--source", "s3", "--since", day, "--until", until) == 0
+    place.refresh()
+    code, found = audit()
+    assert (code, found["differences"]) == (0, [])
+    assert {each["records"] for each in found["sources"]} == {12}
+    place.delete(place.documents()[0])
+    assert audit("--repair")[0] == 1
+    assert len(place.documents()) == 12
+    assert audit()[0] == 0
