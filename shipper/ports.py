@@ -236,12 +236,19 @@ class PrincipalLookup(Protocol):
         """
         ...
 
-    def learn(self, arn: str, change: Mapping[str, Any], kind: Literal["create", "tag", "untag"], at: float) -> None:
+    def learn(
+        self,
+        arn: str,
+        change: Mapping[str, Any],
+        kind: Literal["create", "tag", "untag", "describe", "delete"],
+        at: float,
+    ) -> None:
         """Note a change that CloudTrail tells of; the same again changes nothing.
 
         Args:
             arn: as above.
-            change: `tags` set, `keys` of tags taken away; `path` and `description` of what was created.
+            change: `tags` set, `keys` of tags taken away; `path` and `description` of what was created, `description`
+                of what was described anew.
             at: when it happened, seconds since the epoch.
         """
         ...

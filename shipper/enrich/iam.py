@@ -65,7 +65,13 @@ class IamPrincipals:
         """What is known of a role or user now; see `ports.PrincipalLookup`."""
         return self._get(arn)
 
-    def learn(self, arn: str, change: Mapping[str, Any], kind: Literal["create", "tag", "untag"], at: float) -> None:
+    def learn(
+        self,
+        arn: str,
+        change: Mapping[str, Any],
+        kind: Literal["create", "tag", "untag", "describe", "delete"],
+        at: float,
+    ) -> None:
         """Note a change that passes by in CloudTrail; see `ports.PrincipalLookup`."""
 
         def update(before: IamPrincipal | None) -> IamPrincipal | None:
@@ -74,13 +80,18 @@ class IamPrincipals:
                 return self._chosen(IamPrincipal(change.get("path"), change.get("description"), tags))
             if before is None:
                 return None
+            if kind == "delete":
+                return before  # its last records are still to come
+            if kind == "describe":
+                return IamPrincipal(before.path, change.get("description"), before.tags)
             tags = {**before.tags, **change.get("tags", {})}
             for key in change.get("keys", ()):
                 tags.pop(key, None)
             return self._chosen(IamPrincipal(before.path, before.description, tags))
 
         # A change of long ago may have been followed by others: good for now, but asked for at the next use.
-        fresh = self._clock() - at < _FRESH_SECONDS
+        # What is deleted is not asked for again: another one of its name is told by its own record.
+        fresh = kind == "delete" or self._clock() - at < _FRESH_SECONDS
         self._known.change(arn, update, at, self._refresh_seconds if fresh else 0.0)
 
     def _look_up(self, arn: str) -> IamPrincipal | None:

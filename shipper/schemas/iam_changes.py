@@ -10,13 +10,18 @@ from typing import Any, Literal
 from shipper.ports import PrincipalLookup
 
 IAM = "iam.amazonaws.com"
-_KINDS: dict[str, Literal["create", "tag", "untag"]] = {
+Kind = Literal["create", "tag", "untag", "describe", "delete"]
+_KINDS: dict[str, Kind] = {
     "CreateRole": "create",
     "CreateUser": "create",
     "TagRole": "tag",
     "TagUser": "tag",
     "UntagRole": "untag",
     "UntagUser": "untag",
+    "UpdateRole": "describe",
+    "UpdateRoleDescription": "describe",
+    "DeleteRole": "delete",
+    "DeleteUser": "delete",
 }
 CHANGES = frozenset(_KINDS)
 
@@ -47,7 +52,7 @@ def learn(
         asked: requestParameters.
         at_ms: the event's time, milliseconds since the epoch.
     """
-    what = "role" if event.endswith("Role") else "user"
+    what = "user" if event.endswith("User") else "role"
     name = asked.get(f"{what}Name")
     if not account or not isinstance(name, str):
         return
@@ -64,6 +69,10 @@ def learn(
         description = asked.get("description")
         change["path"] = path if isinstance(path, str) else "/"
         change["description"] = description if isinstance(description, str) else None
+    elif kind == "describe":
+        if not isinstance(asked.get("description"), str):
+            return  # something else was changed
+        change["description"] = asked["description"] or None
     lookup.learn(f"arn:{_partition(region)}:iam::{account}:{what}/{name}", change, kind, at_ms / 1000)
 
 

@@ -24,6 +24,11 @@ CALLS = frozenset(
         "GetSessionToken",
     }
 )
+SIGN_IN = "signin.amazonaws.com"
+SIGN_INS = frozenset({"CredentialChallenge", "UserAuthentication"})
+"""Where IAM Identity Center names a user, whose id is all that later records have:
+https://docs.aws.amazon.com/singlesignon/latest/userguide/username-sign-in-cloudtrail-events.html
+"""
 _SSO_ROLE = "AWSReservedSSO_"
 _PERSONS = frozenset({"IAMUser", "SAMLUser", "WebIdentityUser", "IdentityCenterUser", "FederatedUser"})
 _MOST_CALLERS = 8_192
@@ -58,7 +63,7 @@ def _caller(data: bytes) -> Caller:
     return Caller(
         name=arn or _text(found.get("principalId")) if found.get("type") != "AWSAccount" else None,
         arn=arn,
-        key=_text(found.get("accessKeyId")),
+        key=key_of(found),
         person=person_of(found),
     )
 
@@ -91,6 +96,28 @@ def session_of(
         source_identity=_text(asked.get("sourceIdentity")) or _text(answered.get("sourceIdentity")),
         address=address,
     )
+
+
+def sign_in_of(
+    identity: Raw, said: dict[str, Any], details: dict[str, Any], address: str | None, at_ms: int
+) -> tuple[str, Session] | None:
+    """The id of an IAM Identity Center user who signs in, and who that is; None where the record does not name both.
+
+    Args:
+        identity: userIdentity.
+        said, details: additionalEventData, serviceEventDetails.
+        address, at_ms: as for `session_of`.
+    """
+    key = _text(_dict(object_of(identity).get("onBehalfOf")).get("userId"))
+    name = _text(said.get("UserName"))
+    if key is None or name is None or "Success" not in details.values():
+        return None
+    return key, Session(at=at_ms / 1000, person=name, address=address)
+
+
+def key_of(identity: dict[str, Any]) -> str | None:
+    """By what a session is remembered: the access key, or the id of the IAM Identity Center user without one."""
+    return _text(identity.get("accessKeyId")) or _text(_dict(identity.get("onBehalfOf")).get("userId"))
 
 
 def person_of(identity: dict[str, Any]) -> str | None:

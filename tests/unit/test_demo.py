@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 import pytest
@@ -56,7 +56,7 @@ class Iam:
     def __call__(self, arn: str) -> IamPrincipal | None:
         return self._known.get(arn)
 
-    def learn(self, arn: str, change: Mapping[str, Any], kind: Literal["create", "tag", "untag"], at: float) -> None:
+    def learn(self, arn: str, change: Mapping[str, Any], kind: str, at: float) -> None:
         """Nothing that the demo's records tell changes a principal that it knows."""
 
 

@@ -218,6 +218,25 @@ def test_changes_in_the_stream_are_known_at_once(bench, splunk):
         assert tags(record("UntagRole", iam, requestParameters=odd))
 
 
+def test_a_deleted_role_keeps_what_was_known_and_is_asked_for_no_more(bench):
+    """Its last records still have tags; a new description is learned, other updates are none."""
+    principals = bench.principals(refresh_seconds=3600.0)
+    encode = CloudTrailEcs("default", None, principals).encoder(Origin("s3://a/b", "a", "b"))
+    iam = "iam.amazonaws.com"
+    principals(ROLE)
+    until(lambda: principals.waiting() == 0)
+    later = "2026-01-05T13:00:00Z"
+    encode(record("UpdateRole", iam, requestParameters={"roleName": "deploy", "maxSessionDuration": 7200}))
+    assert principals(ROLE) == bench.directory.entries[ROLE]
+    encode(record("UpdateRole", iam, requestParameters={"roleName": "deploy", "description": "Retired"}))
+    assert principals(ROLE) == IamPrincipal("/ci/", "Retired", {"team": "payments", "x": "y"})
+    encode(record("DeleteRole", iam, requestParameters={"roleName": "deploy"}, eventTime=later))
+    encode(record("DeleteUser", iam, requestParameters={"userName": "nobody"}, eventTime=later))
+    assert principals(ROLE) == IamPrincipal("/ci/", "Retired", {"team": "payments", "x": "y"})
+    assert principals.waiting() == 0
+    assert bench.directory.asked == {ROLE: 1}
+
+
 def test_documents_name_the_role_behind_a_session(bench):
     """Tags, path and description stand under aws.iam; without the lookup nothing does."""
     principals = bench.principals()

@@ -216,3 +216,31 @@ def test_what_is_seen_later_completes_the_chain():
     assert ecs(memory, SECOND, USED)["aws"]["session"]["chain"] == [BUILD, DEPLOY]
     assert ecs(memory, FIRST, USED)["aws"]["session"]["chain"] == [ALICE, BUILD, DEPLOY]
     assert splunk(memory, USED)["effective_user"] == "alice@example.com"
+
+
+def signed_in(event: str, said: dict[str, Any], **more: Any) -> Record:
+    who = {"type": "Unknown", "accountId": ACCOUNT, "accessKeyId": "", "onBehalfOf": {"userId": "94d0-08"}}
+    details = {event: "Success"}
+    fields = {"additionalEventData": said, "serviceEventDetails": details, "sourceIPAddress": "198.51.100.7", **more}
+    return record(who, event, "signin.amazonaws.com", **fields)
+
+
+@pytest.mark.parametrize("event", ["UserAuthentication", "CredentialChallenge"])
+def test_users_of_identity_center_are_named_by_their_sign_in(event):
+    """Later records have their id alone; a sign-in that failed, or names nobody, tells nothing."""
+    center = {"type": "IdentityCenterUser", "accountId": ACCOUNT, "onBehalfOf": {"userId": "94d0-08"}}
+    listed = record(center, "ListApplications", "sso.amazonaws.com")
+    name = {"UserName": "bob@example.com", "CredentialType": "EXTERNAL_IDP"}
+    for told in (
+        signed_in(event, {"CredentialType": "PASSWORD"}),
+        signed_in(event, name, serviceEventDetails={event: "Failure"}),
+        signed_in(event, name, userIdentity={"type": "Unknown"}),
+    ):
+        assert "effective" not in ecs(sessions(), told, listed).get("user", {})
+    document = ecs(sessions(), signed_in(event, name), listed)
+    assert document["user"]["effective"] == {"name": "bob@example.com", "email": "bob@example.com"}
+    assert document["aws"]["session"] == {"first_address": "198.51.100.7"}
+    assert "bob@example.com" in document["related"]["user"]
+    fields = splunk(sessions(), signed_in(event, name), listed)
+    assert fields["effective_user"] == "bob@example.com"
+    assert "session_chain" not in fields

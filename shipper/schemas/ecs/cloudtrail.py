@@ -213,7 +213,7 @@ class CloudTrailEcs:
             self._places_of.add(fields)
         if self._resources is not None and event.event_source == S3:
             add_bucket(self._resources, fields, event, parts)
-        self._lessons.learn(event, parts, time_ms)
+        self._lessons.learn(event, time_ms)
         if self._principals is not None and who.principal is not None and (found := self._principals(who.principal)):
             fields["aws"]["iam"] = principal_fields(who.principal, found)
         if self._sessions is not None:

@@ -15,7 +15,7 @@ from shipper.errors import BadInputError
 from shipper.schemas.cloudtrail_record import loaded, time_of
 from shipper.schemas.ecs.cloudtrail_subtrees import cut
 from shipper.schemas.iam_changes import principal_of
-from shipper.schemas.session_calls import person_of
+from shipper.schemas.session_calls import key_of, person_of
 
 _MOST_IDENTITIES = 8_192
 _LONGEST_CACHED = 4_096
@@ -101,7 +101,7 @@ def _mapped(data: bytes) -> Identity:
         issuer_arn=issuer_arn,
         service=invoked_by if kind == "AWSService" else None,
         principal=principal_of(kind, arn, issuer_arn),
-        access_key=_text(found, "accessKeyId"),
+        access_key=key_of(found),
         person=person_of(found) if kind in _OF_A_ROLE else None,
     )
 

@@ -15,7 +15,7 @@ from msgspec import Raw
 from shipper import native
 from shipper.model import IamPrincipal
 from shipper.ports import PrincipalLookup, SessionLookup
-from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded
+from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, time_of
 from shipper.schemas.ecs.cloudtrail_details import connections
 from shipper.schemas.ecs.cloudtrail_event import add_event
 from shipper.schemas.ecs.cloudtrail_identity import Identity, identity
@@ -30,6 +30,8 @@ from shipper.schemas.ecs.user_agent import user_agent
 
 if TYPE_CHECKING:
     from shipper_native import CloudTrailEncoder
+
+_MOST_KEPT = 8_192
 
 Place = Callable[[str], tuple[orjson.Fragment, list[str] | None, orjson.Fragment | None]]
 _Extra = tuple[bytes, bytes, bytes, bytes]
@@ -81,6 +83,11 @@ def native_encoder(
         source, found, cloud = place(text)
         return orjson.dumps(source), bool(found), orjson.dumps(cloud) if cloud is not None else b""
 
+    def learned(raw: bytes) -> None:
+        event = decoded(raw)
+        if lessons is not None:
+            lessons.learn(event, time_of(event.event_time)[0])
+
     def agent(written: bytes) -> bytes:
         text = orjson.loads(written)
         if threats is not None and threats.names(None, text):
@@ -91,12 +98,21 @@ def native_encoder(
         return None
     enriched = principals is not None or sessions is not None
 
+    kept: dict[int, tuple[Identity, IamPrincipal | None, Person | None, _Extra]] = {}
+
     def enrich(who: Identity) -> _Extra | None:
         found = principals(who.principal) if principals is not None and who.principal is not None else None
         person = person_of(sessions, who) if sessions is not None else None
         if found is None and person is None:
             return None
-        return _extra(found, who, person)
+        known = kept.get(id(who))
+        if known is not None and known[0] is who and known[1] is found and known[2] is person:
+            return known[3]
+        if len(kept) >= _MOST_KEPT:
+            kept.clear()
+        extra = _extra(found, who, person)
+        kept[id(who)] = (who, found, person, extra)  # holds the identity, so that no other gets the same id
+        return extra
 
     return native.CloudTrailEncoder(
         _tables(),
@@ -106,7 +122,7 @@ def native_encoder(
         agent,
         _connection,
         {source: list(names) for source, names in lessons.calls.items()} if lessons is not None else {},
-        (lambda raw: lessons.learn_whole(decoded(raw))) if lessons is not None else None,
+        learned if lessons is not None else None,
         enrich if enriched else None,
     )
 

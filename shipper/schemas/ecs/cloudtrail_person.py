@@ -81,7 +81,7 @@ def _written(acted: Acted | None, who: Identity) -> Person:
         effective["id"] = acted.person_id
     if name and name.find("@") > 0:
         effective["email"] = name
-    session: dict[str, Any] = {"chain": acted.chain} if acted else {}
+    session: dict[str, Any] = {"chain": acted.chain} if acted and acted.chain else {}
     first = acted.first_address if acted else None
     if acted is not None and acted.source_identity:
         session["source_identity"] = acted.source_identity

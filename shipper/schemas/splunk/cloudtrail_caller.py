@@ -14,7 +14,17 @@ from shipper.model import Acted, IamPrincipal
 from shipper.ports import InterfaceLookup, PrincipalLookup, SessionLookup
 from shipper.schemas import interface_changes
 from shipper.schemas.iam_changes import CHANGES, IAM, learn, principal_of
-from shipper.schemas.session_calls import CALLS, STS, object_of, person_of, session_of
+from shipper.schemas.session_calls import (
+    CALLS,
+    SIGN_IN,
+    SIGN_INS,
+    STS,
+    key_of,
+    object_of,
+    person_of,
+    session_of,
+    sign_in_of,
+)
 
 _MOST_CALLERS = 8_192
 # What may stand in a field's name: https://docs.splunk.com/Documentation/Splunk/latest/Knowledge/Aboutfields
@@ -34,6 +44,8 @@ class Call(msgspec.Struct, gc=False):
     response_elements: Raw = msgspec.field(default=Raw(), name="responseElements")
     address: str | None = msgspec.field(default=None, name="sourceIPAddress")
     user_agent: str | None = msgspec.field(default=None, name="userAgent")
+    additional_event_data: Raw = msgspec.field(default=Raw(), name="additionalEventData")
+    service_event_details: Raw = msgspec.field(default=Raw(), name="serviceEventDetails")
 
 
 class _Caller(msgspec.Struct, gc=False, frozen=True, eq=False):
@@ -66,7 +78,7 @@ class CallerFields:
             if caller.arn:
                 found = self._principals(caller.arn)
         if self._sessions is not None:
-            if call.event_source == STS and call.event_name in CALLS and not call.error_code:
+            if call.event_name in CALLS or call.event_name in SIGN_INS:
                 _learn_session(self._sessions, call, time_ms)
             if caller.access_key:
                 acted = self._sessions(caller.access_key)
@@ -103,7 +115,8 @@ def _add_person(fields: dict[str, Any], acted: Acted | None, caller: _Caller) ->
         fields["effective_user"] = person
     if acted is None:
         return
-    fields["session_chain"] = acted.chain
+    if acted.chain:
+        fields["session_chain"] = acted.chain
     if acted.person_id:
         fields["effective_user_id"] = acted.person_id
     if acted.source_identity:
@@ -131,8 +144,14 @@ def _learn_interface(interfaces: InterfaceLookup, call: Call, time_ms: int) -> N
 
 
 def _learn_session(sessions: SessionLookup, call: Call, time_ms: int) -> None:
-    asked, answered = object_of(call.request_parameters), object_of(call.response_elements)
-    if made := session_of(call.user_identity, asked, answered, call.address, time_ms):
+    made = None
+    if call.event_source == STS and not call.error_code:
+        asked, answered = object_of(call.request_parameters), object_of(call.response_elements)
+        made = session_of(call.user_identity, asked, answered, call.address, time_ms)
+    elif call.event_source == SIGN_IN and not call.error_code:
+        said, details = object_of(call.additional_event_data), object_of(call.service_event_details)
+        made = sign_in_of(call.user_identity, said, details, call.address, time_ms)
+    if made is not None:
         sessions.learn(*made)
 
 
@@ -144,7 +163,7 @@ def _caller(data: bytes) -> _Caller:
     arns = [_text(part.get("arn")) if isinstance(part, dict) else None for part in (found, issuer)]
     kind = _text(found.get("type"))
     person = person_of(found) if kind in {"AssumedRole", "FederatedUser"} else None
-    return _Caller(principal_of(kind, *arns), _text(found.get("accessKeyId")), person, _text(found.get("accountId")))
+    return _Caller(principal_of(kind, *arns), key_of(found), person, _text(found.get("accountId")))
 
 
 def account_of(user_identity: bytes) -> str | None:
