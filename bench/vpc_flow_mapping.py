@@ -8,13 +8,16 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from shipper.enrich.background import Policy
+from shipper.enrich.interfaces import Choice, Interfaces
 from shipper.flow_layouts import V2, V5, Layout
-from shipper.model import Origin, Record
-from shipper.ports import Encoder
+from shipper.metrics import Metrics
+from shipper.model import Instance, NetworkInterface, Origin, Record
+from shipper.ports import Encoder, Stop
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
 
@@ -78,15 +81,51 @@ def geography(address: str) -> Mapping[str, Any] | None:
     return None if address.startswith("10.") else _GEO
 
 
+class Nobody:
+    """An EC2 that lists nothing, in any place."""
+
+    def __init__(self) -> None:
+        self._there: dict[tuple[str, str], list[Any]] = {}
+
+    def interfaces(self, account: str, region: str) -> Iterable[NetworkInterface]:
+        """None."""
+        return self._there.get((account, region), [])
+
+    def instances(self, account: str, region: str) -> Iterable[Instance]:
+        """None."""
+        return self._there.get((account, region), [])
+
+
+def inventory(rng: random.Random) -> Interfaces:
+    """The machines behind the lines that the same random numbers make."""
+    found = Interfaces(Nobody(), None, Metrics(), Stop(), Policy(), choice=Choice(tags=frozenset({"*"})))
+    for index, address in enumerate(sorted(set(own_addresses(rng)))):
+        made = {"networkInterfaceId": f"eni-{index:017x}", "vpcId": "vpc-0123456789abcdef0", "subnetId": "subnet-1"}
+        made |= {"privateIpAddress": address}
+        tags = {"items": [{"key": "Name", "value": f"web-{index}"}, {"key": "team", "value": "payments"}]}
+        machine = {"instanceId": f"i-{index:017x}", "tagSet": tags, "networkInterfaceSet": {"items": [made]}}
+        launched = {"instancesSet": {"items": [machine]}}
+        found.learn("RunInstances", "123456789010", "us-east-1", ({}, launched), 1.0)
+    return found
+
+
+def own_addresses(rng: random.Random) -> list[str]:
+    """Those that `lines` makes of the same random numbers."""
+    return [line.split(b" ")[4].decode() for line in lines(V2, rng)]
+
+
 def main() -> None:
     """Print one figure a layout."""
     gc.disable()
+    known = inventory(random.Random(7))
     origin = Origin("s3://bucket/AWSLogs/1/vpcflowlogs/us-east-1/x.log.gz", "bucket", "AWSLogs/1/x.log.gz")
     for name, layout in (("version 2, 14 fields", V2), ("version 5, 29 fields", V5)):
         records = [Record(line, n, layout) for n, line in enumerate(lines(layout, random.Random(7)), 2)]
         for sink, schema in (
             ("ECS   ", VpcFlowEcs("default", geography)),
+            ("ECS with machines   ", VpcFlowEcs("default", geography, interfaces=known)),
             ("Splunk", VpcFlowSplunk("flows", "host", geography)),
+            ("Splunk with machines", VpcFlowSplunk("flows", "host", geography, interfaces=known)),
         ):
             encode = schema.encoder(origin)
             size = sum(len(document.body) for document in map(encode, records) if document) / LINES

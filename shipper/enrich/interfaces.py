@@ -4,6 +4,7 @@ with the interface itself.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -74,6 +75,7 @@ class Interfaces:
         path: the SQLite file that a restart remembers from; None keeps nothing beyond this process.
         policy: `most` interfaces are kept; the listing of each account and region is renewed.
         clock: seconds since the epoch.
+        calm_seconds: `version` stays as it is for so long: many changes shall not cost each record its cached answer.
     """
 
     def __init__(
@@ -86,8 +88,12 @@ class Interfaces:
         *,
         choice: Choice,
         clock: Callable[[], float] = time.time,
+        calm_seconds: float = 1.0,
     ) -> None:
         self.version = 0
+        self._calm_seconds = calm_seconds
+        self._told_at = -math.inf
+        self._untold = False
         self._ec2 = ec2
         self._choice = choice
         self._clock = clock
@@ -118,6 +124,8 @@ class Interfaces:
 
     def want(self, account: str, region: str) -> None:
         """Have a place's interfaces and instances listed; see `ports.InterfaceLookup`."""
+        if self._untold:
+            self._tell()
         if (account, region) not in self._asked and not self._allowed(account, region):
             return
         self._listings.get((account, region, "interfaces"))
@@ -181,7 +189,7 @@ class Interfaces:
         """Have what changed written, and earlier answers forgotten. Called with the lock held."""
         inventory = self._inventory
         for name in names:
-            self.version += 1
+            self._untold = True
             if self._files is None:
                 continue
             if (timeline := inventory.timelines.get(name)) is not None:
@@ -190,6 +198,15 @@ class Interfaces:
             elif (instance := inventory.instances.get(name)) is not None:
                 self._files[1].put(name, instance.at, instance)
         self._known.set(len(inventory.timelines))
+        if self._untold:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Have earlier answers forgotten, unless that was done just now: then the next change or payload does it."""
+        now = time.monotonic()
+        if now - self._told_at >= self._calm_seconds:
+            self._told_at, self._untold = now, False
+            self.version += 1
 
     def _restore(self, timelines: MemoryFile[Timeline], instances: MemoryFile[Instance]) -> None:
         for name, timeline in timelines.load():

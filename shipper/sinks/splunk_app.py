@@ -20,6 +20,10 @@ _PLACE_FIELDS = (
     *("country", "country_code", "region", "city", "lat", "lon", "asn", "as_org", "isp", "isp_organization"),
     *("anonymity", "cloud_provider", "cloud_service", "cloud_region"),
 )
+_OWNER_FIELDS = (
+    *("interface", "interface_name", "instance_id", "instance_name", "service", "resource", "account"),
+    *("vpc", "subnet", "security_group"),
+)
 _LINES = ("SHOULD_LINEMERGE = false", r"LINE_BREAKER = ([\r\n]+)", "TRUNCATE = 0")
 # How records are told apart and read, for sourcetypes that the add-on does not know.
 _PROPS = {
@@ -78,7 +82,9 @@ def _contents(indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> dict[st
     }
     found = {name: _filled(text, words) for name, text in _templates(files("shipper.sinks") / "splunk_app_files")}
     found["default/fields.conf"] += "".join(
-        f"\n[{side}_{field}]\nINDEXED = true\n" for side in ("src", "dest") for field in _PLACE_FIELDS
+        f"\n[{side}_{field}]\nINDEXED = true\n"
+        for side in ("src", "dest")
+        for field in (*_PLACE_FIELDS, *_OWNER_FIELDS)
     )
     if sourcetypes:
         stanzas = [(f"[{chosen[name]}]", *_PROPS.get(name, _LINES)) for name in sorted(sourcetypes)]

@@ -35,12 +35,20 @@ class InterfaceBench:
     metrics: Metrics = field(default_factory=Metrics)
     stop: Stop = field(default_factory=Stop)
     now: float = NOW
+    calm_seconds: float = 0.0
 
     def interfaces(self, path=None, *, most: int = 1_000, **choice: Any) -> Interfaces:
         values: dict[str, Any] = {"tags": frozenset({"*"})} | choice
         policy = Policy(most=most, refresh_seconds=0.0, requests_per_second=10_000)
         return Interfaces(
-            self.ec2, path, self.metrics, self.stop, policy, choice=Choice(**values), clock=lambda: self.now
+            self.ec2,
+            path,
+            self.metrics,
+            self.stop,
+            policy,
+            choice=Choice(**values),
+            clock=lambda: self.now,
+            calm_seconds=self.calm_seconds,
         )
 
     def listed(self, found: Interfaces) -> None:

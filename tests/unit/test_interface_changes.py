@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -50,6 +51,26 @@ def test_launches_and_terminations_are_known_at_once(bench):
     learn(found, "TerminateInstances", NOW + 800, {"instancesSet": items({"instanceId": "i-2"})})
     assert owner(found, NOW + 1_399) == "eni-2"  # its last records are of up to ten minutes later
     assert owner(found, NOW + 1_400) is None
+
+
+def test_many_changes_cost_cached_answers_once_in_a_while(bench):
+    """A stream of changes is told of at most once in so many seconds, and by the next payload at the latest."""
+    bench.calm_seconds = 0.2
+    found = bench.interfaces()
+    began = time.monotonic()
+    versions = set()
+    for number in range(1_000):
+        learn(found, "CreateNetworkInterface", NOW, None, {"networkInterface": made(f"eni-{number}", "10.0.0.5")})
+        versions.add(found.version)
+    assert len(versions) <= 1 + (time.monotonic() - began) / 0.2 + 1
+    version = found.version
+    learn(found, "CreateNetworkInterface", NOW, None, {"networkInterface": made("eni-last", "10.0.0.6")})
+    deadline = time.monotonic() + 60
+    while found.version == version:
+        assert time.monotonic() < deadline
+        bench.stop.rest(0.01)
+        found.want("no account", "")  # as each payload does
+    assert owner(found, NOW, "10.0.0.6") == "eni-last"
 
 
 def test_a_record_newer_than_a_listing_counts_for_more(bench):

@@ -12,9 +12,11 @@ import pytest
 
 from shipper import cli
 from shipper.build import LOG_TYPES
+from shipper.enrich.interface_inventory import Inventory
 from shipper.errors import ConfigError
-from shipper.model import Origin, Record
+from shipper.model import Instance, NetworkInterface, Origin, Record
 from shipper.ports import Lookups
+from shipper.schemas.splunk.flow_owners import write
 from shipper.sinks.splunk_app import APP, write_app
 
 CONFIGURATION = """
@@ -125,6 +127,38 @@ def test_every_indexed_field_of_an_envelope_is_declared(app):
     fields = set(orjson.loads(document.body)["fields"])
     assert len(fields) == 9
     assert fields <= declared
+
+
+def test_every_indexed_field_of_a_flow_is_declared(app):
+    """Those of machines and services at both ends, too; those of tags by a pattern."""
+    declared = {name for name, stanza in conf(app / "default/fields.conf").items() if stanza["INDEXED"] == "true"}
+    interface = NetworkInterface(
+        id="eni-1",
+        account="111122223333",
+        region="eu-west-1",
+        vpc="vpc-1",
+        subnet="subnet-1",
+        private=("10.0.0.5",),
+        groups=("sg-1",),
+        service="ec2",
+        resource="r",
+        name="n",
+        tags={"team": "web"},
+        instance="i-1",
+    )
+    inventory = Inventory(10, across=False)
+    inventory.begin(interface, 0.0)
+    inventory.tagged(Instance("i-1", 0.0, "web-1"))
+    owner = inventory.address("10.0.0.5", "vpc-1", 1.0)
+    fields = {
+        name
+        for text in write(owner)
+        for name in orjson.loads("{" + text[1:] + "}")
+        if not name.removeprefix("src_").removeprefix("dest_").startswith("tag_")
+    }
+    assert len(fields) == 20
+    assert fields <= declared
+    assert "sourcetype::aws:cloudwatchlogs*::src_tag_*" in declared
 
 
 def test_a_sourcetype_of_ones_own_gets_props(tmp_path):

@@ -42,7 +42,7 @@ class OwnerFields:
     def __init__(self, lookup: InterfaceLookup, *, directed: bool = True) -> None:
         self._lookup = lookup
         self._directed = directed
-        self._owners = FlowOwners(lookup, _write)
+        self._owners = FlowOwners(lookup, write)
         self._lines: dict[tuple[tuple[str, ...], tuple[str, str]], LineFields] = {}
 
     def of_lines(self, layout: Sequence[str], place: tuple[str, str]) -> LineFields:
@@ -120,7 +120,8 @@ class LineFields:
         return found
 
 
-def _write(owner: InterfaceOwner) -> tuple[str, str]:
+def write(owner: InterfaceOwner) -> tuple[str, str]:
+    """An owner's fields as JSON members, with a comma before each; see `flow_owners.Write`."""
     return _flat(owner, "src"), _flat(owner, "dest")
 
 
