@@ -81,6 +81,28 @@ def test_a_damaged_store_is_refused_with_a_way_out(tmp_path: Path, damage: bytes
     fresh.close()
 
 
+def test_the_beginning_of_a_store_is_no_new_store(tmp_path: Path):
+    """What is shorter than a page is damaged, and not taken for an empty database."""
+    SqliteCheckpoints(tmp_path / FILE).close()
+    path = tmp_path / FILE
+    path.write_bytes(path.read_bytes()[:1000])
+    for read_only in (True, False):
+        with pytest.raises(ConfigError, match="cannot be used") as caught:
+            SqliteCheckpoints(path, read_only=read_only)
+        assert "checkpoints reset --damaged" in caught.value.hint
+
+
+def test_a_store_that_is_only_just_made_holds_nothing_yet(tmp_path: Path):
+    """The process was killed before its first commit: a look says so, and the next run goes on."""
+    connection = sqlite3.connect(tmp_path / FILE)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    with pytest.raises(ConfigError, match="no checkpoints"):
+        SqliteCheckpoints(tmp_path / FILE, read_only=True)
+    SqliteCheckpoints(tmp_path / FILE).close()
+    SqliteCheckpoints(tmp_path / FILE, read_only=True).close()
+
+
 def test_nothing_to_set_aside(tmp_path: Path):
     """Without a store there is nothing to move."""
     assert set_aside(tmp_path / "state" / FILE) is None
