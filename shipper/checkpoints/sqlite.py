@@ -199,14 +199,15 @@ class SqliteCheckpoints:
 
     def reset(self, source: str, scope: str | None = None) -> int:
         """See ports.CheckpointStore."""
-        mine = "WHERE source = ?1 AND (?2 IS NULL OR scope = ?2)"
+        mine = "WHERE source = :source AND (:scope IS NULL OR scope = :scope)"
+        named = {"source": source, "scope": scope}
         with self._transaction() as run:
             self._scope_ids.clear()
             for table in ("cursors", "done", "closed"):
-                run(f"DELETE FROM {table} WHERE scope_id IN (SELECT id FROM scopes {mine})", (source, scope))
+                run(f"DELETE FROM {table} WHERE scope_id IN (SELECT id FROM scopes {mine})", named)
             for table in ("pins", "retries"):
-                run(f"DELETE FROM {table} {mine}", (source, scope))
-            return run(f"DELETE FROM scopes {mine}", (source, scope)).rowcount
+                run(f"DELETE FROM {table} {mine}", named)
+            return run(f"DELETE FROM scopes {mine}", named).rowcount
 
     def close(self) -> None:
         """See ports.CheckpointStore."""
@@ -254,9 +255,9 @@ class SqliteCheckpoints:
             by_bucket.setdefault(bucket, []).append(value)
         for bucket, hashes in by_bucket.items():
             run(
-                "INSERT INTO done SELECT ?1, ?2, coalesce(max(seq), 0) + 1, ?3 FROM done"
-                " WHERE scope_id = ?1 AND bucket = ?2",
-                (scope_id, bucket, pack_hashes(hashes)),
+                "INSERT INTO done SELECT :scope, :bucket, coalesce(max(seq), 0) + 1, :hashes FROM done"
+                " WHERE scope_id = :scope AND bucket = :bucket",
+                {"scope": scope_id, "bucket": bucket, "hashes": pack_hashes(hashes)},
             )
 
 

@@ -23,18 +23,19 @@ def read_lines(run: Run, after: int, source: str | None, since: float) -> list[t
     """Return a page of numbered lines after a number, oldest first; empty at the end."""
     query = (
         f"SELECT seq, {_LINE}, settled_at, repaired FROM receipts"
-        f" WHERE seq > ?1 AND (?2 IS NULL OR source = ?2) AND settled_at >= ?3 ORDER BY seq LIMIT {_PAGE}"
+        " WHERE seq > :after AND (:source IS NULL OR source = :source) AND settled_at >= :since"
+        f" ORDER BY seq LIMIT {_PAGE}"
     )
-    return [(row[0], LedgerLine(*row[1:])) for row in run(query, (after, source, since))]
+    return [(row[0], LedgerLine(*row[1:])) for row in run(query, {"after": after, "source": source, "since": since})]
 
 
 def read_totals(run: Run, source: str | None) -> list[LedgerTotal]:
     """Return the sums by source and sink."""
     query = (
         f"SELECT source, sink, {', '.join(_SUMS[:-1])}, newest_ms, settled_at, repaired FROM totals"
-        " WHERE ?1 IS NULL OR source = ?1 ORDER BY source, sink"
+        " WHERE :source IS NULL OR source = :source ORDER BY source, sink"
     )
-    return [LedgerTotal(*row) for row in run(query, (source,))]
+    return [LedgerTotal(*row) for row in run(query, {"source": source})]
 
 
 def put_split(run: Run, split: Split, receipt: Receipt, now: float) -> None:
