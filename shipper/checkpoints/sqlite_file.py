@@ -67,8 +67,6 @@ def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
         raise ConfigError(f"cannot open {path}: {error}", "make state.path readable and writable") from error
     try:
         version = check(connection, str(path))
-        if version == 0 and read_only:  # the process that made it was killed before its first commit
-            raise ConfigError(f"there are no checkpoints in {path.parent} yet", "run `shipper run` first")
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -87,4 +85,7 @@ def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
     except ConfigError:
         connection.close()
         raise
+    if version == 0 and read_only:  # the process that made it was killed before its first commit
+        connection.close()
+        raise ConfigError(f"there are no checkpoints in {path.parent} yet", "run `shipper run` first")
     return connection
