@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import urllib3.exceptions
@@ -18,6 +19,8 @@ from shipper.sources.s3_keys import account_and_region
 
 _WHOLE_BYTES = 8_388_608
 _CHUNK_BYTES = 1_048_576
+_RUN_OBJECTS = 8
+_RUN_BYTES = 131_072
 _ATTEMPTS = 3
 _FAILURES = (BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError)
 
@@ -31,7 +34,8 @@ class S3Reader:
     Args:
         client: boto3's S3 client, whose connection pool is larger than `threads` and the workers together.
         threads: how many small objects are fetched at once, over all splits.
-        ahead: how many objects of one split are fetched before they are asked for.
+        ahead: how many objects of one split are fetched before they are asked for; a run of very small ones counts as
+            a whole, since handing each over from thread to thread would cost more than its records.
         small: a cheaper way to get small objects, asked first; None where there is none.
         expected_bucket_owner: account id; S3 refuses the bucket where another account owns it.
         logs_region: the region of data whose keys do not say it.
@@ -56,21 +60,30 @@ class S3Reader:
 
     def open(self, split: Split) -> Iterator[Payload | tuple[S3Object, Exception]]:
         """See ports.Reader."""
-        coming: deque[tuple[S3Object, Future[bytes | None] | None]] = deque()
-        left = iter(split.objects)
+        coming: deque[_Run] = deque()
+        left = _runs(split.objects)
         try:
             while True:
-                while len(coming) <= self._ahead and (item := next(left, None)) is not None:
-                    small = item.size <= _WHOLE_BYTES
-                    coming.append((item, self._pool.submit(self._fetch, item) if small else None))
+                while sum(len(run.items) for run in coming) <= self._ahead and (run := next(left, None)) is not None:
+                    if run.items[0].size <= _WHOLE_BYTES:
+                        run.future = self._pool.submit(self._fetch_all, run)
+                    coming.append(run)
                 if not coming:
                     return
-                item, future = coming.popleft()
-                yield from self._stream(item) if future is None else self._whole(item, future)
+                run = coming.popleft()
+                if run.future is None:
+                    yield from self._stream(run.items[0])
+                else:
+                    coming.appendleft(run)  # until it is there: giving up may come meanwhile
+                    found = run.future.result()
+                    coming.popleft()
+                    for item, data in zip(run.items, found, strict=True):
+                        yield from self._whole(item, data)
         finally:
-            for _, future in coming:
-                if future is not None:
-                    future.cancel()
+            for run in coming:
+                run.given_up = True
+                if run.future is not None:
+                    run.future.cancel()
 
     def _origin(self, item: S3Object) -> Origin:
         account, region = account_and_region(item.key)
@@ -79,6 +92,21 @@ class S3Reader:
     def close(self) -> None:
         """Give back the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _fetch_all(self, run: _Run) -> list[bytes | UnreadableError | None]:
+        found: list[bytes | UnreadableError | None] = []
+        room = _WHOLE_BYTES  # for a run altogether, should its objects be larger than they were said to be
+        for item in run.items:
+            if run.given_up:
+                raise RetryableError("given up")
+            try:
+                data = self._fetch(item) if room > 0 else None
+            except UnreadableError as error:
+                found.append(error)
+            else:
+                found.append(data)
+                room -= len(data or b"")
+        return found
 
     def _fetch(self, item: S3Object) -> bytes | None:
         """Return a whole object; None where it is larger than it was said to be, and has to be streamed.
@@ -104,13 +132,12 @@ class S3Reader:
             else:
                 return data
 
-    def _whole(self, item: S3Object, future: Future[bytes | None]) -> Iterator[Payload | tuple[S3Object, Exception]]:
-        try:
-            data = future.result()
-        except UnreadableError as error:
-            yield item, error
-            return
-        if data is None:
+    def _whole(
+        self, item: S3Object, data: bytes | UnreadableError | None
+    ) -> Iterator[Payload | tuple[S3Object, Exception]]:
+        if isinstance(data, UnreadableError):
+            yield item, data
+        elif data is None:
             yield from self._stream(item)
         else:
             yield Payload(self._origin(item), iter((data,)), len(data))
@@ -181,6 +208,33 @@ class _Stream:
         except UnreadableError as error:
             raise RetryableError(str(error)) from error
         self._body = answer["Body"]
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """Objects that one thread fetches one after the other; a single one where it is not very small.
+
+    Attributes:
+        future: None for an object that is streamed.
+        given_up: nobody waits for the rest of it any more.
+    """
+
+    items: list[S3Object]
+    future: Future[list[bytes | UnreadableError | None]] | None = None
+    given_up: bool = False
+
+
+def _runs(objects: Iterable[S3Object]) -> Iterator[_Run]:
+    gathered: list[S3Object] = []
+    size = 0
+    for item in objects:
+        if gathered and (len(gathered) == _RUN_OBJECTS or size + item.size > _RUN_BYTES):
+            yield _Run(gathered)
+            gathered, size = [], 0
+        gathered.append(item)
+        size += item.size
+    if gathered:
+        yield _Run(gathered)
 
 
 def _check_length(item: S3Object, came: int, expected: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,12 +157,38 @@ def test_throttling_is_waited_out_by_the_client(s3, reader):
 
 def test_no_more_is_fetched_ahead_than_allowed(s3, reader):
     """A worker that is slow keeps a few objects, not the whole split."""
-    items = [put(s3, str(number), 10) for number in range(60)]
+    items = [put(s3, str(number), 100_000) for number in range(60)]
     opened = reader.open(split_of(*items))
     next(opened)
     opened.close()
     reader.close()
     assert len(s3.requests) <= 6
+
+
+def test_very_small_objects_come_in_runs(s3, reader):
+    """In order, each with its own end; no more than two runs are there before they are asked for."""
+    items = [put(s3, str(number), 10 + number) for number in range(40)]
+    s3.forbidden.add(f"trail/{items[3].key}")
+    opened = reader.open(split_of(*items))
+    first = next(opened)
+    assert isinstance(first, Payload)
+    assert b"".join(first.chunks) == body(s3, items[0])
+    rest = [b"".join(one.chunks) if isinstance(one, Payload) else one for one in itertools.islice(opened, 4)]
+    assert rest[2] == (items[3], rest[2][1])
+    assert isinstance(rest[2][1], UnreadableError)
+    assert [*rest[:2], rest[3]] == [body(s3, item) for item in (items[1], items[2], items[4])]
+    opened.close()
+    reader.close()
+    assert len({path for path, _ in s3.requests}) <= 16
+
+
+def test_a_run_of_liars_is_not_held_in_memory(s3, reader):
+    """Where very small objects turn out to be large, the rest of their run is streamed."""
+    items = [put(s3, str(number), 5_000_000) for number in range(4)]
+    liars = [replace(item, size=5) for item in items]
+    pieces = [[len(chunk) for chunk in one.chunks] for one in reader.open(split_of(*liars)) if isinstance(one, Payload)]
+    assert [sum(lengths) for lengths in pieces] == [5_000_000] * 4
+    assert [max(lengths) > 1_048_576 for lengths in pieces] == [True, True, False, False]
 
 
 def test_a_stream_that_is_left_is_closed(s3, reader):
