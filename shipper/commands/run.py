@@ -42,7 +42,9 @@ def _run(file: Path, stop: Stop, *, once: bool, as_json: bool) -> int:
     import structlog
 
     from shipper import build, service
+    from shipper.allocator import keep_freed_memory
 
+    keep_freed_memory()
     log = structlog.get_logger("shipper")
     log.info("starting", version=__version__, config=file, sources=list(settings.sources), sinks=list(settings.sinks))
     for remark in settings.remarks():
