@@ -18,5 +18,21 @@ class CloudTrailEncoder:
     def forget_places(self) -> None: ...
     def forget_calls(self) -> None: ...
 
+class FlowLines:
+    def __init__(
+        self,
+        splits: int,
+        width: int,
+        traffic: Sequence[int],
+        fixed_columns: Sequence[int],
+        packet: Sequence[tuple[int, bytes]],
+        carriers: Sequence[bytes],
+        directions: Sequence[bytes],
+        endpoint: Callable[[bytes], tuple[bytes, bytes, bytes, bool | None, bytes, bytes]],
+        time: Callable[[bytes], tuple[int, bytes]],
+        fixed: Callable[[bytes], tuple[bytes, bytes, bytes, bytes, bytes, bytes]],
+    ) -> None: ...
+    def encode(self, line: bytes, top: bytes, aws: bytes) -> tuple[int, bytes] | None: ...
+
 class SecretNames:
     def may_be_in(self, record: bytes) -> bool: ...

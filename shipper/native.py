@@ -24,6 +24,8 @@ def _loaded() -> ModuleType | None:
 
 
 CloudTrailEncoder: type[_module.CloudTrailEncoder] | None
+FlowLines: type[_module.FlowLines] | None
 SecretNames: type[_module.SecretNames] | None
 CloudTrailEncoder = getattr(_loaded(), "CloudTrailEncoder", None)
+FlowLines = getattr(_loaded(), "FlowLines", None)
 SecretNames = getattr(_loaded(), "SecretNames", None)

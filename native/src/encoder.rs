@@ -58,19 +58,20 @@ struct Call(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 struct Place(Vec<u8>, bool, Vec<u8>);
 
 /// Something that Python made, by the bytes it was made of.
-struct Cache<T> {
+pub struct Cache<T> {
     known: Mutex<AHashMap<Vec<u8>, Arc<T>>>,
     most: usize,
     make: PyObject,
 }
 
 impl<T: for<'py> FromPyObject<'py>> Cache<T> {
-    fn new(make: PyObject, most: usize) -> Self {
+    /// Keep at most so many of what `make` makes.
+    pub fn new(make: PyObject, most: usize) -> Self {
         Cache { known: Mutex::default(), most, make }
     }
 
     /// What belongs to a key. None: Python refuses it, and says why when it maps the record itself.
-    fn get(&self, py: Python<'_>, key: &[u8], made_of: &[u8]) -> Option<Arc<T>> {
+    pub fn get(&self, py: Python<'_>, key: &[u8], made_of: &[u8]) -> Option<Arc<T>> {
         if let Some(found) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Some(Arc::clone(found));
         }

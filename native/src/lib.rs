@@ -1,6 +1,7 @@
 //! The hot part of `shipper`, as a Python module. Without it the program does the same, more slowly.
 
 mod encoder;
+mod flow;
 mod json;
 mod part;
 mod record;
@@ -10,9 +11,10 @@ mod tables;
 
 use pyo3::prelude::*;
 
-/// CloudTrail records of the usual kinds as ECS documents.
+/// CloudTrail records and flow log lines of the usual kinds as ECS documents.
 #[pymodule]
 fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<encoder::CloudTrailEncoder>()?;
+    module.add_class::<flow::FlowLines>()?;
     module.add_class::<encoder::SecretNames>()
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.vpc_flow_mapping import lines
+from shipper import native
 from shipper.errors import BadInputError
-from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V10, layout_from_header
+from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V5, V10, layout_from_header
 from shipper.model import AccountFacts, AddressFacts, Document, Origin, Record, document_id
 from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
-from shipper.schemas.ecs.vpc_flow_compiler import Caches, compile_layout
+from shipper.schemas.ecs.vpc_flow_compiler import compile_layout
+from shipper.schemas.ecs.vpc_flow_layout import Caches
 from shipper.schemas.ecs.vpc_flow_mapping import TRAFFIC, Context, LineMapping
+from shipper.schemas.ecs.vpc_flow_native import native_lines
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
 
 DATA = Path(__file__).parent.parent / "data" / "vpc_flow"
@@ -252,12 +257,35 @@ def test_the_compiled_encoder_equals_the_mapping(data):
         expected = None
     compiled = compile_layout(layout, account, region, caches)
     found = compiled(line.encode(), '"ecs":{"version":"8"},', '"s3":{"x":1},') if compiled else None
+    natively = native_lines(layout, account, region, caches)
+    written = natively(line.encode(), b'"ecs":{"version":"8"},', b'"s3":{"x":1},') if natively else None
+    if written is not None:
+        assert found is not None
+        assert written == (found[0], found[1].encode())
     if found is not None:
         assert expected is not None
         assert (found[0], json.loads(found[1])) == (expected[0], json.loads(orjson.dumps(expected[1])))
     else:
         own = set(expected[1]["aws"].get("vpcflow", ())) if expected else set()
         assert odd or not set(TRAFFIC) <= set(layout) or own <= {"pkt_srcaddr", "pkt_dstaddr"}
+
+
+@pytest.mark.skipif(native.FlowLines is None, reason="the native module is not installed")
+@pytest.mark.parametrize("layout", [V2, V5, V10], ids=["V2", "V5", "V10"])
+@pytest.mark.parametrize("asked", [None, whose])
+def test_the_native_encoder_writes_the_usual_lines(layout, asked):
+    """All of an ordinary object's lines, as the compiled encoder does; those of other protocols are left to it."""
+    caches = Caches(Endpoints(geography, asked), Times(), Ports())
+    compiled, natively = compile_layout(layout, "1", "r", caches), native_lines(layout, "1", "r", caches)
+    assert compiled is not None
+    assert natively is not None
+    for line in [*lines(layout, random.Random(3), 300), *lines(layout, random.Random(4), 300)]:
+        expected = compiled(line, "", "")
+        assert expected is not None
+        assert natively(line, b"", b"") == (expected[0], expected[1].encode())
+    values = line.split(b" ")
+    values[layout.index("protocol")] = b"1"
+    assert natively(b" ".join(values), b"", b"") is None
 
 
 @given(st.binary(max_size=200), st.sampled_from([V2, TRANSIT_GATEWAY, ("end",), ("new-field",)]))

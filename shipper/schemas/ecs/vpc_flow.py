@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import orjson
 
@@ -13,8 +14,10 @@ from shipper.model import Document, LogEvent, LogStream, Origin, Record
 from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, IndicatorLookup, InterfaceLookup, wall_clock
 from shipper.schemas.ecs.flow_owners import write
 from shipper.schemas.ecs.places import Places
-from shipper.schemas.ecs.vpc_flow_compiler import Caches, Compiled, compile_layout
+from shipper.schemas.ecs.vpc_flow_compiler import Compiled, compile_layout
+from shipper.schemas.ecs.vpc_flow_layout import Caches
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
+from shipper.schemas.ecs.vpc_flow_native import NativeLines, native_lines
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.flow_owners import FlowOwners
@@ -30,6 +33,10 @@ LineEncoder = Callable[[bytes, int], "tuple[int, bytes]"]
 `fallback_ms` is the time where the line has none. Raises BadInputError for a line that cannot be a document.
 """
 
+T = TypeVar("T")
+_Place = tuple[tuple[str, ...], str, str]
+"""A layout, and the account and region of lines that do not say."""
+_Make = Callable[[tuple[str, ...], str, str, Caches], T | None]
 _StreamEncoders = dict[tuple[LogStream, tuple[str, ...]], LineEncoder]
 
 
@@ -46,6 +53,7 @@ class VpcFlowEcs:
         indicators: None to leave out threats.
         geo_seconds: how long what was found for an address is kept; a renewed database shows after that.
         clock: the time of lines that have none, in files whose names have none either.
+        native: whether the usual lines are written by the native encoder, where it is installed.
     """
 
     def __init__(
@@ -60,7 +68,9 @@ class VpcFlowEcs:
         geo_seconds: float = 600.0,
         names_seconds: float = 5.0,
         clock: Clock = wall_clock,
+        native: bool = True,
     ) -> None:
+        self._natively = native
         self._index = f"logs-aws.vpcflow-{namespace}"
         self._stream = {"type": "logs", "dataset": "aws.vpcflow", "namespace": namespace}
         self._geo = geo
@@ -137,8 +147,12 @@ class VpcFlowEcs:
         compiled = workshop.compiled(tuple(layout), context.account, context.region)
         mapping = workshop.mapping
         top, aws = _members(context.top), _members(context.aws)
+        native = workshop.native(tuple(layout), context.account, context.region) if self._natively else None
+        top_bytes, aws_bytes = top.encode(), aws.encode()
 
         def encode(line: bytes, fallback_ms: int) -> tuple[int, bytes]:
+            if native is not None and (written := native(line, top_bytes, aws_bytes)) is not None:
+                return written
             if compiled is not None and (found := compiled(line, top, aws)) is not None:
                 return found[0], found[1].encode()
             time_ms, document = mapping.document(layout, line.decode("utf-8", "replace"), context, fallback_ms)
@@ -169,17 +183,24 @@ class _Workshop:
         self, endpoints: Endpoints, times: Times, ports: Ports, owners: FlowOwners | None, names: Places | None
     ) -> None:
         self._caches = Caches(endpoints, times, ports, owners, names)
-        self._layouts: dict[tuple[object, ...], tuple[Compiled | None]] = {}
+        self._compiled: dict[_Place, tuple[Compiled | None]] = {}
+        self._native: dict[_Place, tuple[NativeLines | None]] = {}
         self.mapping = LineMapping(endpoints, times, owners, names)
 
     def compiled(self, layout: tuple[str, ...], account: str, region: str) -> Compiled | None:
         """The function for one layout. Two threads may both compile it once: either result will do."""
-        key = (layout, account, region)
-        found = self._layouts.get(key)
+        return self._made(self._compiled, compile_layout, (layout, account, region))
+
+    def native(self, layout: tuple[str, ...], account: str, region: str) -> NativeLines | None:
+        """The native encoder for one layout, where there is one."""
+        return self._made(self._native, native_lines, (layout, account, region))
+
+    def _made(self, known: dict[_Place, tuple[T | None]], make: _Make[T], place: _Place) -> T | None:
+        found = known.get(place)
         if found is None:
-            if len(self._layouts) >= _MOST_LAYOUTS:
-                self._layouts.clear()
-            found = self._layouts[key] = (compile_layout(layout, account, region, self._caches),)
+            if len(known) >= _MOST_LAYOUTS:
+                known.clear()
+            found = known[place] = (make(*place, self._caches),)
         return found[0]
 
 
