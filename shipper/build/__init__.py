@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shipper.deadletters.sqlite import SqliteDeadLetters
     from shipper.model import DeadLetter
     from shipper.replay import Replayed
+    from shipper.reread import Reread
 
 __all__ = [
     "DEAD_LETTERS_FILE",
@@ -45,6 +46,7 @@ __all__ = [
     "read_limits",
     "redactor",
     "replay",
+    "reread",
     "sinks",
     "sources",
     "store",
@@ -202,3 +204,45 @@ def replay(
     finally:
         for sink in all_sinks.values():
             sink.close()
+
+
+def reread(
+    settings: Settings,
+    letters: SqliteDeadLetters,
+    wanted: Iterable[DeadLetter],
+    progress: Callable[[Reread], None],
+) -> Reread:
+    """Read the objects of dead letters that never became documents again, and ship what makes documents now.
+
+    Raises:
+        RetryableError: a bucket or a sink is away for longer than `ONCE_PATIENCE_SECONDS`.
+    """
+    from shipper.reread import PickingSink, Rereading, WantedLetters
+
+    metrics, stop = Metrics(), Stop()
+    picking = {name: PickingSink(sink) for name, sink in sinks(settings, metrics, stop).items()}
+    found = lookups(settings, metrics, stop)
+    sessions = aws_sessions(settings)
+    openers = readers(
+        settings, sessions, cloudwatch_calls(settings, sessions, metrics, stop), metrics, read_limits(settings)
+    )
+    kept = WantedLetters(letters)
+    shipper = shipper_to(
+        settings,
+        dict(picking),
+        found,
+        openers,
+        letters=kept,
+        metrics=metrics,
+        stop=stop,
+        patience=Patience(ONCE_PATIENCE_SECONDS),
+    )
+    try:
+        known = frozenset(openers)
+        again = Rereading(shipper.ship, list(picking.values()), kept, letters, sources=known, progress=progress)
+        return again.run(wanted)
+    finally:
+        for sink in picking.values():
+            sink.close()
+        if found.sessions is not None:
+            found.sessions.close()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from shipper.config import Settings
     from shipper.deadletters.sqlite import SqliteDeadLetters, Wanted
     from shipper.model import DeadLetter
+    from shipper.replay import Replayed
+    from shipper.reread import Reread
 
 _FILTERS = (
     click.option("--source", help="Only those of this source."),
@@ -135,8 +137,9 @@ def purge(file: Path, wanted: Wanted, *, everything: bool, yes: bool) -> int:
 
 @dead_letters.command()
 @_JSON
+@click.option("--reread", is_flag=True, help="Read the objects of records that made no document again, too.")
 @_filtered
-def replay(file: Path, wanted: Wanted, *, as_json: bool) -> int:
+def replay(file: Path, wanted: Wanted, *, as_json: bool, reread: bool) -> int:
     """Ship letters again to the sinks that refused them, under the same ids; what gets through is removed.
 
     What is refused again stays, with the newest words. A running daemon is not disturbed.
@@ -154,20 +157,33 @@ def replay(file: Path, wanted: Wanted, *, as_json: bool) -> int:
                 got = done.delivered + done.present + done.repaired
                 click.echo(f"{got + done.kept:,} of {total:,}: {got:,} got through, {done.kept:,} stay", err=True)
 
+        def progress_of_objects(done: Any) -> None:
+            if not as_json:
+                click.echo(f"records read again: {done.made:,} made documents, {done.still:,} stay", err=True)
+
+        again = build.reread(settings, store, store.letters(wanted), progress_of_objects) if reread else None
         account = build.replay(settings, store, store.letters(wanted), progress)
+    _write_replayed(account, again, as_json=as_json)
+    return FAILED if account.kept else DONE
+
+
+def _write_replayed(account: Replayed, again: Reread | None, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({name: getattr(account, name) for name in account.__slots__}))
-        return FAILED if account.kept else DONE
+        made = {"reread": again.made} if again else {}
+        click.echo(json.dumps({name: getattr(account, name) for name in account.__slots__} | made))
+        return
+    if again:
+        click.echo(f"{again.made:,} records made documents, or are filtered now: removed")
     click.echo(
         f"{account.delivered:,} delivered + {account.present:,} already there + {account.repaired:,} repaired: removed"
     )
     if account.kept:
+        hint = "shipper backfill" if again else "shipper deadletters replay --reread, or shipper backfill"
         click.echo(
             f"{account.refused:,} refused again + {account.no_document:,} without a document + {account.no_sink:,} of a"
             " sink that is not configured: kept. Records that were never decoded are shipped anew from their origin:"
-            " shipper backfill"
+            f" {hint}"
         )
-    return FAILED if account.kept else DONE
 
 
 def _list(file: Path, wanted: Wanted, limit: int, *, as_json: bool) -> int:

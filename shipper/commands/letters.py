@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
 _AGO = re.compile(r"(\d{1,6})([dhm])")
 _REPLAY = "then: shipper deadletters replay --id {id}"
+_REREAD = "then, from S3: shipper deadletters replay --reread --id {id}"
 _MEANINGS = {
     "undecodable": (
         "the record is not what its log type promises, so that it never became a document",
-        "look at the record; if a newer shipper reads it, ship its object again: shipper backfill",
+        f"look at the record; if its object was mended, or a newer shipper reads it, {_REREAD}",
     ),
     "unreadable_object": (
         "the object is truncated, damaged, over a limit or of another log type; what stood before that was delivered",
@@ -30,7 +31,7 @@ _MEANINGS = {
     ),
     "unmappable": (
         "the record was read, but makes no document for this sink",
-        "look at the record; if a newer shipper maps it, ship its object again: shipper backfill",
+        f"look at the record; if a newer shipper maps it, {_REREAD}",
     ),
     "failure_store": (
         "a pipeline or mapping failed the document: it stands in the failure store and not in the data stream",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import stat
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 
 from shipper import cli
 from shipper.deadletters.sqlite import SqliteDeadLetters
+from tests.fakes import cloudtrail
 from tests.fakes.elasticsearch import Bulk, FakeElasticsearch, Reply, bulk_reply, failure
+from tests.parts.moto import Moto
 from tests.unit.test_replay import letter
 
 WORDS = "[1:9] object mapping for [source] tried to parse field [source] as object, but found a concrete value"
@@ -126,3 +133,111 @@ def test_replay_ships_to_the_same_sink_and_removes_what_got_through(
     assert "1 delivered" in said.out
     assert "1 of 1" in said.err
     assert server.writes == {f"id{n}": 1 for n in (0, 1, 2, 4)}
+
+
+class Mended:
+    """A bucket with one object, two of whose records could not become documents when it was shipped.
+
+    Attributes:
+        written: what the object holds now.
+    """
+
+    KEY = (
+        "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/"
+        "111122223333_CloudTrail_us-east-1_20260301T0000Z_a.json.gz"
+    )
+
+    def __init__(self, folder: Path, moto: Moto, server: FakeElasticsearch) -> None:
+        self.s3 = moto.client("s3")
+        self.s3.create_bucket(Bucket="my-trail")
+        self.server = server
+        self.folder = folder
+        trail = cloudtrail.Trail(datetime(2026, 3, 1, tzinfo=UTC))
+        self.records: list[Any] = [trail._record("111122223333", trail.now) for _ in range(5)]
+        self.ids = trail.event_ids
+        good = list(self.records)
+        self.records[1] = "no record"
+        self.records[3] = {**good[3], "eventTime": "no time"}
+        self.write()
+        self._path = folder / "shipper.yaml"
+        settings = {
+            "state": {"path": str(folder / "state")},
+            "listen": "off",
+            "aws": {"region": "us-east-1", "endpoint_url": moto.url},
+            "sources": {"trail": {"type": "s3", "bucket": "my-trail", "start": "beginning"}},
+            "sinks": {
+                "siem": {"type": "elasticsearch", "hosts": [server.url]},
+                "files": {"type": "archive", "path": str(folder / "archive")},
+            },
+            "log": {"level": "error"},
+        }
+        self._path.write_text(json.dumps(settings))
+        self._path.chmod(0o600)
+        assert self.run("run", "--once") == 0
+        self.records = good
+
+    def write(self) -> None:
+        body = gzip.compress(json.dumps({"Records": self.records}).encode())
+        self.s3.put_object(Bucket="my-trail", Key=self.KEY, Body=body)
+
+    def run(self, *arguments: str) -> int:
+        return cli.run([*arguments, "-c", str(self._path)])
+
+    def delivered(self) -> Counter[str]:
+        return Counter(json.loads(body)["event"]["id"] for body in self.server.stored.values())
+
+    def archived(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for file in (self.folder / "archive").rglob("*.zst"):
+            with zstandard.open(file, "rt") as lines:
+                found.update(json.loads(line)["event"]["id"] for line in lines)
+        return found
+
+
+@pytest.fixture
+def mended(tmp_path: Path, server: FakeElasticsearch, moto: Moto) -> Mended:
+    return Mended(tmp_path, moto, server)
+
+
+def test_records_that_make_documents_now_are_shipped_from_their_object(
+    mended: Mended, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Only they, to every sink that lacks them, under the ids they would have had; the archive's other files stay."""
+    assert sum(mended.delivered().values()) == 3
+    before = len(mended.server.requests)
+    mended.write()
+    capfd.readouterr()
+    assert mended.run("deadletters", "replay", "--json") == 1
+    assert json.loads(capfd.readouterr().out)["no_document"] == 3  # one for all sinks, and one for each of two
+    assert mended.run("deadletters", "replay", "--reread", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["reread"] == 3
+    assert mended.delivered() == Counter(mended.ids) == mended.archived()
+    assert sum(len(bulk.lines) for bulk in mended.server.requests[before:]) == 2
+    assert mended.run("deadletters", "list") == 0
+    assert capfd.readouterr().out == "none\n"
+
+
+def test_records_that_still_make_no_document_stay_letters(mended: Mended, capfd: pytest.CaptureFixture[str]) -> None:
+    """Unchanged, gone, or broken off before them: the letter stays, its neighbours are not sent again."""
+    before = len(mended.server.requests)
+    assert mended.run("deadletters", "replay", "--reread") == 1
+    place = {"Bucket": "my-trail", "Key": mended.KEY}
+    whole = mended.s3.get_object(**place)["Body"].read()
+    mended.s3.put_object(**place, Body=whole[: len(whole) // 2])
+    assert mended.run("deadletters", "replay", "--reread") == 1
+    mended.s3.delete_object(**place)
+    assert mended.run("deadletters", "replay", "--reread") == 1
+    assert len(mended.server.requests) == before
+    capfd.readouterr()
+    assert mended.run("deadletters", "list") == 0
+    assert "3 shown: 2 unmappable, 1 undecodable" in capfd.readouterr().out
+    assert mended.archived() == mended.delivered()
+
+
+def test_a_letter_that_was_purged_is_not_brought_back(mended: Mended, capfd: pytest.CaptureFixture[str]) -> None:
+    """Reading an object again meets its other bad records too; they are nobody's question."""
+    assert mended.run("deadletters", "purge", "--reason", "unmappable", "--yes") == 0
+    assert mended.run("deadletters", "replay", "--reread") == 1
+    capfd.readouterr()
+    assert mended.run("deadletters", "list") == 0
+    assert "1 shown: 1 undecodable" in capfd.readouterr().out

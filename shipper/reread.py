@@ -1,0 +1,219 @@
+"""Dead letters that never became documents: their objects are read again, and what makes documents now is shipped."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from shipper.model import DeadLetter, Document, Origin, Problem, Receipt, S3Object, S3Split, SendResult, Split
+from shipper.ports import DeadLetters, Delivery, SchemaName, Sink
+
+_AT_ONCE = 500
+_REASONS = frozenset({"undecodable", "unmappable"})
+
+
+class Letters(Protocol):
+    """A dead-letter store that letters can be taken from again."""
+
+    def put(self, letters: Sequence[DeadLetter]) -> None:
+        """See `ports.DeadLetters`."""
+
+    def discard(self, ids: Sequence[int]) -> None:
+        """Remove letters by their numbers, durably."""
+
+    def count(self) -> int:
+        """How many letters are kept."""
+
+    def close(self) -> None:
+        """Release the store."""
+
+
+@dataclass(slots=True)
+class Reread:
+    """What became of the letters.
+
+    Attributes:
+        made: their records make documents now, or a filter keeps them away; the letters are removed. Documents that a
+            sink refused are letters of their own.
+        still: nothing can be made of them now either, or their objects are gone; kept.
+        not_read: of no object in S3, or a whole object; kept.
+    """
+
+    made: int = 0
+    still: int = 0
+    not_read: int = 0
+
+
+class PickingSink:
+    """Implements `ports.Sink`: passes on the documents of some records only. Used by one thread.
+
+    Attributes:
+        wanted: their positions in the object.
+        passed: those that were passed on.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self.name = sink.name
+        self.schema: SchemaName = sink.schema
+        self.batch_bytes = sink.batch_bytes
+        self.batch_documents = sink.batch_documents
+        self.wanted: frozenset[int] = frozenset()
+        self.passed: set[int] = set()
+        self._sink = sink
+
+    def prepare(self) -> None:
+        """See ports.Sink. The daemon has done it."""
+
+    def open(self, split: Split) -> Delivery:
+        """See ports.Sink."""
+        self.passed = set()
+        return _Picking(self._sink.open(split), self.wanted, self.passed)
+
+    def problems(self) -> Iterable[Problem]:
+        """See ports.Sink."""
+        return self._sink.problems()
+
+    def close(self) -> None:
+        """See ports.Sink."""
+        self._sink.close()
+
+
+class _Picking:
+    """One object's delivery. What is not wanted counts as present: it was delivered long ago."""
+
+    def __init__(self, delivery: Delivery, wanted: frozenset[int], passed: set[int]) -> None:
+        self._delivery = delivery
+        self._wanted = wanted
+        self._passed = passed
+
+    def send(self, documents: Sequence[Document]) -> SendResult:
+        places = [place for place, each in enumerate(documents) if each.record.position in self._wanted]
+        if not places:
+            return SendResult(0, present=len(documents))
+        result = self._delivery.send([documents[place] for place in places])
+        self._passed.update(documents[place].record.position for place in places)
+        return replace(
+            result,
+            present=result.present + len(documents) - len(places),
+            rejected=tuple(replace(each, position=places[each.position]) for each in result.rejected),
+            retry=tuple(places[position] for position in result.retry),
+        )
+
+    def finish(self) -> None:
+        self._delivery.finish()
+
+    def abandon(self) -> None:
+        self._delivery.abandon()
+
+
+class WantedLetters:
+    """Implements `ports.DeadLetters`: of an object that is read again, only what is asked for is a letter again.
+
+    Attributes:
+        wanted: positions in the object.
+        sink: of what is asked for; "" for all.
+        again: (sink, position) of records that still make no document.
+    """
+
+    def __init__(self, store: DeadLetters) -> None:
+        self._store = store
+        self.wanted: frozenset[int] = frozenset()
+        self.sink = ""
+        self.again: set[tuple[str, int | None]] = set()
+
+    def put(self, letters: Sequence[DeadLetter]) -> None:
+        """See ports.DeadLetters."""
+        asked = {"", self.sink} if self.sink else {letter.sink for letter in letters}
+        kept = [letter for letter in letters if letter.position in self.wanted and letter.sink in asked]
+        if kept:
+            self._store.put(kept)
+        self.again.update((each.sink, each.position) for each in letters if not each.document)
+
+    def count(self) -> int:
+        """See ports.DeadLetters."""
+        return self._store.count()
+
+    def close(self) -> None:
+        """See ports.DeadLetters."""
+        self._store.close()
+
+
+class Rereading:
+    """Reads objects again, one after the other. Used by one thread.
+
+    Args:
+        sinks: by name; those that `ship` ships to.
+        letters: what `ship` puts dead letters into.
+        sources: names of the sources that `ship` knows.
+        progress: told the account after each object.
+    """
+
+    def __init__(
+        self,
+        ship: Callable[[Split], Receipt],
+        sinks: Sequence[PickingSink],
+        letters: WantedLetters,
+        store: Letters,
+        *,
+        sources: frozenset[str],
+        progress: Callable[[Reread], None] = lambda _: None,
+    ) -> None:
+        self._ship = ship
+        self._sinks = sinks
+        self._letters = letters
+        self._store = store
+        self._sources = sources
+        self._progress = progress
+
+    def run(self, letters: Iterable[DeadLetter]) -> Reread:
+        """Ship the records of letters that have no document.
+
+        Raises:
+            RetryableError: the bucket or a sink is away; what is not delivered stays a letter.
+            FatalError, Stopped: as they come.
+        """
+        account = Reread()
+        without = (letter for letter in letters if not letter.document)
+        for _, group in itertools.groupby(without, lambda each: (each.source, each.logs, each.origin.uri, each.sink)):
+            while batch := list(itertools.islice(group, _AT_ONCE)):
+                if self._can_be_read(batch[0]):
+                    self._again(batch, account)
+                else:
+                    account.not_read += len(batch)
+                self._progress(account)
+        return account
+
+    def _can_be_read(self, letter: DeadLetter) -> bool:
+        known = letter.source in self._sources and bool(letter.origin.bucket)
+        return known and letter.reason in _REASONS and letter.position is not None
+
+    def _again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
+        first = batch[0]
+        wanted = frozenset(letter.position for letter in batch if letter.position is not None)
+        self._letters.wanted, self._letters.sink, self._letters.again = wanted, first.sink, set()
+        asked = [sink for sink in self._sinks if first.sink in ("", sink.name)]
+        for sink in self._sinks:
+            sink.wanted = wanted if sink in asked else frozenset()
+        receipt = self._ship(_split(first, wanted))
+        done = [] if receipt.unread else [letter for letter in batch if self._is_done(letter, asked)]
+        self._store.discard([letter.id for letter in done])
+        account.made += len(done)
+        account.still += len(batch) - len(done)
+
+    def _is_done(self, letter: DeadLetter, asked: Sequence[PickingSink]) -> bool:
+        again = self._letters.again
+        if ("", None) in again:  # the object broke off, maybe before it came to the record
+            return all(letter.position in sink.passed for sink in asked)
+        return not {("", letter.position), (letter.sink, letter.position)} & again
+
+
+def _split(letter: DeadLetter, wanted: frozenset[int]) -> S3Split:
+    """The object alone, under an id that no other split has: an archive's file must not take another's place."""
+    origin: Origin = letter.origin
+    item = S3Object(origin.bucket, origin.key, 0, "", 0.0)
+    text = "\0".join((origin.uri, letter.sink, *map(str, sorted(wanted))))
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).hexdigest()
+    return S3Split(f"replay-{digest}", letter.source, "", letter.logs, (item,))
