@@ -81,7 +81,8 @@ class Background(Generic[Key, Value]):
         name: of the thread.
         fetch: looks one key up; None where there is nothing. Blocks; called from one thread. RetryableError means that
             it cannot be asked now, `paused` that a permission is missing; any other exception counts as a failure.
-        complain: told of a failure's cause, once for each of what it returns from `owner`.
+        complain: told a key and why it cannot be asked for, once for each owner and outcome. Takes any key, as `owner`
+            does: records are full of odd ones.
         owner: what shares a cause of failure, such as a key's account.
         clock: seconds since the epoch.
     """
@@ -94,8 +95,8 @@ class Background(Generic[Key, Value]):
         stop: Stop,
         *,
         policy: Policy,
-        owner: Callable[[Key], str],
-        complain: Callable[[str, str], None],
+        owner: Callable[[Key], Hashable],
+        complain: Callable[[Key, str], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._name = name
@@ -112,7 +113,7 @@ class Background(Generic[Key, Value]):
         self._waiting: OrderedDict[Key, None] = OrderedDict()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
-        self._said: set[tuple[str, str]] = set()
+        self._said: set[tuple[Hashable, str]] = set()
 
     def get(self, key: Key) -> Value | None:
         """What is known now; looked up in the background where nothing is, or what is known is old."""
@@ -201,7 +202,7 @@ class Background(Generic[Key, Value]):
         owner = self._owner(key)
         if (owner, outcome) not in self._said and len(self._said) < _MOST_SAID:
             self._said.add((owner, outcome))
-            self._complain(owner, why)
+            self._complain(key, why)
 
     def _keep(self, key: Key, value: Value | None, asked_at: float, seconds: float) -> None:
         self._known[key] = _Known(value, asked_at, time.monotonic() + seconds)

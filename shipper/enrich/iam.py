@@ -104,9 +104,9 @@ class IamPrincipals:
 
 
 def _account(arn: str) -> str:
-    return arn.split(":")[4]
+    return "".join(arn.split(":")[4:5])
 
 
-def _complain(account: str, why: str) -> None:
+def _complain(arn: str, why: str) -> None:
     """Tell a failure's cause once for each account, not for each principal."""
-    log.warning("IAM cannot be asked, documents go without tags", account=account, why=why)
+    log.warning("IAM cannot be asked, documents go without tags", account=_account(arn), why=why)

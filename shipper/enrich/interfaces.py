@@ -114,7 +114,7 @@ class Interfaces:
             Report(lambda outcome: metrics.interface_listings.labels(outcome).inc(), lambda _: None),
             stop,
             policy=policy,
-            owner=lambda key: f"{key[0]} {key[1]} {key[2]}",
+            owner=lambda key: key,
             complain=_complain,
             clock=clock,
         )
@@ -220,9 +220,9 @@ class Interfaces:
         return {key: value for key, value in tags.items() if ("*" in wanted or key in wanted) and key not in unwanted}
 
 
-def _complain(owner: str, why: str) -> None:
+def _complain(listing: tuple[str, str, str], why: str) -> None:
     """Tell a failure's cause once for each account, region and kind of listing."""
-    account, region, kind = owner.split(" ")
+    account, region, kind = listing
     log.warning(
         "EC2 cannot be asked, flow logs go out without names", account=account, region=region, missing=kind, why=why
     )

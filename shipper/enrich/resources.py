@@ -62,7 +62,7 @@ class ResourceTags:
             ),
             stop,
             policy=policy,
-            owner=lambda resource: f"{resource.account} {resource.kind}",
+            owner=lambda resource: (resource.account, resource.kind),
             complain=_complain,
         )
 
@@ -75,9 +75,9 @@ class ResourceTags:
         return (self._tags.of(found) or None) if found else None
 
 
-def _complain(owner: str, why: str) -> None:
-    account, kind = owner.split()
-    log.warning("tags cannot be asked for, documents go without", account=account, kind=kind, why=why)
+def _complain(resource: Resource, why: str) -> None:
+    """Tell a failure's cause once for each account and kind, not for each resource."""
+    log.warning("tags cannot be asked for, documents go without", account=resource.account, kind=resource.kind, why=why)
 
 
 class ResourceAccounts:

@@ -32,7 +32,7 @@ class Desk:
             self.stop,
             policy=policy,
             owner=lambda key: key[0],
-            complain=lambda owner, why: self.said.append((owner, why)),
+            complain=lambda key, why: self.said.append((key[0], why)),
             clock=lambda: NOW,
         )
 
