@@ -89,6 +89,8 @@ class Shipper:
         self._patience = patience
         self._paces = paces or {}
         self._gap_marks = gap_marks or {}
+        for source in routes:
+            metrics.unaccounted.labels(source).set(0)  # an alarm can tell 0 from a daemon that says nothing
 
     def ship(self, split: Split) -> Receipt:
         """Ship one split to all of its source's sinks and return the account.

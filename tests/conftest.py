@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,14 @@ def _plain_log() -> Iterator[None]:
     """Commands that ran in this process set the log up for the whole of it; the next test begins as a new process."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _no_daemon_left() -> Iterator[None]:
+    """A test that fails leaves no process of the program behind; one that passes has ended its own."""
+    yield
+    if (daemon := sys.modules.get("tests.process.daemon")) is not None:
+        daemon.end_all()
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,19 @@ ENVIRONMENT = {
 }
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def end_all() -> None:
+    """Kill every process that a daemon of this module started and that still runs: nothing outlives its test."""
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
 class Daemon:
     """Runs `shipper` with one configuration file.
 
@@ -132,13 +145,15 @@ class Daemon:
 
     def _popen(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.errors.open("ab") as errors:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*self.wrapper, sys.executable, "-m", "shipper", *arguments],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
             )
+        _started.append(process)
+        return process
 
     def _end(self, number: signal.Signals, timeout: float = 20) -> int:
         assert self._process is not None

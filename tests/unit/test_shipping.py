@@ -142,3 +142,21 @@ def test_gaps_in_the_capture_are_counted_and_shipped() -> None:
     metrics.settled(receipt)
     assert (receipt.gaps, len(sink.stored)) == (2, 3)
     assert metrics.registry.get_sample_value("shipper_capture_gaps_total", {"source": "lines"}) == 2
+
+
+def test_what_is_unaccounted_for_is_told_from_the_start() -> None:
+    """Each source has its 0 before anything is shipped: an alarm can tell that from silence."""
+    metrics = Metrics()
+    routes = {name: Route(LinesReader({}), (Lane({"lines": LinesSchema()}, (MemorySink(),)),)) for name in ("a", "b")}
+    Shipper(
+        formats={"lines": LinesFormat()},
+        routes=routes,
+        dead_letters=MemoryDeadLetters(),
+        metrics=metrics,
+        stop=HastyStop(),
+        patience=Patience(None),
+    )
+    told = [
+        metrics.registry.get_sample_value("shipper_unaccounted_events", {"source": name}) for name in ("a", "b", "c")
+    ]
+    assert told == [0, 0, None]
