@@ -177,6 +177,13 @@ class AwsSessions:
                 self._clients[service, region, endpoint_url] = known
             return known
 
+    def forget(self, service: str, region: str | None = None) -> None:
+        """Close a client that is not needed for long: EC2's takes more than a megabyte. No thread may be using it."""
+        with self._mutex:
+            known = self._clients.pop((service, region, None), None)
+        if known is not None:
+            known.close()
+
     def credentials(self) -> Any:
         """Return botocore's frozen credentials that are valid now, renewed where it is time; None where there are none.
 

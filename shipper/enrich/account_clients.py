@@ -44,6 +44,13 @@ class AccountClients:
         """
         return self._sessions(account, partition).client(service, region)
 
+    def forget(self, account: str, service: str, *, region: str | None = None) -> None:
+        """Close a client that is not needed for long; see `AwsSessions.forget`."""
+        with self._mutex:
+            sessions = self._own if account == self._own_account else self._others.get(account)
+        if sessions is not None:
+            sessions.forget(service, region)
+
     def _sessions(self, account: str, partition: str) -> AwsSessions:
         with self._mutex:
             if self._own_account is None:

@@ -78,6 +78,8 @@ class InterfaceAccounts:
                     raise RetryableError("stopped")
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
             raise classify(error) from error
+        finally:
+            self._clients.forget(account, "ec2", region=region)
 
 
 def _interface(found: Mapping[str, Any], account: str, region: str) -> NetworkInterface:

@@ -70,6 +70,17 @@ def test_machines_and_services_are_found_in_both_accounts(emulator):
     assert [one.name for one in found.instances(OTHER, REGION)] == ["db-1"]
 
 
+def test_no_client_is_kept(emulator):
+    """A hundred accounts in ten regions would take a gigabyte."""
+    found = accounts(emulator)
+    for account in (OWN, OTHER):
+        list(found.instances(account, REGION))
+        list(found.interfaces(account, REGION))
+    held = [found._clients._own, *found._clients._others.values()]
+    assert len(held) == 2
+    assert not [key for sessions in held for key in sessions._clients if key[0] == "ec2"]
+
+
 def test_pages_are_followed(emulator):
     """More instances than a page holds."""
     client = emulator.client("ec2")

@@ -138,6 +138,15 @@ def test_one_client_for_a_service():
     assert sessions.client("s3", "us-east-1") is not sessions.client("s3")
 
 
+def test_a_client_that_is_forgotten_is_made_anew():
+    """And what was never made can be forgotten too."""
+    sessions = AwsSessions(AwsSettings(region="eu-west-1"))
+    first = sessions.client("s3")
+    sessions.forget("s3")
+    sessions.forget("s3")
+    assert sessions.client("s3") is not first
+
+
 @pytest.mark.parametrize("service", ["s3", "sqs", "sts", "iam", "logs"])
 def test_services_are_described_as_botocore_does(service: str):
     """Reading botocore's descriptions faster changes nothing of them, and nothing of the addresses they give."""
