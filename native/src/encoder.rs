@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::AHashMap;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -45,8 +46,12 @@ struct Identity {
 
 /// What is known of a caller now: members of `aws` without braces; `user.effective`, the person's name and first address,
 /// each "" where there is none.
-#[derive(FromPyObject, Default)]
-struct Extra(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
+#[derive(FromPyObject)]
+struct Added(PyBackedBytes, PyBackedBytes, PyBackedBytes, PyBackedBytes);
+
+/// The same, borrowed: it is asked for with every record, and copying it out of Python would cost more than to write it.
+#[derive(Default)]
+struct Extra<'a>(&'a [u8], &'a [u8], &'a [u8], &'a [u8]);
 
 /// What is equal in all records of one kind of call by one account: members without their braces, of `aws.cloudtrail`,
 /// `event`, `cloud`, the document, and `aws`.
@@ -275,11 +280,11 @@ impl CloudTrailEncoder {
                 teach.bind(py).call1((PyBytes::new(py, raw),)).ok()?;
             }
         }
-        let extra = match &self.enrich {
-            Some(enrich) => enrich.bind(py).call1((&who.known,)).ok()?.extract::<Option<Extra>>().ok()?,
+        let added = match &self.enrich {
+            Some(enrich) => enrich.bind(py).call1((&who.known,)).ok()?.extract::<Option<Added>>().ok()?,
             None => None,
-        }
-        .unwrap_or_default();
+        };
+        let extra = added.as_ref().map_or_else(Extra::default, |made| Extra(&made.0, &made.1, &made.2, &made.3));
         let (resources, arns) = resources(event.resources)?;
 
         let mut out = Vec::with_capacity(raw.len() * 4);
@@ -306,7 +311,7 @@ impl CloudTrailEncoder {
         if !stored.is_empty() {
             member_of(&mut out, "s3", stored);
         }
-        members_of(&mut out, &extra.0);
+        members_of(&mut out, extra.0);
         members_of(&mut out, &call.4);
         out.push(b'}');
 
@@ -429,7 +434,7 @@ impl CloudTrailEncoder {
         who: &Identity,
         event_name: &[u8],
         people: &People<'_>,
-        extra: &Extra,
+        extra: &Extra<'_>,
         mut targets: Vec<&[u8]>,
     ) -> Option<()> {
         let mut actor = who.actor.as_deref();
@@ -497,7 +502,7 @@ impl CloudTrailEncoder {
             out.push(b'}');
         }
         let entity = acts_as(Kind::User).filter(|_| !own);
-        add_user(out, who, people, &of(Kind::User), entity, &extra.1);
+        add_user(out, who, people, &of(Kind::User), entity, extra.1);
         Some(())
     }
 }
@@ -555,11 +560,11 @@ fn add_related(
     entities: &[&[u8]],
     who: &Identity,
     people: &People<'_>,
-    extra: &Extra,
+    extra: &Extra<'_>,
 ) {
     open(out, "related");
     let mut addresses: Vec<&[u8]> = Vec::with_capacity(2);
-    for address in [address, &extra.3] {
+    for address in [address, extra.3] {
         if !address.is_empty() {
             once(&mut addresses, address);
         }
@@ -574,7 +579,7 @@ fn add_related(
         list(out, entities);
     }
     let mut users: Vec<&[u8]> = who.users.iter().map(Vec::as_slice).collect();
-    for name in [people.target_name, people.new_name, people.target_id, &extra.2] {
+    for name in [people.target_name, people.new_name, people.target_id, extra.2] {
         if !name.is_empty() {
             once(&mut users, name);
         }
