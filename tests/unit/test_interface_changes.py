@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shipper.enrich.interface_changes import HANDLERS
 from shipper.enrich.interface_services import service_of
-from shipper.model import Instance
+from shipper.model import Instance, Origin, Record
+from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 from shipper.schemas.interface_changes import CHANGES
+from shipper.schemas.splunk.cloudtrail import CloudTrailSplunk
 from tests.fakes.interfaces import (
+    ACCOUNT,
     NOW,
     PLACE,
+    REGION,
     InterfaceBench,
     interface,
     items,
@@ -190,6 +196,37 @@ def test_odd_records_change_nothing(bench, event):
         parts = dict.fromkeys((*names, "instanceId", "privateIpAddressesSet", "assignedPrivateIpAddressesSet"), odd)
         learn(found, event, NOW, parts, parts)
     assert found.version == 0
+
+
+@pytest.mark.parametrize("splunk", [False, True])
+def test_records_of_either_kind_of_sink_are_learned_from(bench, splunk):
+    """Successful calls of EC2 alone, whichever documents are made of them."""
+    found = bench.interfaces()
+    schema = (
+        CloudTrailSplunk("", "", None, interfaces=found) if splunk else CloudTrailEcs("default", None, interfaces=found)
+    )
+    encode = schema.encoder(Origin("s3://a/b", "a", "b"))
+    fields = {
+        "eventTime": "2026-01-05T12:00:01Z",
+        "eventSource": "ec2.amazonaws.com",
+        "eventName": "RunInstances",
+        "awsRegion": REGION,
+        "recipientAccountId": ACCOUNT,
+        "eventID": "1",
+        "responseElements": launched("i-1", "eni-1", "10.0.0.5"),
+    }
+    for other in (
+        {"errorCode": "Client.UnauthorizedOperation"},
+        {"eventSource": "x.amazonaws.com"},
+        {"awsRegion": None},
+    ):
+        assert encode(Record(json.dumps(fields | other).encode(), 0)) is not None
+        assert found.interface("eni-1", NOW).interface is None
+    assert encode(Record(json.dumps(fields).encode(), 0)) is not None
+    known = found.interface("eni-1", NOW).interface
+    assert known is not None
+    at = datetime(2026, 1, 5, 12, 0, 1, tzinfo=UTC).timestamp()
+    assert (known.since, known.instance, known.account, known.region) == (at, "i-1", ACCOUNT, REGION)
 
 
 def test_both_sides_know_the_same_calls():
