@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import structlog
 
@@ -17,6 +18,8 @@ from shipper.ports import DeadLetters, Delivery, Stop
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
+
+_body = attrgetter("body")
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +132,7 @@ class Outlet:
                 if len(again) < len(batch):  # something got through: the server is alive
                     backoff = Backoff(self._patience, self._stop)
                 backoff.wait(refusal)
-        self.tally.bytes_out += sum(len(d.body) for d in documents)
+        self.tally.bytes_out += sum(map(len, map(_body, documents)))
 
     def finish(self) -> None:
         """Wait until all that was sent is durable."""

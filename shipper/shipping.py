@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import structlog
 
@@ -25,7 +26,9 @@ from shipper.model import (
     Unread,
 )
 from shipper.pace import Pace
-from shipper.ports import DeadLetters, Encoder, Format, Reader, Redact, Schema, Sink, Stop
+from shipper.ports import DeadLetters, Format, Reader, Redact, Schema, Sink, Stop
+
+_time_ms = attrgetter("time_ms")
 
 log = structlog.get_logger(__name__)
 
@@ -177,7 +180,7 @@ class _Strand:
         batch, self._batch, self._batch_bytes = self._batch, [], 0
         for outlet in self.outlets:
             outlet.send(batch)
-        newest = max(document.time_ms for document in batch)
+        newest = max(map(_time_ms, batch))
         self.newest_ms = newest if self.newest_ms is None else max(newest, self.newest_ms)
 
     def finish(self) -> None:
@@ -232,7 +235,15 @@ class _Journey:
                 if gap_mark and gap_mark in record.raw:
                     self._gaps += 1
                 for strand, encode in lanes:
-                    self._encode(strand, encode, record, origin)
+                    try:
+                        document = encode(record)
+                    except BadInputError as error:
+                        self._unmappable(strand, record, origin, error)
+                        continue
+                    if document is None:
+                        strand.filtered()
+                    else:
+                        strand.add(document)
         except BadInputError as error:
             # The object as a whole counts as one record that was read and found dead.
             self._read += 1
@@ -246,18 +257,10 @@ class _Journey:
         else:
             self._bytes_in += payload.size or 0
 
-    def _encode(self, strand: _Strand, encode: Encoder, record: Record, origin: Origin) -> None:
-        try:
-            document = encode(record)
-        except BadInputError as error:
-            for outlet in strand.outlets:
-                self._dead(origin, record.position, "unmappable", str(error), raw=record.raw, sink=outlet.sink)
-            strand.dead()
-            return
-        if document is None:
-            strand.filtered()
-        else:
-            strand.add(document)
+    def _unmappable(self, strand: _Strand, record: Record, origin: Origin, error: BadInputError) -> None:
+        for outlet in strand.outlets:
+            self._dead(origin, record.position, "unmappable", str(error), raw=record.raw, sink=outlet.sink)
+        strand.dead()
 
     def leave_out(self, unopened: S3Object, error: Exception) -> None:
         """Note an object that cannot be opened now; the source offers it again."""

@@ -64,6 +64,7 @@ class Redactor:
         self._count = count
         self._patterns = [(rule, PATTERNS[rule.pattern]) for rule in rules if rule.pattern]
         self._fields = [_Field(rule) for rule in rules if rule.field]
+        self._spares_lines = not self._patterns and not self._fields
 
     @overload
     def __call__(self, record: Record) -> Record: ...
@@ -75,6 +76,8 @@ class Redactor:
         if isinstance(record, Rejected):
             after = self.text(before)
             return record if after is before else Rejected(after, record.position, record.reason)
+        if self._spares_lines and isinstance(record.layout, tuple):
+            return record
         after = self.text(before, record.layout)
         return record if after is before else Record(after, record.position, record.layout, record.event)
 

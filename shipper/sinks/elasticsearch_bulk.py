@@ -51,15 +51,14 @@ def bulk_body(documents: Sequence[Document], *, strict: bool = False) -> bytes:
     Args:
         strict: into indices named by the events' own days (`strict_index`), not into data streams.
     """
-    heads: dict[tuple[str, int], bytes] = {}
-    parts: list[bytes] = []
+    dumps, parts = orjson.dumps, list[bytes]()
+    index, day, head = "", -1, b""
     for document in documents:
-        day = document.time_ms // _DAY_MS if strict else 0
-        head = heads.get((document.index, day))
-        if head is None:
-            index = strict_index(document.index, document.time_ms) if strict else document.index
-            head = heads[document.index, day] = b'{"create":{"_index":%s,"_id":' % orjson.dumps(index)
-        parts += (head, orjson.dumps(document.id), b"}}\n", document.body, b"\n")
+        # Nearly always the one of the document before.
+        if document.index != index or (strict and document.time_ms // _DAY_MS != day):
+            index, day = document.index, document.time_ms // _DAY_MS
+            head = b'{"create":{"_index":%s,"_id":' % dumps(strict_index(index, document.time_ms) if strict else index)
+        parts += (head, dumps(document.id), b"}}\n", document.body, b"\n")
     return b"".join(parts)
 
 
