@@ -147,6 +147,17 @@ def test_a_poll_that_fails_says_nothing(server, fault):
     assert len(server.sends) == 1
 
 
+@pytest.mark.parametrize("fault", POLLS)
+def test_a_poll_that_fails_is_no_yes(server, fault):
+    """What the server lost is sent again, whatever it answered in between."""
+    way = Way(server, QUICK)
+    server.lost = 1
+    way.outlet.send(DOCUMENTS)
+    server.ack_script = [POLLS[fault]]
+    way.outlet.finish()
+    way.assert_whole(DOCUMENTS)
+
+
 def test_a_restarted_server_that_counts_anew_is_noticed(server):
     """An ackId that was given before says nothing of the earlier events: they are sent again."""
     way = Way(server, SLOW)

@@ -113,9 +113,18 @@ class Daemon:
     @property
     def peak_megabytes(self) -> float:
         """The most memory that the background process ever held (proc(5), VmHWM)."""
+        return self._status("VmHWM")
+
+    @property
+    def megabytes(self) -> float:
+        """The memory that the background process holds now."""
+        return self._status("VmRSS")
+
+    @property
+    def open_files(self) -> int:
+        """How many files and connections the background process has open."""
         assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
 
     def once(self, timeout: float = 120) -> tuple[int, dict[str, Any]]:
         """Run `shipper run --once --json` to its end; return exit code and summary."""
@@ -142,6 +151,11 @@ class Daemon:
     def log(self) -> str:
         """All that the processes wrote to standard error."""
         return self.errors.read_text() if self.errors.exists() else ""
+
+    def _status(self, name: str) -> float:
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
     def _popen(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.errors.open("ab") as errors:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.elasticsearch import FakeElasticsearch
+from tests.integration.test_elasticsearch_proxy import server_side
 from tests.parts.debian import library
 from tests.parts.moto import Moto
+from tests.process.test_signals import await_true
 from tests.torture.campaign import seeds
-from tests.torture.scene import BATCH, LONG, Scene, event_ids
+from tests.torture.scene import BATCH, LONG, Scene, at_length, event_ids
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -65,3 +67,28 @@ def test_the_clock_jumps(seed, tmp_path, moto: Moto):
             scene.finish()
             scene.judge(arrived())
             assert set(elasticsearch.writes.values()) == {1}
+
+
+@at_length
+@pytest.mark.parametrize("seed", seeds(1))
+def test_a_certificate_that_is_not_valid_now(seed, tmp_path, moto: Moto):
+    """Nothing is sent to the server, a person is told, and all is delivered once the certificate is valid."""
+    certificate, context = server_side(tmp_path)
+    clock = Clock(tmp_path / "clock")
+    with FakeElasticsearch(tls=context) as elasticsearch:
+        sink = {"type": "elasticsearch", "hosts": [elasticsearch.url], "ca_certs": certificate}
+
+        def arrived() -> Counter[str]:
+            with elasticsearch.lock:
+                return event_ids(list(elasticsearch.stored.values()))
+
+        with Scene(seed, tmp_path, moto, {"siem": sink}, environment=clock.environment()) as scene:
+            clock.set(3 * DAY)
+            scene.put(3)
+            scene.daemon.start()
+            await_true(lambda: "certificate has expired" in scene.daemon.log(), "the certificate is refused")
+            assert not elasticsearch.requests
+            clock.set(0)
+            scene.recover("the certificate is valid", arrived)
+            scene.finish()
+            scene.judge(arrived())

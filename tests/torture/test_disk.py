@@ -166,6 +166,7 @@ def test_dead_letters_that_cannot_be_written(seed, tmp_path, moto: Moto, elastic
         scene.judge(indexed(elasticsearch))
 
 
+@at_length
 @pytest.mark.parametrize("seed", seeds(1))
 def test_an_archive_that_cannot_be_written(seed, tmp_path, moto: Moto, elasticsearch):
     """Syncing fails for a while: no file counts that is not on the disk; its split is shipped again, whole."""
@@ -183,13 +184,14 @@ def test_an_archive_that_cannot_be_written(seed, tmp_path, moto: Moto, elasticse
         scene.judge(indexed(elasticsearch))
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", seeds(1))
 def test_kills_at_each_commit(seed, tmp_path, moto: Moto, elasticsearch):
     """SIGKILL at the n-th sync of whatever file, for growing n: between any two writes the state is whole."""
     archive = {"type": "archive", "path": str(tmp_path / "archive")}
     calls = "fsync,fdatasync"
     with Scene(seed, tmp_path, moto, {"siem": siem(elasticsearch), "archive": archive}) as scene:
-        for number in range(1, 30) if LONG else sorted(scene.chance.sample(range(1, 9), 3)):
+        for number in range(1, 30) if LONG else sorted(scene.chance.sample(range(1, 9), 2)):
             scene.daemon.wrapper = strace("-e", f"trace={calls}", "-e", f"inject={calls}:signal=SIGKILL:when={number}")
             scene.daemon.start()
             for _ in range(600):

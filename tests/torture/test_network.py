@@ -30,6 +30,7 @@ TOXICS = {
 }
 OBJECTS = 4
 REQUEST_SECONDS = 3
+ACK = {"ack": True, "ack_poll_seconds": 0.2, "ack_timeout_seconds": 6}
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def endure(scene: Scene, link: Link, arrived: Callable[[], Counter[str]]) -> Non
     faults = [(kind, stream) for kind in TOXICS for stream in ("downstream", "upstream")]
     scene.chance.shuffle(faults)
     if not LONG:
-        faults = faults[:3]
+        faults = faults[:2]
     scene.put(OBJECTS)
     scene.daemon.start()
     scene.recover("start", arrived)
@@ -86,9 +87,7 @@ def test_before_elasticsearch(
         scene.judge(arrived())
 
 
-@pytest.mark.parametrize(
-    "ack", [{}, {"ack": True, "ack_poll_seconds": 0.2, "ack_timeout_seconds": 6}], ids=["received", "acknowledged"]
-)
+@pytest.mark.parametrize("ack", [ACK, {}] if LONG else [ACK], ids=lambda ack: "acknowledged" if ack else "received")
 @pytest.mark.parametrize("seed", seeds(1))
 def test_before_splunk(seed: int, ack: dict[str, Any], tmp_path, moto: Moto, proxies: Toxiproxy) -> None:
     """Only the batches whose answer was lost can stand twice; each fault meets what is on its way at most."""

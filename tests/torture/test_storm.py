@@ -80,6 +80,7 @@ class Storm:
             self._server.script = storm(self._scene.chance, names, 5)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", seeds(1))
 def test_all_together(seed, tmp_path, moto: Moto, proxy: Toxiproxy):
     """Each record stands once, the dead letters are what was planted, and all is well soon after the last fault."""
