@@ -36,8 +36,8 @@ demo: $(STAMP)  ## run the main job on embedded parts and show what arrived
 test: $(STAMP)  ## run all tests, real Elasticsearch servers included
 	$(BIN)/python -m pytest
 
-torture: $(STAMP)  ## the seeded faults at length: TORTURE_SEEDS=n for n seeds, TORTURE_SEED=s for one again
-	TORTURE_SEEDS=$${TORTURE_SEEDS:-25} $(BIN)/python -m pytest tests/torture -v
+torture: $(STAMP)  ## the seeded faults at length: TORTURE_SEEDS=n, TORTURE_SCENES=n, TORTURE_MINUTES=n; TORTURE_SEED=s for one again
+	TORTURE_SEEDS=$${TORTURE_SEEDS:-25} TORTURE_SCENES=$${TORTURE_SCENES:-2} $(BIN)/python -m pytest tests/torture -v
 
 check: $(STAMP)  ## lint, formatting, types, layers
 	$(BIN)/ruff check .

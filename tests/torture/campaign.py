@@ -35,6 +35,13 @@ def seeds(few: int) -> list[int]:
     return list(range(1, int(os.environ.get("TORTURE_SEEDS", few)) + 1))
 
 
+def scenes() -> list[int]:
+    """Seeds of what runs the whole daemon, which takes a minute each: one, or `TORTURE_SCENES` of them."""
+    if chosen := os.environ.get("TORTURE_SEED"):
+        return [int(chosen)]
+    return list(range(1, int(os.environ.get("TORTURE_SCENES", "1")) + 1))
+
+
 class NumberedSchema:
     """A document for each line `n` or `poison n`, spread over three days; its id depends on the line alone."""
 

@@ -84,7 +84,8 @@ class Scene:
             "grace_seconds": 5,
         }
         self.daemon = Daemon(folder, settings, **daemon)
-        self.say(f"begins; to see it again: TORTURE_SEED={seed}")
+        again = "make torture" if LONG else "pytest tests/torture"
+        self.say(f"begins; to see it again: TORTURE_SEED={seed} {again}")
 
     def __enter__(self) -> Self:
         return self

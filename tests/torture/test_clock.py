@@ -12,7 +12,7 @@ from tests.integration.test_elasticsearch_proxy import server_side
 from tests.parts.debian import library
 from tests.parts.moto import Moto
 from tests.process.test_signals import await_true
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.scene import BATCH, LONG, Scene, at_length, event_ids
 
 HOUR = 3600
@@ -44,7 +44,7 @@ class Clock:
         beside.replace(self._file)
 
 
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_the_clock_jumps(seed, tmp_path, moto: Moto):
     """Nothing is lost or doubled, and what comes after a jump is not held up: the time is AWS's, not this machine's."""
     clock = Clock(tmp_path / "clock")
@@ -70,7 +70,7 @@ def test_the_clock_jumps(seed, tmp_path, moto: Moto):
 
 
 @at_length
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_a_certificate_that_is_not_valid_now(seed, tmp_path, moto: Moto):
     """Nothing is sent to the server, a person is told, and all is delivered once the certificate is valid."""
     certificate, context = server_side(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.elasticsearch import FakeElasticsearch
 from tests.parts.moto import Moto
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.scene import BATCH, LONG, Scene, event_ids
 
 
@@ -58,7 +58,7 @@ def torn_log(state: Path, chance: random.Random) -> None:
 DAMAGES: list[Callable[[Path, random.Random], None]] = [truncate, overwrite, garbage, older, empty, torn_log]
 
 
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_a_damaged_state(seed, tmp_path, moto: Moto):
     """The start is refused and says `checkpoints reset --damaged`, which helps; each record stands once."""
     with FakeElasticsearch() as elasticsearch:

@@ -19,7 +19,7 @@ from tests.parts.debian import unpacked
 from tests.parts.moto import Moto
 from tests.parts.small_disk import small_disk
 from tests.process.test_signals import await_true
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.scene import BATCH, LONG, Scene, at_length, event_ids
 
 MEGABYTE = 1 << 20
@@ -56,7 +56,7 @@ def archived(folder: Path) -> Counter[str]:
     return ids
 
 
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_a_full_disk_under_the_state(seed, tmp_path, moto: Moto, elasticsearch):
     """Nothing is settled any more and the process ends with words; with room again, nothing is lost or doubled."""
     with small_disk(tmp_path / "state", 2 * MEGABYTE) as disk:
@@ -87,7 +87,7 @@ def test_a_full_disk_under_the_state(seed, tmp_path, moto: Moto, elasticsearch):
 
 
 @at_length
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_a_full_disk_under_the_archive(seed, tmp_path, moto: Moto, elasticsearch):
     """Splits wait and are shipped again whole; each record stands once in the archive, and once in the other sink."""
     with small_disk(tmp_path / "archive", MEGABYTE) as disk:
@@ -127,7 +127,7 @@ def failing(calls: str, error: str, when: str, path: Path | None = None) -> list
 
 
 @pytest.mark.parametrize("fault", FAULTS if LONG else FAULTS[:1])
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_checkpoints_that_cannot_be_written(seed, fault, tmp_path, moto: Moto, elasticsearch):
     """The process ends and says why; what was committed stands, what was not is shipped again under the same ids."""
     with Scene(seed, tmp_path, moto, {"siem": siem(elasticsearch)}) as scene:
@@ -147,7 +147,7 @@ def test_checkpoints_that_cannot_be_written(seed, fault, tmp_path, moto: Moto, e
 
 
 @at_length
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_dead_letters_that_cannot_be_written(seed, tmp_path, moto: Moto, elasticsearch):
     """Their splits wait, and are not settled before the letters are durable."""
     with Scene(seed, tmp_path, moto, {"siem": siem(elasticsearch)}, threads=1) as scene:
@@ -167,7 +167,7 @@ def test_dead_letters_that_cannot_be_written(seed, tmp_path, moto: Moto, elastic
 
 
 @at_length
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_an_archive_that_cannot_be_written(seed, tmp_path, moto: Moto, elasticsearch):
     """Syncing fails for a while: no file counts that is not on the disk; its split is shipped again, whole."""
     archive = {"type": "archive", "path": str(tmp_path / "archive")}
@@ -185,7 +185,7 @@ def test_an_archive_that_cannot_be_written(seed, tmp_path, moto: Moto, elasticse
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_kills_at_each_commit(seed, tmp_path, moto: Moto, elasticsearch):
     """SIGKILL at the n-th sync of whatever file, for growing n: between any two writes the state is whole."""
     archive = {"type": "archive", "path": str(tmp_path / "archive")}

@@ -16,7 +16,7 @@ from tests.fakes.splunk_hec import TOKEN, FakeSplunk
 from tests.parts.elasticsearch import ElasticsearchServer
 from tests.parts.moto import Moto
 from tests.parts.toxiproxy import Link, Toxiproxy, toxiproxy
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.scene import BATCH, LONG, Scene, event_ids
 
 TOXICS = {
@@ -60,7 +60,7 @@ def endure(scene: Scene, link: Link, arrived: Callable[[], Counter[str]]) -> Non
     scene.recover("no connection", arrived)
 
 
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_before_elasticsearch(
     seed: int, tmp_path, moto: Moto, proxies: Toxiproxy, elasticsearch9: ElasticsearchServer
 ) -> None:
@@ -88,7 +88,7 @@ def test_before_elasticsearch(
 
 
 @pytest.mark.parametrize("ack", [ACK, {}] if LONG else [ACK], ids=lambda ack: "acknowledged" if ack else "received")
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_before_splunk(seed: int, ack: dict[str, Any], tmp_path, moto: Moto, proxies: Toxiproxy) -> None:
     """Only the batches whose answer was lost can stand twice; each fault meets what is on its way at most."""
     with FakeSplunk() as splunk:
@@ -116,7 +116,7 @@ def test_before_splunk(seed: int, ack: dict[str, Any], tmp_path, moto: Moto, pro
             scene.judge(arrived(), most_duplicates=int(possible))
 
 
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_before_s3(seed: int, tmp_path, moto: Moto, proxies: Toxiproxy) -> None:
     """Listings and objects that break off are read again; none is skipped, none is cut short."""
     link = proxies.before(moto.url)

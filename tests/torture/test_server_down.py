@@ -12,7 +12,7 @@ import pytest
 
 from tests.parts.elasticsearch import ElasticsearchServer, elasticsearch
 from tests.parts.moto import Moto
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.scene import BATCH, LONG, THREADS, Scene, at_length
 
 KILLS = 4 if LONG else 1
@@ -66,7 +66,7 @@ class Siem:
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", ["strict", "data_stream"] if LONG else ["strict"])
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_killed_in_mid_bulk_and_rolled_over(seed: int, mode: str, tmp_path, moto: Moto, server) -> None:
     """Strict: each record stands once. Data streams: doubled is at most what was on its way at each kill."""
     siem = Siem(server, mode, f"killed{seed}")
@@ -95,7 +95,7 @@ def test_killed_in_mid_bulk_and_rolled_over(seed: int, mode: str, tmp_path, moto
 
 
 @at_length
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_flood_stage_and_red(seed: int, tmp_path, moto: Moto, server) -> None:
     """A full disk's block (429) and a primary without a place (503) delay; no document is given up or doubled."""
     siem = Siem(server, "data_stream", f"flood{seed}")

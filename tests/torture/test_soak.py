@@ -10,7 +10,7 @@ import pytest
 
 from tests.fakes.elasticsearch import FakeElasticsearch
 from tests.parts.moto import Moto
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.scene import BATCH, Scene, at_length, event_ids
 
 MINUTES = float(os.environ.get("TORTURE_MINUTES", "1"))
@@ -22,7 +22,7 @@ MOST_MORE_FILES = 8
 
 @at_length
 @pytest.mark.timeout(MINUTES * 60 + 600)
-@pytest.mark.parametrize("seed", seeds(1)[:1])
+@pytest.mark.parametrize("seed", scenes()[:1])
 def test_nothing_grows(seed, tmp_path, moto: Moto):
     """`TORTURE_MINUTES=240` is the whole of it; what one process holds at the end is what it held at the beginning."""
     with FakeElasticsearch() as elasticsearch:

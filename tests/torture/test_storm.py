@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.elasticsearch import FakeElasticsearch
 from tests.parts.moto import Moto
 from tests.parts.toxiproxy import Link, Toxiproxy, toxiproxy
-from tests.torture.campaign import seeds
+from tests.torture.campaign import scenes
 from tests.torture.faults import FAULTS, storm
 from tests.torture.scene import BATCH, LONG, Scene, event_ids
 from tests.torture.test_network import TOXICS
@@ -81,7 +81,7 @@ class Storm:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", seeds(1))
+@pytest.mark.parametrize("seed", scenes())
 def test_all_together(seed, tmp_path, moto: Moto, proxy: Toxiproxy):
     """Each record stands once, the dead letters are what was planted, and all is well soon after the last fault."""
     with FakeElasticsearch() as elasticsearch:
