@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +11,9 @@ Kind = Literal["missing", "never_shipped"]
 
 MOST_IDS = 10
 """So many document ids of a difference are named."""
+
+MOST_DIFFERENCES = 10_000
+"""So many differences are named; the others are counted, so that memory is bounded when all is lost."""
 
 
 @dataclass(slots=True)
@@ -76,16 +80,29 @@ class Account:
     """All that an audit found.
 
     Attributes:
-        differences: what is wrong.
+        differences: what is wrong, the first of them.
+        untold: how many more there are.
+        lacking: documents that all differences together lack.
+        notes: what is to be said of a source as a whole.
         remarks: what was left out or cannot be proved, in words, and how often: by source.
         pairs: by source and sink.
         listed: objects in the buckets, by source, of those the audit is about.
     """
 
     differences: list[Difference] = field(default_factory=list)
+    untold: int = 0
+    lacking: int = 0
+    notes: dict[str, str] = field(default_factory=dict)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
     listed: Counter[str] = field(default_factory=Counter)
+
+    def tell(self, told: Sequence[Difference]) -> None:
+        """Keep differences."""
+        named = told[: max(MOST_DIFFERENCES - len(self.differences), 0)]
+        self.differences += named
+        self.untold += len(told) - len(named)
+        self.lacking += sum(each.lacking for each in told)
 
     def pair(self, source: str, sink: str) -> Pair:
         """One source's account in one sink."""
@@ -105,6 +122,8 @@ class Account:
         """For machines."""
         return {
             "ok": not self.differences,
+            "missing": self.lacking,
+            "differences_not_named": self.untold,
             "differences": [each.as_json() for each in self.differences],
             "sources": [
                 {
@@ -117,6 +136,7 @@ class Account:
                 for (source, sink), pair in sorted(self.pairs.items())
             ],
             "objects_listed": dict(self.listed),
+            "notes": self.notes,
             "remarks": [
                 {"source": source, "number": number, "what": words}
                 for (source, words), number in sorted(self.remarks.items())

@@ -9,8 +9,8 @@ from shipper.audit.comparison import Comparison
 from shipper.audit.ledger import Ledger
 from shipper.model import S3Object
 from shipper.ports import CheckpointStore
-from shipper.sources.s3_inventory import Inventory
-from shipper.sources.s3_keys import DAY_SECONDS, scope_of
+from shipper.sources.s3_inventory import Inventory, Wanted
+from shipper.sources.s3_keys import scope_of
 from shipper.sources.s3_scope import Hashes
 from shipper.sources.s3_splits import group, split_of
 
@@ -26,22 +26,37 @@ class Known:
     Args:
         names: the source's, and those of the listings under it.
         since: of objects labelled since, seconds since the epoch.
+        notified: a queue tells of them: what was written before the oldest receipt is none of this daemon's.
+        now: seconds since the epoch.
+
+    Attributes:
+        begun: when the oldest receipt was settled, seconds since the epoch; None where there is none.
+        wanted: which objects the ledger should know.
+        of_period: hashes of those of them that it knows.
     """
 
-    def __init__(self, names: Sequence[str], ledger: Ledger, store: CheckpointStore, since: float) -> None:
+    def __init__(
+        self, names: Sequence[str], ledger: Ledger, store: CheckpointStore, since: float, *, notified: bool, now: float
+    ) -> None:
         self.names = names
-        self.since = since
         self.begun = ledger.begun(names)
+        starts = [store.cursors(name).get("", {}).get("start", 0.0) for name in names]
+        written_since = (now if self.begun is None else self.begun) if notified else 0.0
+        self.wanted = Wanted(max(since, *starts), written_since, notified)
         self.settled = Hashes()
         self.of_period = Hashes()
-        first = since - since % DAY_SECONDS
         for found in ledger.objects(names, since):
             objects = found.split.objects
             self.settled.add(item.hash for item in objects)
-            self.of_period.add(item.hash for item in objects if _moment(item) >= first)
+            self.of_period.add(item.hash for item in objects if self._is_wanted(item))
         waiting = [item.hash for name in names for split in store.pinned(name) for item in split.objects]
         waiting += [retry.object.hash for name in names for retry in store.retries(name)]
         self.waiting = frozenset(waiting)
+
+    def _is_wanted(self, item: S3Object) -> bool:
+        scope = scope_of(item.key)
+        moment = scope.moment(item) if scope is not None else item.last_modified
+        return moment >= self.wanted.since and item.last_modified >= self.wanted.written_since
 
 
 def compare(
@@ -89,8 +104,3 @@ def _chunks(objects: Iterator[S3Object], sinks_for: Callable[[S3Object], Sequenc
         chunk.append(item)
     if chunk:
         yield chunk
-
-
-def _moment(item: S3Object) -> float:
-    scope = scope_of(item.key)
-    return scope.moment(item) if scope is not None else item.last_modified

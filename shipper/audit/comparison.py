@@ -171,7 +171,7 @@ class Comparison:
 
     def _tell(self, sink: AskingSink, split: S3Split, told: Sequence[Difference]) -> None:
         """Keep differences, and ship again what they are about where that is wanted."""
-        self._account.differences += told
+        self._account.tell(told)
         mendable = [each for each in told if each.repairable]
         if not mendable or not self._repair:
             return

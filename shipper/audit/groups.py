@@ -149,7 +149,7 @@ class GroupComparison:
                 what = f"split {line.split_id}"
                 told = Difference(source, sink, what, "missing", line.delivered, found or 0, repairable=False)
                 told.why = _WINDOW_LOST
-                self._account.differences.append(told)
+                self._account.tell([told])
 
     def _ask(self, source: str, span: Span, sinks: Sequence[AskingSink]) -> None:
         reads = self._read(span, sinks)
@@ -170,7 +170,7 @@ class GroupComparison:
         window, held = span.window, len(read.held)
         what = f"{window.scope} from {window.first_ms} to {window.last_ms}"
         told = Difference(source, sink.name, what, "missing", held + len(lost), held, tuple(sorted(lost)[:MOST_IDS]))
-        self._account.differences.append(told)
+        self._account.tell([told])
         if self._repair:
             wanted = {document.record.position for document in lost.values()}
             seen = pack_seen(key for key in read.keys if key & _POSITIONS not in wanted)

@@ -57,7 +57,7 @@ Progress = Callable[[str, str, int], None]
 """(source, what is counted, how many more)."""
 
 _RECENT = "splits were settled a moment ago, and are left to the next audit"
-_PRUNED = "receipts older than {} are not kept: what was settled before is not counted"
+_BEGUN = "the oldest receipt that is kept is of {}: what was settled before is not counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +151,14 @@ class _Audit:
             progress=lambda number: self._progress(name, "splits", number),
         )
         comparison.count(name, self._old_enough(name, self._ledger.splits(mine, self._wanted.since)))
-        known = Known(mine, self._ledger, self._store, self._wanted.since)
+        notified = isinstance(source, S3NotificationsSource)
+        known = Known(mine, self._ledger, self._store, self._wanted.since, notified=notified, now=self._now)
         if known.begun is not None and known.begun > self._wanted.since > 0:
-            self._account.remark(name, _PRUNED.format(time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(known.begun))))
+            self._account.notes[name] = _BEGUN.format(time.strftime("%Y-%m-%d %H:%MZ", time.gmtime(known.begun)))
         compare(
             name,
             known,
-            (self._inventory(name, place, known, source) for place in listed_places(source)),
+            (self._inventory(name, place, known) for place in listed_places(source)),
             comparison,
             self._account,
             sinks_for=self._sinks_for(name, source, known),
@@ -205,25 +206,16 @@ class _Audit:
         begun = known.begun - 1  # LastModified is cut to whole seconds
         return lambda item: everyone if item.last_modified >= begun else telling
 
-    def _inventory(
-        self, name: str, listed: tuple[S3Source, bool], known: Known, source: S3Source | S3NotificationsSource
-    ) -> Inventory:
+    def _inventory(self, name: str, listed: tuple[S3Source, bool], known: Known) -> Inventory:
         from shipper.sources.s3_bucket import S3Bucket
         from shipper.sources.s3_inventory import Inventory
-        from shipper.sources.s3_inventory import Wanted as WantedObjects
 
         place, layouts_only = listed
-        notified = isinstance(source, S3NotificationsSource)
-        kept = [self._store.cursors(each).get("", {}).get("start", 0.0) for each in known.names]
         return Inventory(
             S3Bucket(self._sessions[name].client("s3"), place.bucket, place.expected_bucket_owner),
             place.prefix,
             place.logs,
-            WantedObjects(
-                max(self._wanted.since, *kept, 0.0),
-                written_since=(known.begun or self._now) if notified else 0.0,
-                notified=notified,
-            ),
+            known.wanted,
             names=known.names,
             store=self._store,
             settled=known.settled,

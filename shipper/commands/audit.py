@@ -69,13 +69,14 @@ def _lines(account: Account) -> list[str]:
         by_id = f"; {pair.by_id:,} of them by their documents' ids" if pair.by_id else ""
         lines.append(f"{source} → {sink}: {pair.records:,} records of {pair.splits:,} splits counted{by_id}")
     lines += [f"{source}: {number:,} objects listed" for source, number in sorted(account.listed.items())]
+    lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
     lines += [f"{source}: {number:,} {words}" for (source, words), number in sorted(account.remarks.items())]
     if not account.differences:
         return [*lines, "no differences"]
     lines += ["", *_table(account.differences), ""]
-    lacking = sum(each.lacking for each in account.differences)
     repaired = sum(each.lacking for each in account.differences if each.repaired)
-    lines.append(f"{lacking:,} records are missing in {len(account.differences):,} places")
+    places = len(account.differences) + account.untold
+    lines.append(f"{account.lacking:,} records are missing in {places:,} places")
     if repaired:
         lines.append(f"{repaired:,} of them were shipped again; the next audit says whether they arrived")
     elif account.left:

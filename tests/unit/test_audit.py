@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shipper.audit.account import Account
+from shipper.audit.account import Account, Difference
 from shipper.audit.asking import Asker, AskingSink, Letters
 from shipper.audit.comparison import Comparison
 from shipper.audit.ledger import Ledger
@@ -190,6 +190,15 @@ def test_of_an_object_that_is_gone_only_what_was_new_is_surely_lost(
     assert not any(each.repaired for each in account.differences)
     assert real.stored == {}
     assert sum(account.remarks.values()) == 1
+
+
+def test_when_all_is_lost_memory_is_bounded() -> None:
+    """The first differences are named, the others counted."""
+    account = Account()
+    for number in range(120):
+        account.tell([Difference("s3", "siem", f"{number}-{place}", "missing", 5, 3) for place in range(100)])
+    assert (len(account.differences), account.untold, account.lacking) == (10_000, 2_000, 24_000)
+    assert account.as_json()["ok"] is False
 
 
 def test_a_repair_sends_only_what_is_missing(tmp_path: Path) -> None:
