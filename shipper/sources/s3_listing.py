@@ -199,7 +199,7 @@ class S3ListingSource:
         for name in self._cursors:
             scope = self._scope_named(name)
             if scope is not None and scope.service is not None:
-                self._list(scope, self._clock())
+                self._list(scope)
         self._unopened.show()
         self._loaded = True
 
@@ -219,7 +219,7 @@ class S3ListingSource:
         """Do the most urgent piece of work, one request to S3; return false where nothing is due."""
         for tier in TIERS:
             if tier != "hot" and (self._walk is not None or now >= self._walk_at):
-                self._walk_on(now)
+                self._walk_on()
                 return True
             listing = self._schedule.current(tier, now)
             if listing is not None:
@@ -248,7 +248,7 @@ class S3ListingSource:
                 self._metrics.objects_filtered.labels(self.name, reason).inc()
         self._pending.pin(state.name, self._logs, sifted.fresh)
         for scope in sifted.scopes:
-            self._list(scope, now)
+            self._list(scope)
         if sifted.at_end:
             state.finish(listing)
             self._unsaved.add(state.name)
@@ -263,36 +263,37 @@ class S3ListingSource:
             return True
         return self._of_another is not None and self._of_another(item)
 
-    def _walk_on(self, now: float) -> None:
+    def _walk_on(self) -> None:
         """Look into one more folder for scopes."""
         self._walk = self._walk or Walk(self._bucket, self._prefix, self._services)
         try:
             for scope in self._walk.step():
-                self._list(scope, now)
+                self._list(scope)
         except RetryableError as error:
             if error.paused:
-                self._walk, self._walk_at = None, now + _DENIED_SECONDS
+                self._walk, self._walk_at = None, self._clock() + _DENIED_SECONDS
             raise
         if self._walk.done:
-            self._choose_layout(now, found=self._walk.found)
-            self._walk, self._walk_at = None, now + (_WALK_SECONDS if self._of_another is None else 24 * HOUR)
+            self._choose_layout(found=self._walk.found)
+            rest = _WALK_SECONDS if self._of_another is None else 24 * HOUR
+            self._walk, self._walk_at = None, self._clock() + rest
 
-    def _choose_layout(self, now: float, *, found: int) -> None:
+    def _choose_layout(self, *, found: int) -> None:
         """A prefix without any known folder is listed in full, for as long as it has none."""
         whole = Scope(self._prefix)
         name = self._name_of(whole)
         if not found:
             if not self._layouts_only:
-                self._list(whole, now)
+                self._list(whole)
         elif name in self._listed and self._state(name).scope.service is None:
             self._schedule.drop(name)
             self._listed.discard(name)
 
-    def _list(self, scope: Scope, now: float) -> None:
+    def _list(self, scope: Scope) -> None:
         name = self._name_of(scope)
         if name not in self._listed:
             self._listed.add(name)
-            self._schedule.add(self._state(name), now)
+            self._schedule.add(self._state(name))
 
     def _name_of(self, scope: Scope) -> str:
         return f"{self._bucket.name}/{scope.prefix}"

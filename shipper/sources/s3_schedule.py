@@ -29,11 +29,11 @@ class Schedule:
         self._numbers = count()
         self._dropped: set[str] = set()
 
-    def add(self, state: ScopeState, now: float) -> None:
-        """List a scope from now on, all tiers at once at first."""
+    def add(self, state: ScopeState) -> None:
+        """List a scope from now on, all tiers at once: whatever the time is, for the first answer may set it."""
         self._dropped.discard(state.name)
         for tier in TIERS:
-            self._push(now, tier, state)
+            self._push(0.0, tier, state)
 
     def drop(self, name: str) -> None:
         """List a scope no more."""

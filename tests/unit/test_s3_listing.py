@@ -429,3 +429,17 @@ def test_quiet_listings_are_few(world):
         world.clock.now += max(world.source.idle_seconds(), 1.0)
         world.look()
     assert world.bucket.requests - before <= 290 + 26 + 6 + 3 + 24 * 5
+
+
+@pytest.mark.parametrize("seconds", [0.9, HOUR])
+def test_an_answer_that_sets_the_clock_back_holds_nothing_up(world, seconds):
+    """The machine's clock counts until AWS's answers tell the time: what was found before is listed."""
+    found = world.put(NOW - HOUR)
+
+    def answered() -> None:
+        world.clock.now -= seconds
+
+    world.bucket.on_request = answered
+    assert world.look() == [found]
+    assert world.source.complete()
+    assert world.source.idle_seconds() == 60.0
