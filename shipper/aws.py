@@ -16,6 +16,7 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 import botocore.loaders
+import botocore.parsers
 import botocore.session
 import botocore.utils
 import orjson
@@ -86,6 +87,12 @@ _CREDENTIAL_ERRORS = (
     botocore.exceptions.SSOError,
     botocore.exceptions.TokenRetrievalError,
 )
+AWS_ERRORS = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    botocore.parsers.ResponseParserError,
+)
+"""What a call of boto3 may raise; the last for an answer that is not AWS's at all, such as a proxy's page."""
 # Where the API's name and the permission's name differ:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 _PERMISSIONS = {
@@ -332,6 +339,19 @@ def classify(error: Exception, *, service: str | None = None) -> RetryableError 
     if isinstance(error, botocore.exceptions.SSLError):
         return RetryableError(f"AWS cannot be reached safely: {error}", paused=True)
     return RetryableError(f"AWS cannot be reached: {error or type(error).__name__}")
+
+
+def answered(answer: Mapping[str, Any], *keys: str) -> None:
+    """Make sure that an answer is AWS's: botocore takes a proxy's page with status 200 for one without any content.
+
+    Args:
+        keys: of what AWS always sends; one of them is enough.
+
+    Raises:
+        ResponseParserError: none of it is there.
+    """
+    if not any(key in answer for key in keys):
+        raise botocore.parsers.ResponseParserError("the answer is not AWS's: is there a proxy in the way?")
 
 
 def is_throttling(error: Exception) -> bool:

@@ -34,13 +34,11 @@ def written_groups(session: AwsSessions, region: str) -> dict[str, Found]:
 
 
 def _answered(ask: Callable[[Any], Iterator[tuple[str, Found]]], client: Any) -> dict[str, Found]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from shipper.aws import classify
+    from shipper.aws import AWS_ERRORS, classify
 
     try:
         return dict(ask(client))
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         meaning = classify(error)
         raise meaning if isinstance(meaning, ShipperError) else RetryableError(str(meaning)) from error
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from shipper.aws import classify, is_throttling
+from shipper.aws import AWS_ERRORS, answered, classify, is_throttling
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.ports import Clock, Stop
@@ -27,6 +27,8 @@ _STATES: dict[str, GroupTrouble] = {
     "ResourceNotFoundException": "deleted",
     "InvalidOperationException": "refused",
 }
+# Without it a page of a proxy would be a window without events.
+_ALWAYS = {"FilterLogEvents": ("events",), "DescribeLogGroups": ("logGroups",), "ListTagsForResource": ("tags",)}
 _WAITS: dict[GroupTrouble, float] = {"denied": 60.0, "deleted": 300.0, "refused": 300.0, "throttled": 30.0}
 _ATTEMPTS = 5
 _LISTING_ATTEMPTS = 2
@@ -132,7 +134,7 @@ class Calls:
             self.budget(region).take(self.stop)
             try:
                 return self._call("FilterLogEvents", region, "filter_log_events", parameters)
-            except (BotoCoreError, ClientError) as error:
+            except AWS_ERRORS as error:
                 if _code(error) == "InvalidParameterException" and "nextToken" in parameters:
                     raise TokenRefusedError(str(error)) from error
                 if is_throttling(error):
@@ -175,7 +177,7 @@ class Calls:
         for attempt in range(_LISTING_ATTEMPTS):
             try:
                 return self._call(operation, region, method, parameters)
-            except (BotoCoreError, ClientError) as error:
+            except AWS_ERRORS as error:
                 meaning = _meaning(error)
                 if meaning.paused or attempt == _LISTING_ATTEMPTS - 1:
                     raise RetryableError(str(meaning), paused=meaning.paused) from error
@@ -189,6 +191,7 @@ class Calls:
         except ClientError as error:
             self._learn(error.response)
             raise
+        answered(answer, *_ALWAYS[operation])
         self._learn(answer)
         return answer
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from shipper.aws import classify
+from shipper.aws import AWS_ERRORS, answered, classify
 from shipper.errors import RetryableError
 from shipper.model import S3Object
 
@@ -88,7 +86,8 @@ class S3Bucket:
     def _list(self, **arguments: str) -> dict[str, Any]:
         try:
             answer: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, **arguments, **self._extra)
-        except (BotoCoreError, ClientError) as error:
+            answered(answer, "IsTruncated", "KeyCount", "Name")
+        except AWS_ERRORS as error:
             meaning = classify(error)
             raise (meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning))) from error
         return answer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from shipper.aws import classify
+from shipper.aws import AWS_ERRORS, classify
 from shipper.errors import ShipperError, UnreadableError
 from shipper.model import Problem
 from shipper.sources.s3_keys import Service, scope_of
@@ -32,7 +32,7 @@ def check_bucket(
     extra = {"ExpectedBucketOwner": expected_owner} if expected_owner else {}
     try:
         answer = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=_SAMPLE, **extra)
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         yield Problem(
             where, f"cannot list s3://{bucket}/{prefix}: {classify(error)}", _listing_hint(error, bucket, prefix)
         )
@@ -75,7 +75,7 @@ def _check_object(client: Any, bucket: str, key: str, where: str, extra: dict[st
     """Read one byte: listing and reading are different permissions, and KMS has its own."""
     try:
         client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0", **extra)["Body"].read()
-    except (BotoCoreError, ClientError) as error:
+    except AWS_ERRORS as error:
         meaning = classify(error)
         yield Problem(where, f"cannot read s3://{bucket}/{key}: {meaning}", _reading_hint(meaning, bucket))
 

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
 
-from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
 
+from shipper.aws import AWS_ERRORS
 from shipper.model import S3Object
 from shipper.ports import Clock, wall_clock
 from shipper.sources.s3_signature import Credentials, GetSigner, encoded_path
@@ -73,7 +73,7 @@ class SmallGet:
             return None
         try:
             credentials = self._credentials()
-        except (BotoCoreError, ClientError):
+        except AWS_ERRORS:
             return None
         if credentials is None:
             return None

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3.exceptions
-from botocore.exceptions import BotoCoreError, ClientError
 
-from shipper.aws import classify
+from shipper.aws import AWS_ERRORS, classify
 from shipper.errors import RetryableError, UnreadableError
 from shipper.model import Origin, Payload, S3Object, Split
 from shipper.sources.s3_get import SmallGet
@@ -22,7 +21,7 @@ _CHUNK_BYTES = 1_048_576
 _RUN_OBJECTS = 8
 _RUN_BYTES = 131_072
 _ATTEMPTS = 3
-_FAILURES = (BotoCoreError, ClientError, urllib3.exceptions.HTTPError, OSError)
+_FAILURES = (*AWS_ERRORS, urllib3.exceptions.HTTPError, OSError)
 
 
 class S3Reader:

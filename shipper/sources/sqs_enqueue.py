@@ -7,9 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from shipper.aws import classify
+from shipper.aws import AWS_ERRORS, classify
 from shipper.errors import RetryableError
 from shipper.model import Receipt, S3Object, Split
 from shipper.sources.sqs_queue import BATCH
@@ -40,7 +38,7 @@ class Enqueue:
             ]
             try:
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
-            except (BotoCoreError, ClientError) as error:
+            except AWS_ERRORS as error:
                 meaning = classify(error)
                 raise meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning)) from error
             if failed := answer.get("Failed"):

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from shipper.aws import classify
+from shipper.aws import AWS_ERRORS, classify
 from shipper.errors import RetryableError
 
 BATCH = 10
@@ -155,7 +153,7 @@ class SqsQueue:
     def _call(self, call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any]:
         try:
             return call(QueueUrl=self._url, **arguments)
-        except (BotoCoreError, ClientError) as error:
+        except AWS_ERRORS as error:
             meaning = classify(error)
             raise meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning)) from error
 
