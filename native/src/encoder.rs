@@ -770,8 +770,8 @@ impl SecretNames {
         SecretNames(Names::default())
     }
 
-    /// Look for the names of secrets in a record's bytes.
-    fn may_be_in(&self, record: &[u8]) -> bool {
-        self.0.may_be_in(record)
+    /// Look for the names of secrets in a record's bytes: 1 for tokens, 2 for passwords, 4 for others, added up.
+    fn kinds_in(&self, record: &[u8]) -> u8 {
+        self.0.kinds_in(record)
     }
 }

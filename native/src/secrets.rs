@@ -21,8 +21,8 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Whether one of the names stands in a record.
-    pub fn may_be_in(&self, data: &[u8]) -> bool {
+    /// Which of the names stand in a record: 1 for those that end in Token, 2 in Password, 4 for the others.
+    pub fn kinds_in(&self, data: &[u8]) -> u8 {
         let ended = |finder: &memmem::Finder<'_>| {
             let length = finder.needle().len();
             finder.find_iter(data).any(|at| matches!(data.get(at + length), Some(b'"' | b'\\')))
@@ -32,6 +32,7 @@ impl Names {
                 at >= 2 && data[at - 2] == b'"' && matches!(data[at - 1] | 0x20, b'c' | b'k' | b'p' | b's' | b'i')
             })
         };
-        self.ends.iter().any(ended) || self.beginnings.iter().any(begun)
+        let [tokens, passwords] = [&self.ends[0], &self.ends[1]].map(ended);
+        u8::from(tokens) | u8::from(passwords) << 1 | u8::from(self.beginnings.iter().any(begun)) << 2
     }
 }

@@ -47,16 +47,24 @@ _NAMES = SecretNames() if SecretNames is not None else None
 
 def mask_secrets(raw: bytes) -> tuple[bytes, int]:
     """A record without its secrets, the same object where it has none, and how many there were."""
-    if _NAMES is not None and not _NAMES.may_be_in(raw):
-        return raw, 0
-    return mask_found(raw)
+    if _NAMES is None:
+        return mask_found(raw)
+    kinds = _NAMES.kinds_in(raw)
+    return mask_found(raw, kinds) if kinds else (raw, 0)
 
 
-def mask_found(raw: bytes) -> tuple[bytes, int]:
-    """The same, without a quick look first."""
-    token, password, maybe = _TOKEN.search(raw), _PASSWORD.search(raw), _MAYBE.search(raw)
-    if token is None and password is None and maybe is None:
-        return raw, 0
+def mask_found(raw: bytes, kinds: int | None = None) -> tuple[bytes, int]:
+    """The same, without a quick look first.
+
+    Args:
+        kinds: which names may be in it, where somebody looked: 1 for tokens, 2 for passwords, 4 for others, added up.
+    """
+    if kinds is None:
+        token, password, maybe = bool(_TOKEN.search(raw)), bool(_PASSWORD.search(raw)), bool(_MAYBE.search(raw))
+        if not (token or password or maybe):
+            return raw, 0
+    else:
+        token, password, maybe = bool(kinds & 1), bool(kinds & 2), bool(kinds & 4)
     spans: list[tuple[int, int, bytes]] = []
     for found in _TOKEN.finditer(raw) if token else ():
         name = raw[raw.rfind(b'"', 0, found.start()) + 1 : found.start()]

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from msgspec import Raw, Struct
+from msgspec import MsgspecError, Raw, Struct, field, json
 
 from shipper.model import Session
 
@@ -71,9 +71,39 @@ def _caller(data: bytes) -> Caller:
 _cached_caller = lru_cache(_MOST_CALLERS)(_caller)
 
 
-def session_of(
-    identity: Raw, asked: dict[str, Any], answered: dict[str, Any], address: str | None, at_ms: int
-) -> tuple[str, Session] | None:
+class _Credentials(Struct, gc=False):
+    key: str | None = field(default=None, name="accessKeyId")
+
+
+class _User(Struct, gc=False):
+    arn: str | None = None
+
+
+class _Call(Struct, gc=False, rename="camel"):
+    """What is needed of requestParameters and responseElements."""
+
+    role_arn: str | None = None
+    source_identity: str | None = None
+    credentials: _Credentials | None = None
+    assumed_role_user: _User | None = None
+    federated_user: _User | None = None
+
+
+_decode = json.Decoder(_Call).decode
+
+
+def _call_of(raw: Raw) -> _Call:
+    """A part of a record; what has another form than AWS gives it counts as absent."""
+    try:
+        return _decode(raw) if raw else _Call()
+    except (MsgspecError, RecursionError):
+        found = object_of(raw)
+    key = _text(_dict(found.get("credentials")).get("accessKeyId"))
+    users = (_User(_text(_dict(found.get(name)).get("arn"))) for name in ("assumedRoleUser", "federatedUser"))
+    return _Call(_text(found.get("roleArn")), _text(found.get("sourceIdentity")), _Credentials(key), *users)
+
+
+def session_of(identity: Raw, asked: Raw, answered: Raw, address: str | None, at_ms: int) -> tuple[str, Session] | None:
     """The access key that a call handed out, and what is known of its session; None where none was.
 
     Args:
@@ -82,18 +112,19 @@ def session_of(
         address: sourceIPAddress.
         at_ms: the event's time, milliseconds since the epoch.
     """
-    key = _text(_dict(answered.get("credentials")).get("accessKeyId"))
+    answer, request = _call_of(answered), _call_of(asked)
+    key = _text(answer.credentials.key) if answer.credentials is not None else None
     if key is None:
         return None
-    user = _dict(answered.get("assumedRoleUser")) or _dict(answered.get("federatedUser"))
+    user = answer.assumed_role_user or answer.federated_user
     caller = caller_of(identity)
     return key, Session(
         at=at_ms / 1000,
-        role=_text(user.get("arn")) or _text(asked.get("roleArn")) or caller.arn,
+        role=(_text(user.arn) if user is not None else None) or _text(request.role_arn) or caller.arn,
         caller=caller.name,
         caller_key=caller.key,
         person=caller.person,
-        source_identity=_text(asked.get("sourceIdentity")) or _text(answered.get("sourceIdentity")),
+        source_identity=_text(request.source_identity) or _text(answer.source_identity),
         address=address,
     )
 

@@ -146,7 +146,7 @@ def _learn_interface(interfaces: InterfaceLookup, call: Call, time_ms: int) -> N
 def _learn_session(sessions: SessionLookup, call: Call, time_ms: int) -> None:
     made = None
     if call.event_source == STS and not call.error_code:
-        asked, answered = object_of(call.request_parameters), object_of(call.response_elements)
+        asked, answered = call.request_parameters, call.response_elements
         made = session_of(call.user_identity, asked, answered, call.address, time_ms)
     elif call.event_source == SIGN_IN and not call.error_code:
         said, details = object_of(call.additional_event_data), object_of(call.service_event_details)
