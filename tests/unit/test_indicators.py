@@ -23,7 +23,7 @@ from shipper.errors import ConfigError
 from shipper.flow_layouts import V2
 from shipper.metrics import Metrics
 from shipper.model import Indicator, Origin, Record
-from shipper.ports import Schema, Stop
+from shipper.ports import Lookups, Schema, Stop
 from shipper.schemas.ecs.cloudtrail import CloudTrailEcs
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.splunk.cloudtrail import CloudTrailSplunk
@@ -449,3 +449,25 @@ def test_a_provider_is_named_by_the_file(tmp_path):
     hit = found.address("203.0.113.9")
     assert hit is not None
     assert hit.provider == "abuse"
+
+
+def test_dns_queries_by_name_and_answer(known):
+    """The name that was asked for, or a parent of it, who asked, and what the answer was."""
+    query = {
+        "query_timestamp": "2026-01-05T12:00:00Z",
+        "query_name": "c2.Evil.example.",
+        "query_type": "A",
+        "rcode": "NOERROR",
+    }
+    answers = [{"Rdata": "203.0.113.9", "Type": "A", "Class": "IN"}]
+    schema = build.LOG_TYPES["route53_resolver"].ecs("default", Lookups(indicators=known))
+
+    def fields(**more: Any) -> list[str]:
+        record = Record(json.dumps({**query, "srcaddr": "10.0.0.7", **more}).encode(), 1)
+        threat = json.loads(encoded(schema, record)).get("threat", {"enrichments": []})
+        return [each["matched"]["field"] for each in threat["enrichments"]]
+
+    assert fields() == ["dns.question.name"]
+    assert fields(answers=answers) == ["dns.question.name", "dns.resolved_ip"]
+    assert fields(query_name="www.example.org.", srcaddr="203.0.113.4") == ["source.ip"]
+    assert fields(query_name="www.example.org.") == []

@@ -10,6 +10,7 @@ import orjson
 from shipper.model import AccountFacts, LogEvent, Resource
 from shipper.ports import AccountLookup, AddressLookup, Lookups, ResourceLookup
 from shipper.schemas.account_parts import AccountParts
+from shipper.schemas.ecs.threats import Threats
 
 
 class Place(NamedTuple):
@@ -92,6 +93,7 @@ class EventPlaces:
         self._places = places_of(lookups)
         self._resources = lookups.resources
         self._addresses = lookups.addresses
+        self._threats = Threats(lookups.indicators) if lookups.indicators is not None else None
 
     def __call__(self, document: dict[str, Any], event: LogEvent | None) -> None:
         """Add it; `cloud` and `aws` are there."""
@@ -103,11 +105,14 @@ class EventPlaces:
                 document["aws"]["cloudwatch"]["log_group_tags"] = tags
         if self._addresses is not None:
             _add_clouds(self._addresses, document)
+        if self._threats is not None:
+            self._threats.look()
+            self._threats.add_to(document)
 
 
 def event_places(lookups: Lookups) -> EventPlaces | None:
     """What adds to log events; None where nothing of it is configured."""
-    asked = (lookups.accounts, lookups.resources, lookups.addresses)
+    asked = (lookups.accounts, lookups.resources, lookups.addresses, lookups.indicators)
     return EventPlaces(lookups) if lookups.regions or any(one is not None for one in asked) else None
 
 

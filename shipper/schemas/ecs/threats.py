@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,15 @@ from shipper.schemas.ecs.addresses import is_address
 _MOST_ADDRESSES = 65_536
 _MOST_AGENTS = 8_192
 _LONGEST = 1_024
+_PATHS = (
+    ("source", "ip"),
+    ("client", "ip"),
+    ("destination", "ip"),
+    ("server", "ip"),
+    ("dns", "question", "name"),
+    ("dns", "resolved_ip"),
+    ("user_agent", "original"),
+)
 MATCH = "indicator_match"
 
 
@@ -24,6 +33,7 @@ class Threats:
         self._version = indicators.look()
         self._of_address = lru_cache(_MOST_ADDRESSES)(self._address)
         self._of_agent = lru_cache(_MOST_AGENTS)(self._agent)
+        self._of_value = lru_cache(_MOST_ADDRESSES)(self._value)
 
     def look(self) -> bool:
         """Forget what was found, and return true, where the lists have changed; to be called once for each object."""
@@ -33,6 +43,7 @@ class Threats:
         self._version = version
         self._of_address.cache_clear()
         self._of_agent.cache_clear()
+        self._of_value.cache_clear()
         return True
 
     def names(self, address: str | None, agent: str | None) -> bool:
@@ -50,6 +61,18 @@ class Threats:
         if found != (None, None):
             fields["threat"] = threat([each for each in found if each is not None])
 
+    def add_to(self, document: dict[str, Any]) -> None:
+        """Add `threat` to a document of whatever kind, of its addresses, the name that was asked for, and its agent."""
+        found = [self._of_value(".".join(path), value) for path in _PATHS for value in _values(document, path)]
+        if named := [each for each in found if each is not None]:
+            document["threat"] = threat(named)
+
+    def _value(self, field: str, value: str) -> dict[str, Any] | None:
+        if field == "user_agent.original":
+            return self._agent(value)
+        find = self._indicators.domain if field == "dns.question.name" else self._indicators.address
+        return enrichment(find(value), field, value)
+
     def _found(self, address: str | None, agent: str | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         return (
             self._of_address(address) if address and len(address) <= _LONGEST else None,
@@ -63,6 +86,16 @@ class Threats:
 
     def _agent(self, agent: str) -> dict[str, Any] | None:
         return enrichment(self._indicators.agent(agent), "user_agent.original", agent)
+
+
+def _values(document: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    """The texts at a path, one or several."""
+    value: Any = document
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    for text in value if isinstance(value, list) else (value,):
+        if isinstance(text, str) and len(text) <= _LONGEST:
+            yield text
 
 
 def enrichment(found: Indicator | None, field: str, atomic: str) -> dict[str, Any] | None:
