@@ -6,11 +6,11 @@ of what is not there that it need not be searched for.
 
 from __future__ import annotations
 
-import socket
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import accumulate
+from socket import AF_INET, AF_INET6, inet_pton
 
 NONE = 0
 """The number of no detail; those of details begin with 1."""
@@ -20,6 +20,7 @@ MOST_DETAILS = 2**_DETAIL_BITS - 1
 _DETAIL_MASK = MOST_DETAILS
 _HASH_MASK = 2**64 - 1
 _BUCKETS = 65_536
+_IPV4_IN_IPV6 = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 _PAGES = 2**24
 _BITS = 2**25
 _BITS_MASK = (_BITS >> 3) - 1
@@ -200,11 +201,11 @@ def packed_address(text: str) -> bytes | None:
     """An address as 4 or 16 bytes in network order, None where it is none; IPv4 inside IPv6 is IPv4."""
     try:
         if ":" not in text:
-            return socket.inet_pton(socket.AF_INET, text)
-        packed = socket.inet_pton(socket.AF_INET6, text)
+            return inet_pton(AF_INET, text)
+        packed = inet_pton(AF_INET6, text)
     except (OSError, ValueError):  # ValueError: a NUL, or what UTF-8 cannot write
         return None
-    return packed[12:] if packed.startswith(b"\0\0\0\0\0\0\0\0\0\0\xff\xff") else packed
+    return packed[12:] if packed.startswith(_IPV4_IN_IPV6) else packed
 
 
 def _nothing(_: object) -> int:

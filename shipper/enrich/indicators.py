@@ -142,7 +142,7 @@ class _Gathered:
     narrow_networks: list[int] = field(default_factory=list)
     narrow_lengths: set[int] = field(default_factory=set)
     domains: list[int] = field(default_factory=list)
-    most_labels: int = 1
+    dots: set[int] = field(default_factory=set)
     agents: list[int] = field(default_factory=list)
     wild_agents: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
 
@@ -151,7 +151,7 @@ class _Gathered:
             self._add_network(entry, provider)
             return
         if entry.kind == "domain":
-            self.most_labels = max(self.most_labels, entry.value.count(".") + 1)
+            self.dots.add(entry.value.count("."))
             self.domains.append(packed_hash(entry.value, self._detail(entry, provider, None)))
         elif "*" in entry.value:
             if len(self.wild_agents) >= _MOST_WILD_AGENTS:
@@ -203,11 +203,12 @@ class _Lists:
         gathered.details.finish()
         self._details = gathered.details
         self._networks = Networks(32, _emptied(gathered.networks)).finder()
+        self._has_wide = bool(gathered.wide_networks)
         self._wide = Networks(64, _emptied(gathered.wide_networks)).finder()
         self._narrow = Hashes(_emptied(gathered.narrow_networks)).finder()
         self._narrow_lengths = sorted(gathered.narrow_lengths, reverse=True)
         self._domains = Hashes(_emptied(gathered.domains)).finder()
-        self._most_labels = gathered.most_labels
+        self._dots = frozenset(gathered.dots)
         self._agents = Hashes(_emptied(gathered.agents)).finder()
         self._wild_agents = gathered.wild_agents
 
@@ -235,32 +236,31 @@ class _Lists:
             return self._indicator(found, "ipv4-addr", text) if found else None
         found = NONE
         for length in self._narrow_lengths:
-            found = self._narrow(narrow_key(packed, length))
+            found = self._narrow(packed if length == 128 else narrow_key(packed, length))
             if found:
                 break
-        found = found or self._wide(int.from_bytes(packed[:8]))
+        if not found and self._has_wide:
+            found = self._wide(int.from_bytes(packed[:8]))
         return self._indicator(found, "ipv6-addr", text) if found else None
 
     def domains(self) -> Finder:
         """Return what finds domains, or a parent of them."""
-        find, most_dots = self._domains, self._most_labels - 1
+        find, known = self._domains, self._dots
+        most = max(known, default=-1)
 
         def domain(name: str) -> Indicator | None:
             if len(name) > _LONGEST:
                 return None
-            rest = name.lower()
-            if rest[-1:] == ".":
-                rest = rest[:-1]
+            rest = name.lower().rstrip(".")
             dots = rest.count(".")
-            if dots > most_dots:  # longer than all that are known
-                rest = rest.split(".", dots - most_dots)[-1]
-            while rest:
-                found = find(rest)
-                if found:
+            if dots > most:  # longer than all that are known
+                rest = rest.split(".", dots - most)[-1]
+                dots = most
+            while dots > 0:
+                if dots in known and (found := find(rest)):
                     return self._indicator(found, "domain-name", rest)
-                _, _, rest = rest.partition(".")
-                if "." not in rest:
-                    return None
+                rest = rest[rest.find(".") + 1 :]
+                dots -= 1
             return None
 
         return domain
