@@ -268,7 +268,7 @@ def _session(settings: AwsSettings) -> botocore.session.Session:
 class _Models(botocore.loaders.JSONFileLoader):
     """Reads botocore's descriptions of services in a fraction of its own loader's time, and each once for all sessions.
 
-    All that a session does to them is to merge its extras in, which is the same each time.
+    All that sessions do to them is the same each time: they merge extras in, and take the bucket out of S3's paths.
     """
 
     def __init__(self) -> None:

@@ -10,6 +10,7 @@ import botocore.exceptions
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
+from botocore.handlers import remove_bucket_from_url_paths_from_model
 
 from shipper.aws import AwsSessions, AwsSettings, classify
 from shipper.errors import ConfigError, RetryableError, UnreadableError
@@ -156,6 +157,8 @@ def test_services_are_described_as_botocore_does(service: str):
     assert ours.meta.service_model.metadata == theirs.meta.service_model.metadata
     for name in theirs.meta.service_model.operation_names:
         one, other = (client.meta.service_model.operation_model(name) for client in (ours, theirs))
+        for model in (one, other):  # as the first call of each operation does, and an earlier test may have
+            remove_bucket_from_url_paths_from_model({}, model, {})
         assert (one.http, one.input_shape and dict(one.input_shape.members).keys()) == (
             other.http,
             other.input_shape and dict(other.input_shape.members).keys(),
