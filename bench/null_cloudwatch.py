@@ -17,7 +17,7 @@ from pathlib import Path
 
 import orjson
 
-from bench.null_servers import length
+from bench.null_servers import serve
 
 GROUP = "bench"
 _PAGE_EVENTS = 10_000
@@ -50,27 +50,12 @@ class NullCloudWatch:
             for number, (time_ms, record) in enumerate(zip(self._times, records, strict=True))
         ]
 
-    async def serve(self, port: int) -> None:
-        """Serve on loopback until cancelled."""
-        server = await asyncio.start_server(self._connection, "127.0.0.1", port, backlog=256, limit=1 << 20)
-        async with server:
-            await server.serve_forever()
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                body = await reader.readexactly(length(head))
-                answer = self._filter(json.loads(body)) if "FilterLogEvents" in head else self._groups()
-                date = formatdate(usegmt=True)
-                writer.write(
-                    f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: application/x-amz-json-1.1\r\n"
-                    f"Content-Length: {len(answer)}\r\n\r\n".encode()
-                    + answer
-                )
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+    def answer(self, head: str, body: bytes) -> bytes:
+        """The answer to a request; see `null_servers.serve`."""
+        said = self._filter(json.loads(body)) if "FilterLogEvents" in head else self._groups()
+        kind = "Content-Type: application/x-amz-json-1.1"
+        date = formatdate(usegmt=True)
+        return f"HTTP/1.1 200 OK\r\nDate: {date}\r\n{kind}\r\nContent-Length: {len(said)}\r\n\r\n".encode() + said
 
     def _groups(self) -> bytes:
         group = {"logGroupName": GROUP, "arn": f"{_ARN}:*", "logGroupClass": "STANDARD", "creationTime": 0}
@@ -93,7 +78,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--objects", type=Path, required=True)
     arguments = parser.parse_args()
-    asyncio.run(NullCloudWatch(arguments.objects).serve(arguments.port))
+    asyncio.run(serve(arguments.port, NullCloudWatch(arguments.objects).answer))
 
 
 if __name__ == "__main__":

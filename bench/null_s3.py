@@ -15,6 +15,8 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from bench.null_servers import serve
+
 _PAGE = 1000
 
 
@@ -35,24 +37,9 @@ class NullS3:
         }
         self._keys = sorted(self._entries)
 
-    async def serve(self, port: int) -> None:
-        """Serve on loopback until cancelled."""
-        server = await asyncio.start_server(self._connection, "127.0.0.1", port, backlog=256)
-        async with server:
-            await server.serve_forever()
-
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                target = head.split(" ", 2)[1]
-                writer.write(self._answer(target))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    def _answer(self, target: str) -> bytes:
-        url = urlsplit(target)
+    def answer(self, head: str, _body: bytes) -> bytes:
+        """The answer to a request; see `null_servers.serve`."""
+        url = urlsplit(head.split(" ", 2)[1])
         _, _, key = unquote(url.path).lstrip("/").partition("/")
         if not key:
             query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
@@ -126,7 +113,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--objects", type=Path, required=True)
     arguments = parser.parse_args()
-    asyncio.run(NullS3(arguments.objects).serve(arguments.port))
+    asyncio.run(serve(arguments.port, NullS3(arguments.objects).answer))
 
 
 if __name__ == "__main__":

@@ -30,18 +30,18 @@ def splunk(_method: str, _path: str, _body: bytes) -> tuple[int, bytes]:
     return 200, b'{"text":"Success","code":0}'
 
 
-async def _serve(port: int, answer: Answer) -> None:
+async def serve(port: int, answer: Callable[[str, bytes], bytes]) -> None:
+    """Answer requests on loopback until cancelled.
+
+    Args:
+        answer: (a request's head, its body) → the whole answer as it goes over the wire.
+    """
+
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                body = await reader.readexactly(length(head))
-                method, path, _ = head.split(" ", 2)
-                status, said = answer(method, path, body)
-                writer.write(
-                    b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nX-Elastic-Product: Elasticsearch\r\n"
-                    b"Content-Length: %d\r\n\r\n%b" % (status, len(said), said)
-                )
+                writer.write(answer(head, await reader.readexactly(_length(head))))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
@@ -51,7 +51,19 @@ async def _serve(port: int, answer: Answer) -> None:
         await server.serve_forever()
 
 
-def length(head: str) -> int:
+def _as_json(answer: Answer) -> Callable[[str, bytes], bytes]:
+    def whole(head: str, body: bytes) -> bytes:
+        method, path, _ = head.split(" ", 2)
+        status, said = answer(method, path, body)
+        return (
+            b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nX-Elastic-Product: Elasticsearch\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (status, len(said), said)
+        )
+
+    return whole
+
+
+def _length(head: str) -> int:
     """The length of a request's body."""
     for line in head.split("\r\n"):
         name, _, value = line.partition(":")
@@ -61,7 +73,7 @@ def length(head: str) -> int:
 
 
 async def _serve_both(elasticsearch_port: int, hec_port: int) -> None:
-    await asyncio.gather(_serve(elasticsearch_port, elasticsearch), _serve(hec_port, splunk))
+    await asyncio.gather(serve(elasticsearch_port, _as_json(elasticsearch)), serve(hec_port, _as_json(splunk)))
 
 
 def main() -> None:

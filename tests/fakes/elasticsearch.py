@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
-import struct
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import orjson
 from isal import isal_zlib
+
+from tests.fakes.http_server import FakeServer, QuietHandler
 
 _GZIP = 31
 
@@ -52,7 +52,7 @@ class Bulk:
 Step = Callable[["FakeElasticsearch", Bulk], Reply]
 
 
-class FakeElasticsearch:
+class FakeElasticsearch(FakeServer):
     """Elasticsearch's `_bulk` create, on a free port of 127.0.0.1.
 
     Attributes:
@@ -74,28 +74,9 @@ class FakeElasticsearch:
         self.templates: dict[str, Any] = {}
         self.answers: dict[str, Reply] = {}
         self.writes: Counter[str] = Counter()
-        self.stopping = threading.Event()
         self.arrived = threading.Event()
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._scheme = "https" if tls else "http"
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_handler(self), tls)
 
     def bulk(self, request: Bulk) -> Reply:
         """Answer as the script says, else store."""
@@ -163,20 +144,8 @@ def refusing(position: int, status: int, kind: str) -> Step:
     return step
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is what tests do on purpose."""
-
-
 def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = 1 << 20  # head and body in one write: two cost 40 ms of delayed ACK
-        disable_nagle_algorithm = True
-
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._plain(None)
 
@@ -225,9 +194,7 @@ def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
             if reply.stall_seconds:
                 server.stopping.wait(reply.stall_seconds)
             if reply.reset:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.close_connection = True
-                self.connection.close()
+                self.reset()
                 return
             self.send_response_only(reply.status)
             headers = {"content-type": reply.content_type, "content-length": str(len(reply.body))} | reply.headers
@@ -235,8 +202,5 @@ def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)
-
-        def log_message(self, *args: Any) -> None:
-            """Say nothing."""
 
     return Handler

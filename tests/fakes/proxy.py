@@ -6,15 +6,15 @@ import base64
 import http.client
 import select
 import socket
-import struct
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
+from tests.fakes.http_server import FakeServer, QuietHandler
 
-class FakeProxy:
+
+class FakeProxy(FakeServer):
     """Forwards, and notes what it was asked for.
 
     Attributes:
@@ -29,36 +29,11 @@ class FakeProxy:
         self.accepts: list[list[str]] = []
         self.wants: tuple[str, str] | None = None
         self.losing: Callable[[str], bool] = lambda _: False
-        self.stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that was reset is what tests do on purpose."""
+        super().__init__(_handler(self))
 
 
 def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_CONNECT(self) -> None:
             proxy.asked.append(("CONNECT", self.path))
             if self._refused():
@@ -67,6 +42,7 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
             with socket.create_connection((host, int(port)), timeout=5) as far:
                 self.send_response_only(200)
                 self.end_headers()
+                self.wfile.flush()
                 _join(self.connection, far, proxy.stopping)
             self.close_connection = True
 
@@ -93,9 +69,7 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
             content = answer.read()
             far.close()
             if proxy.losing(target):
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.close_connection = True
-                self.connection.close()
+                self.reset()
                 return
             self.send_response_only(answer.status)
             self.send_header("content-length", str(len(content)))
@@ -113,9 +87,6 @@ def _handler(proxy: FakeProxy) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.close_connection = True
             return True
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
 
     return Handler
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
-import struct
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes import splunk_search
+from tests.fakes.http_server import FakeServer, QuietHandler
 from tests.fakes.splunk_hec_rules import STATUSES, TEXTS, Acks, Event, Refused, Token, checked_channel, envelopes, lines
 
 TOKEN = "0a1b2c3d-1111-2222-3333-444455556666"
@@ -68,7 +67,7 @@ class Request:
 Step = Callable[["FakeSplunk", Request], Reply]
 
 
-class FakeSplunk:
+class FakeSplunk(FakeServer):
     """One collector, on a free port of 127.0.0.1.
 
     Attributes:
@@ -103,18 +102,9 @@ class FakeSplunk:
         self.search_messages: list[dict[str, str]] = []
         self.retention: dict[str, float] = {}
         self.requests: list[Request] = []
-        self.stopping = threading.Event()
         self.arrived = threading.Event()
         self.lock = threading.RLock()
-        self._scheme = "https" if tls else "http"
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        if tls:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(_handler(self), tls)
 
     @property
     def stored(self) -> Counter[str]:
@@ -133,16 +123,6 @@ class FakeSplunk:
         """The queries of acknowledgements."""
         with self.lock:
             return [request for request in self.requests if request.path == "/services/collector/ack"]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def answer(self, request: Request) -> Reply:
         """Answer one request as the script says, else as Splunk does."""
@@ -255,20 +235,8 @@ def answering(reply: Reply, *, store: bool = False) -> Step:
     return step
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is what tests do on purpose."""
-
-
 def _handler(server: FakeSplunk) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = 1 << 20  # head and body in one write: two cost 40 ms of delayed ACK
-        disable_nagle_algorithm = True
-
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._send(server.answer(self._request(b"")))
 
@@ -296,9 +264,7 @@ def _handler(server: FakeSplunk) -> type[BaseHTTPRequestHandler]:
             if reply.stall_seconds:
                 server.stopping.wait(reply.stall_seconds)
             if reply.reset:
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.close_connection = True
-                self.connection.close()
+                self.reset()
                 return
             self.send_response_only(reply.status)
             headers = {"content-type": reply.content_type, "content-length": str(len(reply.body))} | reply.headers
@@ -308,8 +274,5 @@ def _handler(server: FakeSplunk) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(reply.body)
-
-        def log_message(self, *args: Any) -> None:
-            """Say nothing."""
 
     return Handler

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 from shipper.aws import AwsSessions, AwsSettings
 from tests.parts import java
 from tests.parts.cache import cache_folder, locked
+from tests.parts.processes import end_session, free_port
 
 VERSION = "1.7.1"
 _ARTIFACT = f"org.elasticmq:elasticmq-server_2.13:{VERSION}"
@@ -37,7 +37,7 @@ class ElasticMq:
         self._java = java.java_home(17)
         self._libraries = _installed()
         self.folder = Path(tempfile.mkdtemp(prefix="shipper-elasticmq-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
@@ -80,13 +80,8 @@ class ElasticMq:
     def stop(self) -> None:
         """Stop it and remove its folder. Harmless when it is stopped already."""
         process, self._process = self._process, None
-        if process is not None and process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)  # a session of its own: nothing but this server
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        if process is not None:
+            end_session(process)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -110,9 +105,3 @@ def _installed() -> Path:
             java.fetch_with_dependencies([_ARTIFACT], folder)
             shutil.move(folder, home)  # whole or not at all
     return home
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

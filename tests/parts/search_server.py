@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.parts.cache import cache_folder
+from tests.parts.processes import end_session, free_port
 
 _NOBODY = 65534
 _START_SECONDS = 120
@@ -52,7 +52,7 @@ class SearchServer:
         runs.mkdir(exist_ok=True)
         _remove_leftovers(runs)
         self.folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=runs))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
 
@@ -131,14 +131,8 @@ class SearchServer:
 
     def _end(self, with_signal: signal.Signals) -> None:
         process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        os.killpg(process.pid, with_signal)  # a session of its own: nothing but this server
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        if process is not None:
+            end_session(process, with_signal)
 
 
 def as_nobody() -> dict[str, Any]:
@@ -171,12 +165,6 @@ def _remove_leftovers(runs: Path) -> None:
             if str(folder).encode() in Path(f"/proc/{pid}/environ").read_bytes():
                 os.killpg(pid, signal.SIGKILL)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _decoded(body: bytes) -> Any:
