@@ -200,7 +200,7 @@ def _indicators(settings: Settings) -> Iterator[Problem]:
             continue
         for state in lists.describe() if lists else ():
             days = int((time.time() - each.path.stat().st_mtime) // 86_400)
-            skipped = f", {state.skipped:,} entries of other kinds" if state.skipped else ""
+            skipped = f", {state.skipped:,} of other kinds left out" if state.skipped else ""
             what = f"{each.path}: {_count(state.found, 'indicator')}{skipped}, {_count(days, 'day')} old"
             yield Problem(
                 where,

@@ -294,7 +294,7 @@ def _read(source: Source, gathered: _Gathered, *, renewed: bool) -> ListState:
             raise ConfigError(f"{source.path}: more than {_MOST_ENTRIES:,} indicators", "leave some out")
         gathered.add(entry, source.provider)
     if not found and (skipped or renewed):
-        raise ConfigError(f"{source.path}: none of its {skipped} entries is an indicator", "download the list again")
+        raise ConfigError(f"{source.path}: nothing in it is an indicator", "download the list again")
     return ListState(source, found, skipped)
 
 

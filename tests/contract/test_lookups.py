@@ -18,6 +18,8 @@ from shipper.enrich.aws_addresses import AwsAddresses
 from shipper.enrich.background import Policy
 from shipper.enrich.geo import Geo
 from shipper.enrich.iam import IamPrincipals
+from shipper.enrich.indicator_files import Source
+from shipper.enrich.indicators import Indicators
 from shipper.enrich.resources import ResourceTags
 from shipper.enrich.tag_choice import TagChoice
 from shipper.errors import RetryableError
@@ -27,7 +29,7 @@ from shipper.ports import Stop
 from tests.unit.test_addresses import RANGES
 from tests.unit.test_geo import NESTED, write
 
-LOOKUPS = ("geo", "addresses", "accounts file", "accounts", "resources", "principals")
+LOOKUPS = ("geo", "addresses", "accounts file", "accounts", "resources", "principals", "indicators")
 OVER_THE_NETWORK = ("accounts", "resources", "principals")
 ODD = (
     "",
@@ -62,6 +64,10 @@ class World:
         write(folder / "city.mmdb", NESTED)
         (folder / "ranges.json").write_text(json.dumps(RANGES))
         (folder / "accounts.json").write_text(json.dumps({"1" * 12: "one"}))
+        (folder / "bad.txt").write_text("10.0.0.0/8\n::/8\na.example\n")
+        (folder / "agents.txt").write_text("aws*\nsqlmap\n")
+        bad = [Source(folder / "bad.txt", "soc"), Source(folder / "agents.txt", "soc", "user_agent")]
+        indicators = Indicators(bad)
         self.stop, self.metrics, self.network = Stop(), Metrics(), Closed()
         policy = Policy(most=20_000, requests_per_second=100_000.0)
         on = (self.network, self.metrics, self.stop, policy)
@@ -74,6 +80,7 @@ class World:
             "accounts": self.accounts,
             "resources": lambda text: self.resources(Resource("bucket", text, text, text)),
             "principals": self.principals,
+            "indicators": lambda text: (indicators.address(text), indicators.domain(text), indicators.agent(text)),
         }
 
     def denied(self, lookup: str) -> float:
@@ -122,5 +129,5 @@ def test_refused_texts_of_any_form_end_no_look_up(tmp_path, name):
 
 
 def test_all_of_them_are_here(world):
-    """Each look-up of addresses, accounts, resources and principals is held to it."""
+    """Each look-up of addresses, accounts, resources, principals and indicators is held to it."""
     assert tuple(world.lookups) == LOOKUPS

@@ -147,6 +147,20 @@ def test_check_tells_of_both_broken_geoip_databases(tmp_path: Path, capfd: pytes
     assert "enrich.geoip.asn: " in out
 
 
+def test_check_tells_of_each_list_of_indicators(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What a good one holds, and what is wrong with each of the others."""
+    for name, content in (("good", "203.0.113.9\nhttp://x/y\n"), ("page", "<html>\n"), ("empty", "")):
+        (tmp_path / name).write_text(content)
+    paths = ", ".join(f"{{path: {tmp_path}/{name}}}" for name in ("good", "page", "empty", "gone"))
+    text = f"{GOOD}enrich: {{indicators: [{paths}]}}\n"
+    assert cli.run(["check", "--offline", "-c", str(config_file(tmp_path, text))]) == 1
+    out = capfd.readouterr().out
+    assert f"enrich.indicators[0]: {tmp_path}/good: 1 indicator, 1 of other kinds left out, 0 days old" in out
+    assert f"enrich.indicators[1]: {tmp_path}/page: nothing in it is an indicator" in out
+    assert f"remark   enrich.indicators[2]: {tmp_path}/empty: 0 indicators" in out
+    assert f"enrich.indicators[3]: {tmp_path}/gone: No such file" in out
+
+
 def test_setup_tells_of_a_server_that_is_away(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """An Elasticsearch that cannot be reached is a failure with its name, and no secret in it."""
     siem = "{type: elasticsearch, hosts: ['http://127.0.0.1:9'], api_key: canary-17}"  # the discard port: refused

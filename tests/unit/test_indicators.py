@@ -269,7 +269,7 @@ def test_a_look_notices_a_replaced_file(tmp_path):
     ("name", "text", "words"),
     [
         ("x.txt", None, "No such file"),
-        ("x.txt", "<html>\n", "none of its 1 entries"),
+        ("x.txt", "<html>\n", "nothing in it is an indicator"),
         ("x.json", "[]", "not a STIX bundle"),
         ("x.json", '{"type": "report"}', "not a STIX bundle"),
         ("x.csv", "a,b\n1,2\n", "no column is called"),
