@@ -16,6 +16,12 @@ import pytest
 
 from tests.torture.scene import at_length
 
+UNSHRUNK = """
+from hypothesis import Phase, settings
+settings.register_profile("unshrunk", phases=(Phase.explicit, Phase.generate))
+settings.load_profile("unshrunk")
+"""
+"""That it fails is enough: minutes for the smallest example are not worth it."""
 ROOT = Path(__file__).parents[2]
 CURSOR = "tests/unit/test_s3_cursor.py::test_every_object_is_settled_exactly_once"
 SOON = "tests/unit/test_s3_cursor.py::test_each_object_is_found_soon"
@@ -124,6 +130,7 @@ def copy(tmp_path: Path) -> Path:
     for name in ("shipper", "tests"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "conftest.py").write_text(UNSHRUNK)
     return tmp_path
 
 
