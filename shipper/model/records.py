@@ -1,0 +1,125 @@
+"""What comes out of a split: payloads, records, log events, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+
+class LogStream(msgspec.Struct, frozen=True):
+    """A CloudWatch log stream, shared by its events."""
+
+    account: str
+    region: str
+    group: str
+    name: str
+
+
+class LogEvent(msgspec.Struct, frozen=True, gc=False):
+    """What CloudWatch Logs says of one event, apart from its message.
+
+    Attributes:
+        id: CloudWatch's eventId (56 digits); the same however the event is read.
+        time_ms: its timestamp, milliseconds since the epoch.
+        ingested_ms: when CloudWatch got it; None where the way it came does not say.
+    """
+
+    id: str
+    time_ms: int
+    stream: LogStream
+    ingested_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a payload came from: goes into documents, HEC's `source` and dead letters.
+
+    Attributes:
+        uri: `s3://bucket/key`, or a path for a local file.
+        account, region: from the key's layout, "" where it does not say.
+    """
+
+    uri: str
+    bucket: str = ""
+    key: str = ""
+    account: str = ""
+    region: str = ""
+
+
+@dataclass(slots=True)
+class Payload:
+    """One object's bytes on their way in, as stored (maybe compressed).
+
+    Attributes:
+        chunks: the bytes in order, in pieces of any size. Iterating may block and may raise RetryableError.
+        size: bytes as stored, None where unknown.
+    """
+
+    origin: Origin
+    chunks: Iterator[bytes]
+    size: int | None = None
+
+
+@dataclass(slots=True)
+class Events:
+    """A window's events on their way in; each is a record already, so that no format is needed.
+
+    Attributes:
+        records: in any order. Iterating may block and may raise RetryableError.
+        done: (bucket of time, hash) of each event yielded so far; the receipt carries them to the settling.
+        bytes_in: bytes of messages yielded so far.
+        reached_ms: where the reader ended, because the window holds more than one split may: events of this time and
+            later are still to be read. None where the window was read to its end.
+    """
+
+    origin: Origin
+    records: Iterator[Record | Rejected]
+    done: list[tuple[int, int]] = field(default_factory=list)
+    bytes_in: int = 0
+    reached_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Bounds that untrusted input cannot exceed, in decompressed bytes.
+
+    Attributes:
+        object_bytes: a larger object is a dead letter.
+        record_bytes: a larger record is a dead letter.
+    """
+
+    object_bytes: int = 536_870_912
+    record_bytes: int = 1_048_576
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One log record as AWS wrote it.
+
+    Attributes:
+        raw: the record's own bytes, unchanged, without a line end.
+        position: counts from 1: the place in a CloudTrail object, or the line of a line format.
+        layout: what the format learned from the payload and every record shares (a flow log's field names).
+        event: what CloudWatch Logs says of it, where it came that way (`raw` is the event's message); identity, stream
+            and fallback time come from it.
+    """
+
+    raw: bytes
+    position: int
+    layout: Any = None
+    event: LogEvent | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A record that a format could not take apart; its neighbours go on.
+
+    Attributes:
+        raw: the bytes as far as they are known (cut to a bound), for the dead letter.
+        reason: what is wrong, in words.
+    """
+
+    raw: bytes
+    position: int
+    reason: str
