@@ -49,7 +49,7 @@ class ArchiveSink:
     def prepare(self) -> None:
         """Make the folder, and remove what a crash left half-written."""
         try:
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_folder(self._path)
             for left in self._path.glob(f"dataset=*/date=*/*{_PART}"):
                 left.unlink(missing_ok=True)
         except OSError as error:
@@ -157,7 +157,7 @@ class _Part:
     def write(self, data: bytes) -> None:
         if self._stream is None:
             if not self._begun:
-                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_folder(self.path.parent)
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             flags |= os.O_APPEND if self._begun else os.O_TRUNC
             self._file = os.fdopen(os.open(self._temporary, flags, 0o600), "wb")
@@ -185,6 +185,14 @@ class _Part:
             self._file.close()
             self._file = self._stream = None
         self._temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each durable: a file is lost with the folder that a power cut takes away."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import io
 import json
+import re
 import signal
 import time
 from collections import Counter
@@ -182,6 +183,25 @@ def test_an_archive_that_cannot_be_written(seed, tmp_path, moto: Moto, elasticse
         scene.finish()
         scene.judge(archived(tmp_path / "archive"))
         scene.judge(indexed(elasticsearch))
+
+
+@pytest.mark.parametrize("seed", scenes())
+def test_what_the_archive_has_is_on_the_disk(seed, tmp_path, moto: Moto, elasticsearch):
+    """Before a split is settled its files, and the folders made for them, are synced: a power cut takes none."""
+    archive, calls = tmp_path / "archive", tmp_path / "calls"
+    sinks = {"siem": siem(elasticsearch), "archive": {"type": "archive", "path": str(archive)}}
+    with Scene(seed, tmp_path, moto, sinks) as scene:
+        scene.put(3)
+        scene.daemon.wrapper = [*strace("-y", "-e", "trace=fsync"), "-o", str(calls)]
+        scene.daemon.start()
+        scene.recover("start", lambda: archived(archive))
+        assert scene.daemon.terminate() == 0, scene.daemon.log()
+        synced = set(re.findall(r"fsync\(\d+<([^>]+)>", calls.read_text()))
+        folders = {folder for file in archive.rglob("*.zst") for folder in file.parents if tmp_path in folder.parents}
+        assert folders | {tmp_path} <= {Path(path) for path in synced}
+        assert {f"{file}.part" for file in archive.rglob("*.zst")} <= synced
+        scene.finish()
+        scene.judge(archived(archive))
 
 
 @pytest.mark.timeout(900)
