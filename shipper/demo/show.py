@@ -22,7 +22,7 @@ from shipper.demo.next_steps import tell_what_next
 from shipper.demo.organisation import Organisation, StoredObject
 from shipper.demo.seed import SEED, seed, seed_flows, seed_iam
 from shipper.demo.story import tell_receipts, tell_story
-from shipper.demo.traffic import Traffic
+from shipper.demo.traffic import Flow, Traffic
 from shipper.errors import ConfigError
 from shipper.escaping import printable
 from shipper.metrics import Metrics
@@ -46,9 +46,7 @@ def run_demo(*, elasticsearch: str | None, splunk: str | None, token: str | None
         if not _servers_answer(settings):
             return 1
         console.print("[bold]1. A small organisation's AWS[/bold], made up, in an emulator on this machine")
-        objects = _seed(console, organisation, endpoint)
-        seed_flows(flows, endpoint)
-        seed_iam(endpoint)
+        objects = _seed(console, organisation, flows, endpoint)
         wanted = {"trail": sum(stored.records for stored in objects), "flow": len(flows)}
         trail, flow = wanted.values()
         console.print(f"   S3: {len(objects):,} objects with {trail:,} CloudTrail records of 4 accounts, two days")
@@ -106,10 +104,16 @@ def _progress(console: Console) -> Progress:
     return Progress(*bar, console=console, transient=True, disable=not console.is_terminal)
 
 
-def _seed(console: Console, organisation: Organisation, endpoint: str) -> list[StoredObject]:
+def _seed(console: Console, organisation: Organisation, flows: list[Flow], endpoint: str) -> list[StoredObject]:
+    """Fill the emulator, and show how it goes; return the objects of the bucket."""
     with _progress(console) as progress:
         task = progress.add_task("putting objects", total=None)
-        return seed(organisation, endpoint, progress=lambda count: progress.advance(task, count))
+        stored = seed(organisation, endpoint, progress=lambda count: progress.advance(task, count))
+        progress.update(task, description="putting flow logs")
+        seed_flows(flows, endpoint)
+        progress.update(task, description="making roles and users")
+        seed_iam(endpoint)
+    return stored
 
 
 def _ship(console: Console, settings: config.Settings, records: int) -> service.Summary:
