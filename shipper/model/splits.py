@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from shipper.model.identity import hash64
 
@@ -31,7 +32,12 @@ class S3Object:
     @property
     def hash(self) -> int:
         """What done-sets remember of the object: 64 bits (signed, as SQLite has them) of bucket, key, etag and size."""
-        return hash64(self.bucket, self.key, self.etag, str(self.size))
+        return _object_hash(self.bucket, self.key, self.etag, self.size)
+
+
+@lru_cache(4096)  # as many as are on their way at once: each is asked for eight times from its listing to its settling
+def _object_hash(bucket: str, key: str, etag: str, size: int) -> int:
+    return hash64(bucket, key, etag, str(size))
 
 
 @dataclass(frozen=True, slots=True)
