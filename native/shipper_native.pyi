@@ -1,6 +1,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+INTERFACE: int
+
 class CloudTrailEncoder:
     def __init__(
         self,

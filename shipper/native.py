@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import shipper_native as _module
 
 
+INTERFACE = 2
+"""What the module has to say of itself, here and in `native/src/lib.rs`: raised whenever what it offers changes."""
+
+
 def _loaded() -> ModuleType | None:
     if os.environ.get("SHIPPER_NATIVE") == "off":
         return None
@@ -20,7 +24,8 @@ def _loaded() -> ModuleType | None:
         import shipper_native
     except ImportError:
         return None
-    return shipper_native
+    # One that was built for another version of the program would fail in the middle of the work.
+    return shipper_native if getattr(shipper_native, "INTERFACE", 1) == INTERFACE else None
 
 
 CloudTrailEncoder: type[_module.CloudTrailEncoder] | None

@@ -11,9 +11,13 @@ mod tables;
 
 use pyo3::prelude::*;
 
+/// Raised with each change of what Python sees, here and in `shipper/native.py`: another one's module is not used.
+const INTERFACE: u32 = 2;
+
 /// CloudTrail records and flow log lines of the usual kinds as ECS documents.
 #[pymodule]
 fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("INTERFACE", INTERFACE)?;
     module.add_class::<encoder::CloudTrailEncoder>()?;
     module.add_class::<flow::FlowLines>()?;
     module.add_class::<encoder::SecretNames>()

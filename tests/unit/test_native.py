@@ -442,3 +442,14 @@ def test_what_accounts_and_buckets_are_called_is_the_same(tmp_path: Path) -> Non
             seen |= document["aws"].keys() & {"bucket", "account", "region_name"}
         assert seen - {None} == {name, "bucket", "region_name"} | ({"account"} if name == "shop" else set())
         path.write_text(json.dumps({"111122223333": "renamed", "444455556666": "renamed"}))
+
+
+def test_a_module_of_another_version_is_not_used(tmp_path):
+    """A program that was updated without its native module does the work in Python instead of failing amid it."""
+    (tmp_path / "shipper_native.py").write_text("class CloudTrailEncoder: ...\nclass SecretNames: ...\n")
+    program = "from shipper import native; print(native.CloudTrailEncoder, native.SecretNames, native.FlowLines)"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"None"] * 3
