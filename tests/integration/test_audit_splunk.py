@@ -31,7 +31,7 @@ class Place:
         for key, body in self.trail.objects(6, 5):
             s3.put_object(Bucket="trail", Key=key, Body=body)
             self.keys.append(key)
-        self.s3 = s3
+        self.s3, self.sqs = s3, moto.client("sqs")
         self.sink: dict[str, Any] = {
             "type": "splunk_hec",
             "urls": [splunk.url],
@@ -40,16 +40,18 @@ class Place:
             "search_token": SEARCH_TOKEN,
         }
         self._path = folder / "shipper.yaml"
+        self.source: dict[str, Any] = {"type": "s3", "bucket": "trail", "start": "beginning"}
         self._settings = {
             "state": {"path": str(folder / "state")},
             "listen": "off",
             "aws": {"region": "us-east-1", "endpoint_url": moto.url},
-            "sources": {"s3": {"type": "s3", "bucket": "trail", "start": "beginning"}},
             "log": {"level": "error"},
         }
 
     def run(self, *arguments: str) -> int:
-        self._path.write_text(json.dumps({**self._settings, "sinks": {"splunk": self.sink}}))
+        self._path.write_text(
+            json.dumps({**self._settings, "sources": {"s3": self.source}, "sinks": {"splunk": self.sink}})
+        )
         self._path.chmod(0o600)
         return cli.run([*arguments, "-c", str(self._path)])
 
@@ -157,3 +159,24 @@ def test_a_search_that_fails_is_no_loss(place: Place, trouble: str, capfd: pytes
     assert (code, out) == (1, "")
     assert ("HTTP 401" if trouble == "token" else "a peer is down") in err
     assert SEARCH_TOKEN not in err
+
+
+@pytest.mark.parametrize("verify", [False, True], ids=["queue", "with a daily listing"])
+def test_objects_that_a_queue_told_of_are_counted(place: Place, audit: Audit, *, verify: bool) -> None:
+    """By this daemon's receipts; what was in the bucket before its first receipt is another's, and is left alone."""
+    url = place.sqs.create_queue(QueueName="logs")["QueueUrl"]
+    arn = place.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    target = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+    place.s3.put_bucket_notification_configuration(Bucket="trail", NotificationConfiguration=target)
+    place.source = {"type": "s3_notifications", "queue_url": url, "buckets": ["trail"], "verify_listing": verify}
+    for key, body in place.trail.objects(4, 5):
+        place.s3.put_object(Bucket="trail", Key=key, Body=body)
+    place.ship()
+    code, found = audit()
+    assert (code, found["differences"]) == (0, [])
+    assert [each["records"] for each in found["sources"]] == [20]
+    lost = place.splunk.events.pop()
+    code, found = audit("--repair")
+    assert (code, [each["document_ids"] for each in found["differences"]]) == (1, [[lost.uid]])
+    assert audit()[0] == 0
+    assert place.splunk.stored[lost.uid] == 1
