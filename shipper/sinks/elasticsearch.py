@@ -15,6 +15,7 @@ from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
 from shipper.model import Document, Problem, SendResult, Split
 from shipper.ports import SchemaName
+from shipper.sinks.elasticsearch_again import Again
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
 from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
@@ -104,6 +105,7 @@ class ElasticsearchSink:
         )
         self._connection = Connection(access)
         self._setup = Setup(self._connection, namespace, strict=strict)
+        self._again = Again(self._connection)
 
     def prepare(self) -> None:
         """Install the templates that are missing or old, where the credentials allow it; say so where they do not.
@@ -147,6 +149,10 @@ class ElasticsearchSink:
     def setup_role(self) -> dict[str, Any]:
         """The role that installing templates needs."""
         return self._setup.setup_role()
+
+    def held(self, documents: Sequence[Document]) -> set[str]:
+        """Ids of those that are stored, of a batch without an answer; see `Again.held`. Strict indices tell of it."""
+        return set() if self._strict else self._again.held(documents)
 
     def send(self, documents: Sequence[Document]) -> SendResult:
         """Send one batch, once. See `ports.Delivery.send`."""
@@ -234,14 +240,40 @@ class ElasticsearchDelivery:
 
     def __init__(self, sink: ElasticsearchSink) -> None:
         self._sink = sink
+        # ids of a batch that had no answer, and those of them that were found: a further rollover would hide them
+        self._doubtful: set[str] = set()
+        self._stored: set[str] = set()
 
     def send(self, documents: Sequence[Document]) -> SendResult:
-        """Send one batch, once.
+        """Send one batch, once; what had no answer before only where it is not there.
 
         Raises:
             RetryableError: nothing is known of the batch, or the whole of it was refused for now.
         """
-        return self._sink.send(documents)
+        if self._doubtful:
+            asked = [each for each in documents if each.id in self._doubtful and each.id not in self._stored]
+            self._stored |= self._sink.held(asked)
+        try:
+            result = self._send_rest(documents) if self._stored else self._sink.send(documents)
+        except RetryableError as error:
+            if not (error.busy or error.paused):
+                self._doubtful.update(each.id for each in documents)
+            raise
+        if self._doubtful:
+            answered = {each.id for each in documents}
+            self._doubtful -= answered
+            self._stored -= answered
+        return result
+
+    def _send_rest(self, documents: Sequence[Document]) -> SendResult:
+        places = [place for place, each in enumerate(documents) if each.id not in self._stored]
+        result = self._sink.send([documents[place] for place in places]) if places else SendResult(0)
+        return replace(
+            result,
+            present=result.present + len(documents) - len(places),
+            rejected=tuple(replace(each, position=places[each.position]) for each in result.rejected),
+            retry=tuple(places[position] for position in result.retry),
+        )
 
     def finish(self) -> None:
         """Nothing is held back."""
