@@ -13,9 +13,9 @@ import pytest
 from tests.parts.elasticsearch import ElasticsearchServer, elasticsearch
 from tests.parts.moto import Moto
 from tests.torture.campaign import scenes
-from tests.torture.scene import BATCH, LONG, THREADS, Scene, at_length
+from tests.torture.scene import BATCH, THREADS, Scene, at_length
 
-KILLS = 4 if LONG else 1
+KILLS = 3
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,9 @@ class Siem:
         assert answer.status == 200, answer
 
 
+@at_length
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("mode", ["strict", "data_stream"] if LONG else ["strict"])
+@pytest.mark.parametrize("mode", ["strict", "data_stream"])
 @pytest.mark.parametrize("seed", scenes())
 def test_killed_in_mid_bulk_and_rolled_over(seed: int, mode: str, tmp_path, moto: Moto, server) -> None:
     """Strict: each record stands once. Data streams: doubled is at most what was on its way at each kill."""
