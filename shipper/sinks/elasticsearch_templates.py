@@ -40,6 +40,8 @@ _SUBSTITUTES = {
 }
 _PARAMETERS_OF = {"text": ("fields", "analyzer"), "flat_object": ()}
 
+_NESTED_AND_SORTED = "cannot have nested fields when index sort is activated"
+_UNSORTED: dict[str, list[str]] = {"sort.field": [], "sort.order": []}
 _UNKNOWN_TYPE = re.compile(r"type \[(\w+)\] declared on field")
 _NO_VALUE = "is missing required parameter [value]"
 _UNKNOWN_SETTING = re.compile(r"unknown setting \[index\.([\w.]+)\]")
@@ -88,7 +90,7 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
 
     Args:
         body: the template that was refused.
-        words: the server's reason. Elasticsearch and OpenSearch word the three cases alike.
+        words: the server's reason. Elasticsearch and OpenSearch word the cases alike.
 
     Returns:
         None where the refusal has another reason.
@@ -103,6 +105,11 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
             field.clear()
             field.update(kept, type=instead)
         return changed, f"field type {kind} is not available, {instead} is used"
+    if _NESTED_AND_SORTED in words:  # OpenSearch 2; the settings come from a component, and are overridden here
+        index = changed["template"].setdefault("settings", {}).setdefault("index", {})
+        if not _UNSORTED.keys() <= index.keys():
+            index.update(_UNSORTED)
+            return changed, "nested fields in sorted indices are not available, indices are not sorted"
     if found := _UNKNOWN_SETTING.search(words):
         index = changed["template"].get("settings", {}).get("index", {})
         return (changed, f"setting {found[1]} is not available") if index.pop(found[1], None) is not None else None

@@ -121,6 +121,16 @@ def test_an_unknown_setting_is_left_out():
     assert set(before) - set(after) == {setting}
 
 
+def test_where_sorted_indices_take_no_nested_fields_they_are_not_sorted():
+    """The template overrides the settings of its component, once."""
+    words = "invalid composite mappings; caused by cannot have nested fields when index sort is activated"
+    template = by_name()["logs-aws.cloudtrail"]
+    body, line = conceded(template, words)
+    assert body["template"]["settings"] == {"index": {"sort.field": [], "sort.order": []}}
+    assert "not sorted" in line
+    assert degraded(body, words) is None
+
+
 def test_an_unknown_part_of_a_template_is_left_out():
     """Without leave to miss components, the operator's own one cannot be named."""
     template = by_name()["logs-aws.cloudtrail"]
