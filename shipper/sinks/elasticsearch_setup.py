@@ -12,16 +12,7 @@ from shipper.errors import ConfigError, RetryableError
 from shipper.model import Problem
 from shipper.sinks.elasticsearch_bulk import STRICT_PREFIX
 from shipper.sinks.elasticsearch_connection import Answer, Connection
-from shipper.sinks.elasticsearch_templates import (
-    MANAGED_BY,
-    POLICY,
-    VERSION,
-    Template,
-    degraded,
-    policy,
-    templates,
-    without_nested,
-)
+from shipper.sinks.elasticsearch_templates import MANAGED_BY, POLICY, VERSION, Template, degraded, policy, templates
 
 HINT = "run `shipper setup elasticsearch` with credentials that have the cluster privilege manage_index_templates"
 _DOCUMENT_PRIVILEGES = ["create_doc", "auto_configure"]
@@ -109,10 +100,7 @@ class Setup:
         """
         ilm = not self._strict and self._has_ilm()
         done = self._install_policy() if ilm else []
-        opensearch = self._version().distribution == "opensearch"
         for template in templates(ilm=ilm, strict=self._strict):
-            if opensearch:
-                template = without_nested(template)  # noqa: PLW2901 - what this server can hold of it
             found = self._found(template)
             if found is not None and not _is_ours(found):
                 template = _renamed(template)  # noqa: PLW2901 - the name is an integration's: leave that one alone

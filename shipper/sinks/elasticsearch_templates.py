@@ -123,14 +123,6 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
     return None
 
 
-def without_nested(template: Template) -> Template:
-    """The template for OpenSearch, which holds no nested objects in a sorted index: they are plain objects there."""
-    body = copy.deepcopy(template.body)
-    for field in _fields_of(body, "nested"):
-        field["type"] = "object"
-    return Template(template.kind, template.name, body)
-
-
 def _components(*, ilm: bool, strict: bool = False) -> Iterator[Template]:
     settings = _data("settings")
     shared: dict[str, Any] = {"settings": settings}
