@@ -158,7 +158,8 @@ class Inventory:
         if age > _OVERDUE_SECONDS or (scope.service is not None and day < state.closed_before):
             return True
         look = state.full_look if scope.service is not None else state.hot_look
-        return item.last_modified < look and (scope.service is None or day * DAY_SECONDS >= look - _DAY_LOOK_BACK)
+        # S3 tells whole seconds: an object of the look's own second may have come after it.
+        return item.last_modified < look - 1 and (scope.service is None or day * DAY_SECONDS >= look - _DAY_LOOK_BACK)
 
 
 class _ScopeState:
