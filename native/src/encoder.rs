@@ -354,6 +354,9 @@ impl CloudTrailEncoder {
         self.add_actors(&mut out, &who, name, &people, &extra, targets)?;
         add_related(&mut out, address, &entities, &who, &people, &extra);
         if let Some(tls) = event.tls_details {
+            if has_unicode_escape(tls) {
+                return None;
+            }
             let made = self.connections.get(py, tls, tls)?;
             if !made.is_empty() {
                 member_of(&mut out, "tls", &made);
@@ -419,7 +422,7 @@ impl CloudTrailEncoder {
         if matches!(&agent[1..agent.len() - 1], b"" | b"-" | b"none") {
             return Some(());
         }
-        if agent.len() > 1_024 {
+        if agent.len() > 1_024 || has_unicode_escape(agent) {
             return None;
         }
         let made = self.agents.get(py, agent, agent)?;
@@ -656,6 +659,7 @@ fn resources<'a>(data: Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<&'a [u8]>)> {
             return None;
         }
         let mut resource: Vec<(&str, &[u8])> = Vec::new();
+        let mut seen: Vec<&str> = Vec::new();
         let end = json::members(data, at, |(name, key), value_at| {
             let end = json::value(data, value_at)?;
             let ours = match name {
@@ -669,10 +673,11 @@ fn resources<'a>(data: Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<&'a [u8]>)> {
             if data[value_at] != b'"' && data[value_at] != b'n' || value.len() >= LONGEST_NAME {
                 return None;
             }
+            if seen.contains(&ours) {
+                return None;
+            }
+            seen.push(ours);
             if !value.is_empty() {
-                if resource.iter().any(|(known, _)| *known == ours) {
-                    return None;
-                }
                 resource.push((ours, value));
             }
             Some(end)
@@ -698,6 +703,11 @@ fn resources<'a>(data: Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<&'a [u8]>)> {
         written.push(b']');
     }
     Some((written, arns))
+}
+
+/// Whether JSON has an escape that may be half of a surrogate pair, or hide what a text says.
+fn has_unicode_escape(data: &[u8]) -> bool {
+    memchr::memmem::find(data, b"\\u").is_some()
 }
 
 /// Add a text where it is not there yet.

@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
         let mut seen: Vec<&[u8]> = Vec::new();
         let mut any = false;
         let end = json::members(data, at, |(name, key), value_at| {
-            if key.unicode || seen.len() >= MOST_KEYS || seen.contains(&name) {
+            if key.escaped || seen.len() >= MOST_KEYS || seen.contains(&name) {
                 return None;
             }
             seen.push(name);
