@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from shipper.errors import BadInputError
 from shipper.formats.lines import KEPT_BYTES
 
-# All up to the next bracket, or up to a string that does not end in this piece.
-_QUIET = re.compile(rb'(?:[^"{}\[\]]|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+', re.DOTALL)
-_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+# All up to the next bracket, or up to a string that does not end in this piece; in steps, since each repetition takes
+# memory. Not with possessive repetitions, which take none: CPython matches them wrongly before 3.11.5 (gh-106052).
+_QUIET = re.compile(rb'(?:[^"{}\[\]]+|"[^"\\]*(?:\\.[^"\\]*){0,100}"){0,1000}', re.DOTALL)
+_STRING = re.compile(rb'[^"\\]*(?:\\.[^"\\]*){0,1000}', re.DOTALL)
 _RECORDS = re.compile(rb'"Records"\s*:\s*\Z')
 _OPENING = b"{["
+_BRACKETS = b"{}[]"
+_QUOTE, _BACKSLASH = b'"\\'
 _NONE = 1 << 62
 # What may stand before the bracket of Records and still be recognised as its name.
 _NAME_BYTES = 1_024
@@ -81,17 +84,20 @@ class RecordScanner:
         while True:
             if self._in_string:
                 self._at = _end(_STRING, buffer, self._at)
-                if self._at >= len(buffer) or buffer[self._at] != 0x22:
+                if self._at + 1 < len(buffer) and buffer[self._at] == _BACKSLASH:
+                    continue  # a step further
+                if self._at >= len(buffer) or buffer[self._at] != _QUOTE:
                     return False  # the string goes on; a backslash at the very end waits for what it escapes
                 self._in_string = False
                 self._at += 1
             self._at = _end(_QUIET, buffer, self._at)
             if self._at >= len(buffer):
                 return False
-            if buffer[self._at] != 0x22:
+            if buffer[self._at] in _BRACKETS:
                 return True
-            self._in_string = True
-            self._at += 1
+            if buffer[self._at] == _QUOTE:
+                self._in_string = True
+                self._at += 1
 
     def _bracket(self) -> list[bytes] | None:
         at, mark = self._at, self._mark
