@@ -87,6 +87,7 @@ class Account:
         remarks: what was left out or cannot be proved, in words, and how often: by source.
         pairs: by source and sink.
         listed: objects in the buckets, by source, of those the audit is about.
+        unanswered: by source, why its audit could not be ended: a sink or a bucket did not answer.
     """
 
     differences: list[Difference] = field(default_factory=list)
@@ -96,6 +97,7 @@ class Account:
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
     listed: Counter[str] = field(default_factory=Counter)
+    unanswered: dict[str, str] = field(default_factory=dict)
 
     def tell(self, told: Sequence[Difference]) -> None:
         """Keep differences."""
@@ -121,7 +123,8 @@ class Account:
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         return {
-            "ok": not self.differences,
+            "ok": not self.differences and not self.unanswered,
+            "unanswered": self.unanswered,
             "missing": self.lacking,
             "differences_not_named": self.untold,
             "differences": [each.as_json() for each in self.differences],

@@ -43,7 +43,7 @@ from shipper.config import (
     State,
 )
 from shipper.delivery import Patience
-from shipper.errors import ConfigError
+from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
 from shipper.model import S3Object, SettledSplit
 from shipper.ports import Lookups, Recount, Sink, Stop
@@ -82,7 +82,7 @@ def audit(settings: Settings, wanted: Wanted, *, stop: Stop | None = None, progr
 
     Raises:
         ConfigError: no source is called so, or there is no state; another audit repairs.
-        RetryableError: a sink or a bucket does not answer, or not for all of its data.
+        RetryableError: the state cannot be read now; what does not answer is in the account.
     """
     if wanted.source is not None and wanted.source not in settings.sources:
         raise ConfigError(f"no source is called '{wanted.source}'", f"known: {', '.join(settings.sources)}")
@@ -132,10 +132,14 @@ class _Audit:
         for name, source in self._settings.sources.items():
             if self._wanted.source not in (None, name):
                 continue
-            if isinstance(source, CloudWatchLogsSource):
-                self._of_log_groups(name, source)
-            else:
-                self._of_s3(name, source)
+            try:
+                if isinstance(source, CloudWatchLogsSource):
+                    self._of_log_groups(name, source)
+                else:
+                    self._of_s3(name, source)
+            except RetryableError as error:
+                # What was found, and maybe shipped again, of the others must be told all the same.
+                self._account.unanswered[name] = str(error)
         return self._account
 
     def _of_s3(self, name: str, source: S3Source | S3NotificationsSource) -> None:

@@ -60,7 +60,7 @@ def audit(file: Path, source: str | None, since: str, *, repair: bool, settle_se
     with _Progress() as progress:
         account = recount(settings, wanted, progress=progress.show)
     click.echo(json.dumps(account.as_json(), indent=2) if as_json else "\n".join(map(printable, _lines(account))))
-    return FAILED if account.differences else DONE
+    return FAILED if account.differences or account.unanswered else DONE
 
 
 def _lines(account: Account) -> list[str]:
@@ -71,8 +71,9 @@ def _lines(account: Account) -> list[str]:
     lines += [f"{source}: {number:,} objects listed" for source, number in sorted(account.listed.items())]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
     lines += [f"{source}: {number:,} {words}" for (source, words), number in sorted(account.remarks.items())]
+    lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
     if not account.differences:
-        return [*lines, "no differences"]
+        return [*lines, "no differences in what answered" if account.unanswered else "no differences"]
     lines += ["", *_table(account.differences), ""]
     repaired = sum(each.lacking for each in account.differences if each.repaired)
     places = len(account.differences) + account.untold

@@ -287,15 +287,20 @@ def test_events_that_another_object_brought_are_no_difference(place: Place, audi
 def test_a_cluster_that_does_not_answer_is_no_loss(
     place: Place, audit: Audit, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Not knowing is told as such: no table, exit 1."""
+    """Not knowing is told as such, and what is found of other sources all the same; exit 1."""
     place.put(1, 1)
     place.ship()
     place.sinks["siem"] |= {"hosts": ["http://127.0.0.1:1"], "username": "nobody", "password": "x"}
     capfd.readouterr()
     code = place("audit", "--since", "beginning", "--settle-seconds", "0", "--json")
-    out, err = capfd.readouterr()
-    assert (code, out) == (1, "")
-    assert "127.0.0.1:1" in err
+    out, _ = capfd.readouterr()
+    found = json.loads(out)
+    assert (code, found["ok"], found["differences"]) == (1, False, [])
+    assert "127.0.0.1:1" in found["unanswered"]["s3"]
+    assert place("audit", "--since", "beginning", "--settle-seconds", "0") == 1
+    out, _ = capfd.readouterr()
+    assert "s3: NOT KNOWN" in out
+    assert "no differences in what answered" in out
 
 
 def test_what_retention_deleted_is_expired(place: Place, audit: Audit) -> None:
