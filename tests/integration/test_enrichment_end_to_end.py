@@ -223,6 +223,7 @@ def test_documents_say_who_whose_and_where(tmp_path, moto, elasticsearch9):
     try:
         await_true(lambda: not daemon.running or _known(page), daemon.log, 120)
         assert daemon.running, daemon.log()
+        time.sleep(2)  # what was answered before the listings is believed for one more second
         gateway = world.gateway["PrivateIpAddress"]
         trail.put_records(OTHER, record("b-1", deploy, "DeleteObject"))
         trail.put_records(OWN, record("b-2", build, "PutObject"), record("b-3", alice, "GetObject"))
