@@ -33,17 +33,18 @@ class AccountParts(Generic[Part]):
         self._accounts = accounts
         self._write = write
         self._asked_seconds = asked_seconds
-        self._known: dict[tuple[str, str], tuple[float, AccountFacts | None, Part]] = {}
+        self._known: dict[tuple[str, str], tuple[float, int, AccountFacts | None, Part]] = {}
 
     def find(self, account: str, region: str) -> Part:
-        """What is known now, at most `asked_seconds` ago."""
+        """What is known now: asked at most `asked_seconds` ago, and nothing has become known since."""
         known = self._known.get((account, region))
         now = time.monotonic()
-        if known is not None and now < known[0]:
-            return known[2]
+        version = self._accounts.version if self._accounts is not None else 0
+        if known is not None and now < known[0] and known[1] == version:
+            return known[3]
         facts = self._accounts(account) if self._accounts is not None and account else None
-        part = known[2] if known is not None and known[1] is facts else self._write(account, region, facts)
+        part = known[3] if known is not None and known[2] is facts else self._write(account, region, facts)
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[account, region] = now + self._asked_seconds, facts, part
+        self._known[account, region] = now + self._asked_seconds, version, facts, part
         return part
