@@ -147,7 +147,7 @@ def test_without_a_search_head_nothing_is_said_of_splunk(place: Place, audit: Au
 
 @pytest.mark.parametrize("trouble", ["token", "message"])
 def test_a_search_that_fails_is_no_loss(place: Place, trouble: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """A refused token, or a search that says that it failed: exit 1 and the words, no table."""
+    """A refused token, or a search that says that it failed: exit 1 and the words, no difference."""
     place.ship()
     if trouble == "token":
         place.splunk.search_tokens.clear()
@@ -156,9 +156,10 @@ def test_a_search_that_fails_is_no_loss(place: Place, trouble: str, capfd: pytes
     capfd.readouterr()
     code = place.run("audit", "--since", "beginning", "--settle-seconds", "0", "--json")
     out, err = capfd.readouterr()
-    assert (code, out) == (1, "")
-    assert ("HTTP 401" if trouble == "token" else "a peer is down") in err
-    assert SEARCH_TOKEN not in err
+    found = json.loads(out)
+    assert (code, found["ok"], found["differences"]) == (1, False, [])
+    assert ("HTTP 401" if trouble == "token" else "a peer is down") in found["unanswered"]["s3"]
+    assert SEARCH_TOKEN not in out + err
 
 
 @pytest.mark.parametrize("verify", [False, True], ids=["queue", "with a daily listing"])
