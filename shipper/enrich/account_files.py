@@ -12,6 +12,7 @@ import orjson
 import yaml
 
 from shipper.enrich.tag_choice import TagChoice
+from shipper.enrich.watched import read_bounded
 from shipper.errors import ConfigError
 from shipper.model import AccountFacts
 
@@ -37,15 +38,7 @@ def read_accounts(path: Path, tags: TagChoice) -> Mapping[str, AccountFacts]:
     Raises:
         ConfigError: the file is missing, too large, or an entry of it is no account.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror or error}", "name a file that this user can read, or leave the key out"
-        ) from error
-    if len(data) > _MOST_BYTES:
-        raise _no_accounts(path, f"larger than {_MOST_BYTES >> 20} MB")
+    data = read_bounded(path, _MOST_BYTES, _no_accounts)
     try:
         entries = list(_entries(path, data))
         accounts = dict(_account(entry, tags) for entry in entries)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from shipper.enrich.prefixes import Address, Prefixes, reach, read_address
-from shipper.enrich.watched import Watched
+from shipper.enrich.watched import Watched, read_bounded
 from shipper.errors import ConfigError
 from shipper.model import AddressFacts
 
@@ -157,15 +157,7 @@ def _service(text: str) -> AddressFacts | None:
 
 
 def _read(path: Path) -> _File:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror or error}", "name a file that this user can read, or leave the key out"
-        ) from error
-    if len(data) > _MOST_BYTES:
-        raise _no_ranges(path, f"larger than {_MOST_BYTES >> 20} MB")
+    data = read_bounded(path, _MOST_BYTES, _no_ranges)
     try:
         content = msgspec.json.decode(data, type=_File)
     except (msgspec.MsgspecError, RecursionError) as error:

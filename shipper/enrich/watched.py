@@ -90,6 +90,27 @@ class Watched(Generic[Content]):
         return tuple(_stamp(path) for path in self._paths)
 
 
+def read_bounded(path: Path, most_bytes: int, refused: Callable[[Path, str], ConfigError]) -> bytes:
+    """A file's bytes.
+
+    Args:
+        refused: makes the error of a file that is larger.
+
+    Raises:
+        ConfigError: the file cannot be read, or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror or error}", "name a file that this user can read, or leave the key out"
+        ) from error
+    if len(data) > most_bytes:
+        raise refused(path, f"larger than {most_bytes >> 20} MB")
+    return data
+
+
 def _stamp(path: Path) -> tuple[int, int, int] | None:
     """What tells one file of a name from the next."""
     try:
