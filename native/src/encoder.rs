@@ -265,7 +265,7 @@ impl CloudTrailEncoder {
     ) -> Option<(u64, Vec<u8>)> {
         let name = plain(event.event_name)?;
         let service = plain(event.event_source)?;
-        if name == b"ConsoleLogin" || service == b"signin.amazonaws.com" {
+        if name == b"ConsoleLogin" || name == b"SendCommand" || service == b"signin.amazonaws.com" {
             return None;
         }
         let time = plain(event.event_time)?;
@@ -666,7 +666,7 @@ fn resources<'a>(data: Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<&'a [u8]>)> {
                 b"ARN" | b"arn" => "arn",
                 b"accountId" => "account_id",
                 b"type" => "type",
-                b"ARNPrefix" => "arn_prefix",
+                b"ARNPrefix" => "ARNPrefix",
                 _ => return (!key.escaped).then_some(end),
             };
             let value = plain(Some(&data[value_at..end]))?;

@@ -16,7 +16,7 @@ from shipper.schemas.ecs.cloudtrail_targets import PATHS, add_actor, add_targets
 
 _MOST_CONNECTIONS = 4_096
 _LONGEST_BYTES = 8_191
-_RESOURCE = {"ARN": "arn", "arn": "arn", "accountId": "account_id", "type": "type", "ARNPrefix": "arn_prefix"}
+_RESOURCE = {"ARN": "arn", "arn": "arn", "accountId": "account_id", "type": "type", "ARNPrefix": "ARNPrefix"}
 _ADDENDUM = (
     ("reason", "reason"),
     ("updated_fields", "updatedFields"),

@@ -45,6 +45,7 @@ PATHS = {
     )
     for service, entry in _TABLE["services"].items()
 }
+_INSTANCES = frozenset({"instanceIds"})
 KIND_OF_RESOURCE: dict[str, str] = {name: kind for kind, names in _TABLE["resources"].items() for name in names}
 KIND_OF_PREFIX: dict[str, str] = {name: kind for kind, names in _TABLE["prefixes"].items() for name in names}
 
@@ -68,11 +69,20 @@ def targets(paths: Paths, event: CloudTrailRecord, parts: Parts, arns: list[str]
     if wanted is None:
         return []
     about: dict[str, Any] = {"recipientAccountId": event.recipient_account_id, "resources": arns}
-    return [
+    found = [
         name
         for part, ways in wanted.items()
         for name in _named(about if part == "record" else parts.tree(part, ways), ways)
     ]
+    return _commanded(event, parts, found) if event.event_name == "SendCommand" else found
+
+
+def _commanded(event: CloudTrailRecord, parts: Parts, found: list[str]) -> list[str]:
+    """Where a command was sent: the instances that are named, else what `targets` selects; `*` is the whole account."""
+    instances: list[str] = []
+    _follow(parts.tree("requestParameters", _INSTANCES).get("instanceIds"), (), instances)
+    chosen = instances or found
+    return [event.recipient_account_id] if chosen == ["*"] and event.recipient_account_id else chosen
 
 
 def _named(tree: dict[str, Any], ways: _Ways) -> list[str]:
