@@ -204,6 +204,27 @@ def _eks_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return CloudWatchSplunk(index, host, sourcetype=EKS_SOURCETYPE, places=flat_places_of(lookups))
 
 
+def _elb_format(limits: ReadLimits) -> Format:
+    from shipper.access_layouts import elb_layout
+    from shipper.formats.access_lines import AccessLinesFormat
+
+    return AccessLinesFormat(limits, elb_layout)
+
+
+def _elb_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.elb import elb_ecs
+
+    return elb_ecs(namespace, lookups.geo).adding(_event_places(lookups))
+
+
+def _elb_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import ELB_SOURCETYPE, ELB_TIME, CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
+
+    places = flat_places_of(lookups)
+    return CloudWatchSplunk(index, host, sourcetype=ELB_SOURCETYPE, line_time=ELB_TIME, places=places)
+
+
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
@@ -241,6 +262,7 @@ LOG_TYPES: dict[str, LogType] = {
     "rds": LogType("rds", "aws.rds_logs", _cloudwatch_format, _rds_ecs, _cloudwatch_splunk),
     "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _cloudwatch_splunk),
     "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _eks_splunk),
+    "elb": LogType("elb", "aws.elb_logs", _elb_format, _elb_ecs, _elb_splunk, told=False),
     SUBSCRIPTION: LogType(
         SUBSCRIPTION,
         "",

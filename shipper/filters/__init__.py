@@ -16,6 +16,7 @@ from shipper.errors import ConfigError
 from shipper.filters.language import Check, Field, Node, parse
 from shipper.model import Document, Origin, Record
 from shipper.ports import Encoder, Schema
+from shipper.quoted_lines import QuotedLayout, fields_of
 
 _MOST_LAYOUTS = 100
 _SHOWN = 200
@@ -53,15 +54,16 @@ class Filter:
         """The rule for lines of fields separated by spaces, such as flow logs; `-` is no value.
 
         Args:
-            layout: the fields' names in order; `-` and `_` in them are the same.
+            layout: the fields' names in order; `-` and `_` in them are the same. Fields may be quoted where it is a
+                `QuotedLayout`.
         """
         columns = {_canonical(name): index for index, name in reversed(list(enumerate(layout)))}
 
         def field(name: str) -> Callable[[list[str]], str | None]:
             return _column(columns.get(_canonical(name)))
 
-        keeps = self.on(field)
-        return lambda line: keeps(line.decode("utf-8", "replace").split(" "))
+        keeps, taken_apart = self.on(field), _way_apart(layout)
+        return lambda line: keeps(taken_apart(line.decode("utf-8", "replace")))
 
     def on_records(self) -> Callable[[Record], bool]:
         """The rule for records as formats make them: lines where the record has a layout, JSON objects elsewhere.
@@ -137,7 +139,7 @@ def read_filter(text: str, *, known: Collection[str] = ()) -> Filter:
 def values_of(record: Record, names: Collection[str]) -> dict[str, str]:
     """The values that a record has for some fields, as text for people; `null` where it has none."""
     if isinstance(record.layout, tuple):
-        parts = record.raw.decode("utf-8", "replace").split(" ")
+        parts = _way_apart(record.layout)(record.raw.decode("utf-8", "replace"))
         columns = {_canonical(name): index for index, name in reversed(list(enumerate(record.layout)))}
         found = {name: _column(columns.get(_canonical(name)))(parts) for name in names}
     else:
@@ -150,6 +152,10 @@ def values_of(record: Record, names: Collection[str]) -> dict[str, str]:
         name: (value if isinstance(value, str) else orjson.dumps(value).decode())[:_SHOWN]
         for name, value in found.items()
     }
+
+
+def _way_apart(layout: Sequence[str]) -> Callable[[str], list[str]]:
+    return fields_of if isinstance(layout, QuotedLayout) else lambda line: line.split(" ")
 
 
 def _canonical(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-VERSION = 5
+VERSION = 6
 """Raise it with every change of the files in `templates/`: what is older in a cluster is replaced."""
 
 MANAGED_BY = "aws-log-shipper"
@@ -28,6 +28,7 @@ DATASETS = (
     "aws.rds_logs",
     "aws.container_logs",
     "aws.eks_logs",
+    "aws.elb_logs",
 )
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.

@@ -12,6 +12,7 @@ from shipper.model import LogEvent, LogStream, Origin, Record
 from shipper.ports import Lookups
 from shipper.sinks.elasticsearch import ElasticsearchSink
 from tests.contract.sinks import split
+from tests.unit.test_access_logs import LINES
 from tests.unit.test_log_event_types import ACCESS, AUDIT, POD, POSTGRES, PUBLIC, RESOLVER, SLOW, TASK
 
 SAID: list[tuple[str, dict[str, Any]]] = [
@@ -35,6 +36,7 @@ MESSAGES = [
     ("rds", POSTGRES + "ERROR:  duration: 1.5 ms  statement: " + "select 1 -- " * 500),
     ("rds", SLOW),
     ("rds", "20260102 03:04:05,ip-10-1-2-3,ann,10.0.0.7,58,0,FAILED_CONNECT,,,1045"),
+    *(("elb", line) for line in LINES),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Self
 
@@ -22,6 +22,8 @@ _MOST_NAME = 256
 _MOST_NAMES = 1000
 _MOST_DIGITS = 18
 _LAST_MS = 253_402_300_799_999
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 Fields = dict[str, Any]
 Describe = Callable[[Fields, str, LogEvent | None], int | None]
@@ -107,6 +109,10 @@ class LogEventEcs:
             _place(document, event)
         elif origin.uri:
             document["log"] = {"file": {"path": origin.uri}}
+            if origin.account:
+                document["cloud"]["account"] = {"id": origin.account}
+            if origin.region:
+                document["cloud"]["region"] = origin.region
             if origin.bucket:
                 document["aws"]["s3"] = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}}
         return document
@@ -140,7 +146,7 @@ def iso_time(time_ms: int) -> str:
 
 
 def time_of(text: str, form: str = "") -> int | None:
-    """A text's time in milliseconds since the epoch, None where it is none; UTC where it names no zone.
+    """A text's time in whole milliseconds since the epoch, None where it is none; UTC where it names no zone.
 
     Args:
         form: of `datetime.strptime`; ISO 8601 when not given.
@@ -148,7 +154,7 @@ def time_of(text: str, form: str = "") -> int | None:
     try:
         moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 - set below
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return int(moment.timestamp() * 1000 + 0.5)
+        return (moment - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         return None
 

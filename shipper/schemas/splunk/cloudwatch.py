@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 
@@ -18,7 +18,11 @@ SOURCETYPE = "aws:cloudwatchlogs"
 EKS_SOURCETYPE = "aws:cloudwatchlogs:eks"
 RESOLVER_TIME = re.compile(rb'"query_timestamp"\s*:\s*"([0-9TZ:.+-]{10,40})"')
 PUBLIC_TIME = re.compile(rb"\A\d+\.\d+ ([0-9TZ:.+-]{10,40}) ")
+ELB_SOURCETYPE = "aws:elb:accesslogs"
+ELB_TIME = re.compile(rb"\A(?:\w{1,16} (?:\d\.\d )?)?(\d{4}-\d\d-\d\dT[0-9Z:.+-]{8,24}) ")
 _MOST_SEARCHED = 8192
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class CloudWatchSplunk:
@@ -86,6 +90,6 @@ class CloudWatchSplunk:
             return None
         try:
             moment = datetime.fromisoformat(found[1].decode("ascii", "replace"))
-            return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000 + 0.5)
+            return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
         except (ValueError, OverflowError):
             return None
