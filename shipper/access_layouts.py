@@ -1,8 +1,9 @@
 """Which fields the lines of access logs have, told by the lines themselves.
 
 Sources: "Access log entries" and "Connection log entries" (Application Load Balancers), "Access log files" (Network
-Load Balancers), "Access log entries" (Classic Load Balancers) in the guides of Elastic Load Balancing. Names are those
-that Athena's documentation gives the fields.
+Load Balancers), "Access log entries" (Classic Load Balancers) in the guides of Elastic Load Balancing: their fields
+have the names that Athena's documentation gives them. "Amazon S3 server access log format" (Amazon S3 User Guide): the
+fields have the names that Elastic's integration gives them.
 """
 
 from __future__ import annotations
@@ -53,3 +54,19 @@ _FORMS = (
 def elb_layout(line: str) -> QuotedLayout | None:
     """The layout of a load balancer's line; None where it has none of the forms."""
     return next((layout for layout, form in _FORMS if form.match(line)), None)
+
+
+S3 = QuotedLayout(
+    (
+        *("bucket_owner", "bucket", "time", "remote_ip", "requester", "request_id", "operation", "key", "request_uri"),
+        *("http_status", "error_code", "bytes_sent", "object_size", "total_time", "turn_around_time", "referrer"),
+        *("user_agent", "version_id", "host_id", "signature_version", "cipher_suite", "authentication_type"),
+        *("host_header", "tls_version", "access_point_arn", "aclrequired", "source_region"),
+    )
+)
+_S3_FORM = re.compile(r"(?:[0-9a-f]{8,128}|-) \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] (?:\S+ ){4}")
+
+
+def s3_layout(line: str) -> QuotedLayout | None:
+    """The layout of a line of S3's server access logs; None where it is none."""
+    return S3 if _S3_FORM.match(line) else None

@@ -225,6 +225,27 @@ def _elb_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return CloudWatchSplunk(index, host, sourcetype=ELB_SOURCETYPE, line_time=ELB_TIME, places=places)
 
 
+def _s3access_format(limits: ReadLimits) -> Format:
+    from shipper.access_layouts import s3_layout
+    from shipper.formats.access_lines import AccessLinesFormat
+
+    return AccessLinesFormat(limits, s3_layout)
+
+
+def _s3access_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.s3access import s3access_ecs
+
+    return s3access_ecs(namespace, lookups.geo).adding(_event_places(lookups))
+
+
+def _s3access_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import S3ACCESS_SOURCETYPE, S3ACCESS_TIME, CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
+
+    places = flat_places_of(lookups)
+    return CloudWatchSplunk(index, host, sourcetype=S3ACCESS_SOURCETYPE, line_time=S3ACCESS_TIME, places=places)
+
+
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
@@ -263,6 +284,7 @@ LOG_TYPES: dict[str, LogType] = {
     "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _cloudwatch_splunk),
     "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _eks_splunk),
     "elb": LogType("elb", "aws.elb_logs", _elb_format, _elb_ecs, _elb_splunk, told=False),
+    "s3access": LogType("s3access", "aws.s3access", _s3access_format, _s3access_ecs, _s3access_splunk, told=False),
     SUBSCRIPTION: LogType(
         SUBSCRIPTION,
         "",

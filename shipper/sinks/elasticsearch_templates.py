@@ -29,6 +29,7 @@ DATASETS = (
     "aws.container_logs",
     "aws.eks_logs",
     "aws.elb_logs",
+    "aws.s3access",
 )
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.

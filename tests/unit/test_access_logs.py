@@ -52,6 +52,18 @@ CONNECTION = (
     "Failed:ClientCertUntrusted TID_2"
 )
 LINES = (APPLICATION, UNANSWERED, NETWORK, CLASSIC, CLASSIC_TCP, CONNECTION)
+OWNER = "0123456789abcdef" * 4
+REFUSED = (
+    f"{OWNER} lake [15/Jan/2026:11:00:07 +0100] 203.0.113.7 arn:aws:iam::111122223333:user/ann@a.example 7F8E9D "
+    'REST.GET.OBJECT a%2520b/c.parquet "GET /a%20b/c.parquet?versionId=v1 HTTP/1.1" 403 AccessDenied 243 1000 1 - '
+    '"https://a.example/" "aws-cli/2.15.0 Python/3.11.6" v1 aGVsbG8= SigV4 TLS_AES_128_GCM_SHA256 AuthHeader '
+    "lake.s3.dualstack.eu-west-1.amazonaws.com TLSv1.3 arn:aws:s3:eu-west-1:111122223333:accesspoint/one Yes us-east-1"
+)
+EXPIRED = (
+    f"{OWNER} lake [15/Jan/2026:10:00:08 +0000] - AmazonS3 7F8E9E S3.EXPIRE.OBJECT old.txt - - - - 20 - - - - - aGk= "
+    "- - - - -"
+)
+S3_LINES = (REFUSED, EXPIRED)
 
 
 def records(name: str, data: bytes) -> list[Record | Rejected]:
@@ -181,19 +193,99 @@ def test_a_classic_load_balancers_request_has_no_type():
     holds(body("elb", CLASSIC), {"aws.elb.type": None, "http.response.status_code": 200, "url.path": "/"})
 
 
+def test_a_refused_request_to_s3_has_elastics_fields():
+    """With the client's geography twice, as the integration has it, and the region that the host says."""
+    holds(
+        body("s3access", REFUSED),
+        {
+            "@timestamp": "2026-01-15T10:00:07.000Z",
+            "aws.s3access.access_point_arn": "arn:aws:s3:eu-west-1:111122223333:accesspoint/one",
+            "aws.s3access.aclrequired": "Yes",
+            "aws.s3access.bucket_owner": OWNER,
+            "aws.s3access.bytes_sent": 243,
+            "aws.s3access.key": "a%2520b/c.parquet",
+            "aws.s3access.object_size": 1000,
+            "aws.s3access.referrer": "https://a.example/",
+            "aws.s3access.request_uri": "GET /a%20b/c.parquet?versionId=v1 HTTP/1.1",
+            "aws.s3access.source_region": "us-east-1",
+            "aws.s3access.time": None,
+            "aws.s3access.version_id": "v1",
+            "client.as.number": 64500,
+            "client.geo.country_name": "Utopia",
+            "client.ip": "203.0.113.7",
+            "client.user.id": "arn:aws:iam::111122223333:user/ann@a.example",
+            "cloud.region": "eu-west-1",
+            "event.action": "REST.GET.OBJECT",
+            "event.code": "AccessDenied",
+            "event.duration": 1_000_000,
+            "event.id": "7F8E9D",
+            "event.outcome": "failure",
+            "geo.country_name": "Utopia",
+            "http.request.method": "GET",
+            "http.request.referrer": "https://a.example/",
+            "http.response.body.bytes": 243,
+            "http.response.status_code": 403,
+            "http.version": "1.1",
+            "related.ip": ["203.0.113.7"],
+            "tls.cipher": "TLS_AES_128_GCM_SHA256",
+            "tls.version": "1.3",
+            "url.extension": "parquet",
+            "url.original": "/a%20b/c.parquet?versionId=v1",
+            "url.path": "/a b/c.parquet",
+            "url.query": "versionId=v1",
+            "user_agent.name": "aws-cli",
+        },
+    )
+
+
+def test_what_s3_does_itself_has_no_request():
+    """Such as an expiration: no address, no status, no program."""
+    made = body("s3access", EXPIRED)
+    holds(made, {"client.user.id": "AmazonS3", "aws.s3access.object_size": 20, "event.outcome": "success"})
+    assert not {"http", "url", "user_agent", "tls", "geo"} & set(made)
+    assert (made["client"], made["related"]) == ({"user": {"id": "AmazonS3"}}, {"user": [OWNER, "AmazonS3"]})
+
+
+@pytest.mark.parametrize(
+    ("host", "region"),
+    [
+        ("lake.s3.eu-west-1.amazonaws.com", "eu-west-1"),
+        ("s3-us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("one-111122223333.s3-accesspoint.ap-southeast-2.amazonaws.com", "ap-southeast-2"),
+        ("lake.s3.amazonaws.com", None),
+        ("files.example", None),
+    ],
+)
+def test_a_hosts_name_tells_the_region(host, region):
+    """Where it does; else what the object's key says is left to stand."""
+    found = body("s3access", REFUSED.replace("lake.s3.dualstack.eu-west-1.amazonaws.com", host))
+    assert found["cloud"]["region"] == (region or ORIGIN.region)
+
+
+def test_an_address_that_is_none_is_kept_as_text():
+    """A field for addresses takes nothing else."""
+    made = body("s3access", REFUSED.replace("203.0.113.7", "unknown"))
+    assert (made["client"]["address"], "ip" in made["client"], "geo" in made) == ("unknown", False, False)
+    assert "remote_ip" not in made["aws"]["s3access"]
+
+
+@pytest.mark.parametrize("name", ["elb", "s3access"])
 @pytest.mark.parametrize("line", ["Enable AccessLog for ELB: old at 2026-01-15T10:00:00Z", '"', "[", "http 2026 x"])
-def test_a_line_of_another_form_is_shipped_as_it_is(line):
+def test_a_line_of_another_form_is_shipped_as_it_is(name, line):
     """With its text as the message."""
-    assert body("elb", line)["message"] == line
+    assert body(name, line)["message"] == line
 
 
-@pytest.mark.parametrize("line", LINES)
-def test_splunk_gets_the_line_with_its_own_time_under_the_same_id(line):
+SOURCETYPES = {"elb": "aws:elb:accesslogs", "s3access": "aws:s3:accesslogs"}
+
+
+@pytest.mark.parametrize(("name", "line"), [*(("elb", line) for line in LINES), *(("s3access", x) for x in S3_LINES)])
+def test_splunk_gets_the_line_with_its_own_time_under_the_same_id(name, line):
     """As the Splunk Add-on for AWS names it."""
-    made = document("elb", line, splunk=True)
+    made = document(name, line, splunk=True)
     envelope = orjson.loads(made.body)
-    assert (envelope["event"], envelope["sourcetype"]) == (line, "aws:elb:accesslogs")
-    ecs = document("elb", line)
+    assert (envelope["event"], envelope["sourcetype"]) == (line, SOURCETYPES[name])
+    ecs = document(name, line)
     assert (made.time_ms, made.id) == (ecs.time_ms, ecs.id)
     assert envelope["time"] == ecs.time_ms / 1000
 
@@ -224,11 +316,26 @@ def test_objects_may_be_compressed_and_have_blank_and_overlong_lines():
     assert (third.raw.decode(), third.position) == (NETWORK, 5)
 
 
-@given(st.text(max_size=400) | st.lists(st.sampled_from([*APPLICATION.split(" "), '"', "[", "-"]), max_size=60))
-def test_any_line_makes_a_document(given_line):
-    """Whatever stands in it."""
+def test_a_filter_knows_the_fields_of_s3s_lines():
+    """By the integration's names."""
+    keeps = read_filter(
+        'operation startswith "REST." and http_status == 403 and request_uri contains " HTTP/"'
+    ).on_records()
+    kept = [keeps(each) for each in records("s3access", "\n".join(S3_LINES).encode()) if isinstance(each, Record)]
+    assert kept == [True, False]
+
+
+@given(
+    st.sampled_from(["elb", "s3access"]),
+    st.text(max_size=400)
+    | st.lists(st.sampled_from([*APPLICATION.split(" "), *REFUSED.split(" "), '"', "[", "-"]), max_size=60),
+    st.integers(0, 300),
+)
+def test_any_line_makes_a_document(name, given_line, cut):
+    """Whatever stands in it, and wherever it is cut off."""
     line = given_line if isinstance(given_line, str) else " ".join(given_line)
-    encode = LOG_TYPES["elb"].ecs("default", Lookups()).encoder(ORIGIN)
+    line = {"elb": APPLICATION, "s3access": REFUSED}[name][:cut] + line
+    encode = LOG_TYPES[name].ecs("default", Lookups()).encoder(ORIGIN)
     made = encode(Record(line.encode("utf-8", "replace"), 1))
     assert made is not None
     assert orjson.loads(made.body)["event"]["original"] == line.encode("utf-8", "replace").decode()
