@@ -16,6 +16,7 @@ _GROUPS = (
     (re.compile(r"/aws/eks/[^/]+/cluster"), "eks"),
     (re.compile(r"/aws/containerinsights/[^/]+/(?:application|dataplane|host)"), "containers"),
     (re.compile(r"API-Gateway-Execution-Logs_.*"), "apigateway"),
+    (re.compile(r"aws-waf-logs-.+"), "waf"),
     (re.compile(r"/aws/lambda/.*"), PLAIN),
     (re.compile(r"(?:/aws)?/ecs/.*"), "containers"),
 )
@@ -33,6 +34,7 @@ _KEYS = (
     (frozenset({"log", "kubernetes"}), "containers"),
     (frozenset({"log", "container_id"}), "containers"),
     (frozenset({"kind", "apiVersion", "auditID", "verb"}), "eks"),
+    (frozenset({"webaclId", "terminatingRuleId", "httpRequest", "action"}), "waf"),
 )
 _PUBLIC_QUERY = re.compile(
     r"\d\.\d \d{4}-\d\d-\d\dT[\d:.]{8,16}Z Z[A-Z0-9]{4,32} \S+ [A-Z0-9]+ [A-Z]+ (?:UDP|TCP) [A-Z]{3}\d"

@@ -246,6 +246,20 @@ def _s3access_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return CloudWatchSplunk(index, host, sourcetype=S3ACCESS_SOURCETYPE, line_time=S3ACCESS_TIME, places=places)
 
 
+def _waf_ecs(namespace: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.waf import waf_ecs
+
+    return waf_ecs(namespace, lookups.geo).adding(_event_places(lookups))
+
+
+def _waf_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.splunk.cloudwatch import WAF_SOURCETYPE, WAF_TIME, CloudWatchSplunk
+    from shipper.schemas.splunk.places import flat_places_of
+
+    places = flat_places_of(lookups)
+    return CloudWatchSplunk(index, host, sourcetype=WAF_SOURCETYPE, line_time=WAF_TIME, places=places)
+
+
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
 
@@ -285,6 +299,7 @@ LOG_TYPES: dict[str, LogType] = {
     "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _eks_splunk),
     "elb": LogType("elb", "aws.elb_logs", _elb_format, _elb_ecs, _elb_splunk, told=False),
     "s3access": LogType("s3access", "aws.s3access", _s3access_format, _s3access_ecs, _s3access_splunk, told=False),
+    "waf": LogType("waf", "aws.waf", _cloudwatch_format, _waf_ecs, _waf_splunk),
     SUBSCRIPTION: LogType(
         SUBSCRIPTION,
         "",

@@ -33,6 +33,7 @@ LogTypeName = Literal[
     "eks",
     "elb",
     "s3access",
+    "waf",
 ]
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
 _ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")

@@ -30,6 +30,7 @@ DATASETS = (
     "aws.eks_logs",
     "aws.elb_logs",
     "aws.s3access",
+    "aws.waf",
 )
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.

@@ -25,6 +25,7 @@ class Service:
         shipped: false for what is no log: recognised, counted as filtered, never read.
         window_seconds: how long after the label the object's data may still be from, where the label is the start of
             what the object covers.
+        named: between the region's folder and the days there is one for each thing that is logged.
     """
 
     folder: str
@@ -32,12 +33,15 @@ class Service:
     labelled: bool = False
     shipped: bool = True
     window_seconds: float = 0.0
+    named: bool = False
 
 
 # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
 # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html: a flow log's id comes before the time, which
 # is the start of an aggregation of at most ten minutes. Transit Gateway flow logs share folder and names.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html: likewise.
+# https://docs.aws.amazon.com/waf/latest/developerguide/logging-s3.html: every five minutes, a folder for each web ACL;
+# those of CloudFront have `cloudfront` for the region.
 # Resolver query logs ("AWS resources that you can send VPC Resolver query logs to") have a VPC's id for the region.
 SERVICES = (
     Service("CloudTrail", "cloudtrail", labelled=True),
@@ -46,6 +50,7 @@ SERVICES = (
     Service("vpcflowlogs", "vpcflow", window_seconds=600.0),
     Service("elasticloadbalancing", "elb"),
     Service("vpcdnsquerylogs", "route53_resolver", window_seconds=600.0),
+    Service("WAFLogs", "waf", window_seconds=300.0, named=True),
 )
 _BY_FOLDER = {service.folder: service for service in SERVICES}
 
@@ -55,6 +60,7 @@ _HIVE = re.compile(
     _ROOT
     + r"aws-account-id=(?P<account>\d{12})/aws-service=(?P<service>[A-Za-z0-9-]+)/aws-region=(?P<region>[a-z0-9-]+)/)"
 )
+_NAME = re.compile(r"[^/]+/")
 _PLAIN_DAY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/")
 _HIVE_DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
 _LABEL = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?Z[_.]")
@@ -129,7 +135,13 @@ def scope_of(key: str, services: Iterable[Service] = SERVICES) -> Scope | None:
     service = _BY_FOLDER.get(found["service"])
     if service is None or service not in services:
         return None
-    return Scope(found["prefix"], service, found["account"], found["region"], hive=found.re is _HIVE)
+    prefix = found["prefix"]
+    if service.named:
+        name = _NAME.match(key, len(prefix))
+        if name is None:
+            return None
+        prefix += name[0]
+    return Scope(prefix, service, found["account"], found["region"], hive=found.re is _HIVE)
 
 
 def follows_layout(key: str) -> bool:
@@ -149,8 +161,10 @@ def leads_to_scopes(folder: str, services: Iterable[Service]) -> bool:
         return True
     if not _ACCOUNT.fullmatch(below[0]):
         return False
-    names = {service.folder for service in services}
-    return len(below) == 1 or (len(below) == 2 and below[1].removeprefix("aws-service=") in names)
+    if len(below) == 1:
+        return True
+    depths = {service.folder: 3 if service.named else 2 for service in services}
+    return len(below) <= depths.get(below[1].removeprefix("aws-service="), 0)
 
 
 def account_and_region(key: str) -> tuple[str, str]:
@@ -159,4 +173,5 @@ def account_and_region(key: str) -> tuple[str, str]:
     if found is None:
         return "", ""
     # Route 53 Resolver's folders have a VPC's id in that place.
-    return found["account"], "" if found["region"].startswith("vpc-") else found["region"]
+    region = found["region"]
+    return found["account"], "" if region.startswith("vpc-") or region == "cloudfront" else region

@@ -15,7 +15,7 @@ from shipper.model import Origin, Payload, ReadLimits, Record
 from shipper.ports import Lookups
 
 ORACLES = Path(__file__).parents[3] / "shared" / "oracles"
-KINDS = {"elb_logs": "elb", "s3access": "s3access"}
+KINDS = {"elb_logs": "elb", "s3access": "s3access", "waf": "waf"}
 
 pytestmark = pytest.mark.skipif(not ORACLES.is_dir(), reason=f"skipped: no ../shared, the oracles are not at {ORACLES}")
 

@@ -14,6 +14,7 @@ from shipper.sinks.elasticsearch import ElasticsearchSink
 from tests.contract.sinks import split
 from tests.unit.test_access_logs import LINES, S3_LINES
 from tests.unit.test_log_event_types import ACCESS, AUDIT, POD, POSTGRES, PUBLIC, RESOLVER, SLOW, TASK
+from tests.unit.test_waf import EVENTS
 
 SAID: list[tuple[str, dict[str, Any]]] = [
     ("route53_resolver", RESOLVER),
@@ -38,6 +39,7 @@ MESSAGES = [
     ("rds", "20260102 03:04:05,ip-10-1-2-3,ann,10.0.0.7,58,0,FAILED_CONNECT,,,1045"),
     *(("elb", line) for line in LINES),
     *(("s3access", line) for line in S3_LINES),
+    *(("waf", orjson.dumps(said).decode()) for said in EVENTS),
 ]
 
 

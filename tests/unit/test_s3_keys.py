@@ -86,6 +86,12 @@ def an_object(key: str, last_modified: float = 0.0) -> S3Object:
             "elasticloadbalancing",
             "2026-01-05T23:40",
         ),
+        (
+            f"logs/AWSLogs/{ACCOUNT}/WAFLogs/us-east-1/shop-acl/",
+            f"2026/01/05/19/50/{ACCOUNT}_waflogs_us-east-1_shop-acl_20260105T1950Z_e0ca43b5.log.gz",
+            "WAFLogs",
+            "2026-01-05T19:50",
+        ),
     ],
 )
 def test_documented_layouts_are_known(prefix: str, rest: str, folder: str, moment: str):

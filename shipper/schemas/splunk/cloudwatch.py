@@ -22,7 +22,10 @@ ELB_SOURCETYPE = "aws:elb:accesslogs"
 ELB_TIME = re.compile(rb"\A(?:\w{1,16} (?:\d\.\d )?)?(\d{4}-\d\d-\d\dT[0-9Z:.+-]{8,24}) ")
 S3ACCESS_SOURCETYPE = "aws:s3:accesslogs"
 S3ACCESS_TIME = re.compile(rb"\A\S+ \S+ \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ")
+WAF_SOURCETYPE = "aws:waf"
+WAF_TIME = re.compile(rb'"timestamp"\s*:\s*"?([0-9TZ:.+-]{10,40})')
 _MOST_SEARCHED = 8192
+_MOST_DIGITS = 15
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -34,8 +37,8 @@ class CloudWatchSplunk:
         index: "" for the token's own.
         host: "" for none.
         sourcetype: of all events; None for that of each event's log group.
-        line_time: finds the time of lines that are no events of a log group: its first group, in ISO 8601 or the Common
-            Log Format.
+        line_time: finds the time of lines that are no events of a log group: its first group, in ISO 8601, the Common
+            Log Format, or milliseconds since the epoch.
         places: None to leave out what is known of an event's account, region and log group.
         clock: the time of lines that have none.
     """
@@ -93,6 +96,8 @@ class CloudWatchSplunk:
             return None
         try:
             text = found[1].decode("ascii", "replace")
+            if text.isdigit() and len(text) <= _MOST_DIGITS:  # milliseconds
+                return int(text)
             common = "/" in text  # Common Log Format, else ISO 8601
             moment = datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z") if common else datetime.fromisoformat(text)
             return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
