@@ -28,6 +28,8 @@ $(STAMP): $(INSTALLED) $(NATIVE)
 	@if command -v cargo >/dev/null; then \
 	  PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps ./native; \
 	else echo 'cargo is not here: without the native module all works, more slowly (docs/performance.md)'; fi
+	@# Once, as any installation does: it would be done at each start where PYTHONDONTWRITEBYTECODE is set.
+	@$(BIN)/python -m compileall -q shipper
 	@touch $@
 
 demo: $(STAMP)  ## run the main job on embedded parts and show what arrived

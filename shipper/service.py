@@ -225,8 +225,7 @@ class _Service:
             for source in pipeline.sources
         ]
         # Records form no reference cycles, and a cyclic collection that scans the batches on their way costs more than
-        # all the work on them: collect at rest instead.
-        gc.collect()
+        # all the work on them: collect at rest instead. What the start left is not looked through at all.
         gc.freeze()
         gc.disable()
         try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build.cloudwatch import cloudwatch_calls
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
 from shipper.build.log_types import LOG_TYPES, LogType
+from shipper.build.on_demand import OnDemand
 from shipper.build.redaction import redactor
 from shipper.build.sinks import envelope_schemas, filtered, lanes, sinks
 from shipper.build.sources import aws_sessions, names, readers, sources
@@ -116,9 +118,9 @@ def shipper_to(
     Args:
         openers: what opens each source's splits.
     """
-    owners = names(settings)
+    owners, limits = names(settings), read_limits(settings)
     return Shipper(
-        formats={name: log_type.format(read_limits(settings)) for name, log_type in LOG_TYPES.items()},
+        formats=OnDemand({name: partial(log_type.format, limits) for name, log_type in LOG_TYPES.items()}),
         routes={
             name: Route(reader, lanes(settings, owners[name], all_sinks, found), _own_formats(settings, owners[name]))
             for name, reader in openers.items()

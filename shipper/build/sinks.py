@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from shipper.build.log_types import LOG_TYPES
+from shipper.build.on_demand import OnDemand
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
 from shipper.filters import Filtered, read_filter
 from shipper.flow_layouts import layout_from_count
@@ -126,15 +128,19 @@ def lanes(settings: Settings, source: str, all_sinks: Mapping[str, Sink], lookup
     )
 
 
-def filtered(schemas: dict[str, Schema], *rules: str | None) -> dict[str, Schema]:
+def filtered(schemas: Mapping[str, Schema], *rules: str | None) -> Mapping[str, Schema]:
     """The schemas for the records that all rules keep.
 
     Raises:
         ConfigError: a rule cannot be read.
     """
     for keeps in (read_filter(text).on_records() for text in rules if text is not None):
-        schemas = {name: _kept(name, schema, keeps) for name, schema in schemas.items()}
+        schemas = OnDemand({name: partial(_kept_of, schemas, name, keeps) for name in schemas})
     return schemas
+
+
+def _kept_of(schemas: Mapping[str, Schema], name: str, keeps: Callable[[Record], bool]) -> Schema:
+    return _kept(name, schemas[name], keeps)
 
 
 def _kept(name: str, schema: Schema, keeps: Callable[[Record], bool]) -> Schema:
@@ -165,21 +171,22 @@ def _envelopes_of(chosen: SplunkHecSink) -> _Envelopes:
     return _Envelopes(chosen.host or "", chosen.index, *routes)
 
 
-def envelope_schemas(chosen: SplunkHecSink | None, lookups: Lookups) -> dict[str, Schema]:
+def envelope_schemas(chosen: SplunkHecSink | None, lookups: Lookups) -> Mapping[str, Schema]:
     """HEC envelopes by log type, as a sink's settings want them; None for the defaults."""
     return _schemas(_Envelopes("", "", (), ()) if chosen is None else _envelopes_of(chosen), lookups)
 
 
-def _schemas(documents: _Documents, lookups: Lookups) -> dict[str, Schema]:
+def _schemas(documents: _Documents, lookups: Lookups) -> Mapping[str, Schema]:
     if isinstance(documents, _EcsDocuments):
-        return {name: log_type.ecs(documents.namespace, lookups) for name, log_type in LOG_TYPES.items()}
-    indexes = dict(documents.indexes)
-    schemas = {
-        name: log_type.splunk(indexes.get(name, documents.main_index), documents.host, lookups)
-        for name, log_type in LOG_TYPES.items()
-    }
-    schemas |= {name: WithSourcetype(schemas[name], chosen) for name, chosen in documents.sourcetypes}
-    return {
-        name: schema.each(lambda of, _: schemas[of]) if isinstance(schema, ByEvent) else schema
-        for name, schema in schemas.items()
-    }
+        namespace = documents.namespace
+        return OnDemand({name: partial(log_type.ecs, namespace, lookups) for name, log_type in LOG_TYPES.items()})
+    indexes, sourcetypes = dict(documents.indexes), dict(documents.sourcetypes)
+
+    def envelopes(name: str) -> Schema:
+        schema = LOG_TYPES[name].splunk(indexes.get(name, documents.main_index), documents.host, lookups)
+        if name in sourcetypes:
+            schema = WithSourcetype(schema, sourcetypes[name])
+        return schema.each(lambda of, _: schemas[of]) if isinstance(schema, ByEvent) else schema
+
+    schemas: Mapping[str, Schema] = OnDemand({name: partial(envelopes, name) for name in LOG_TYPES})
+    return schemas
