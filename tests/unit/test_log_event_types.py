@@ -495,3 +495,22 @@ def test_fields_of_any_type_make_a_document(name, said):
 def test_any_text_makes_a_document(name, message):
     """None is lost for its form."""
     assert orjson.loads(made(name, message, "/aws/rds/instance/d/error").body)["event"]["original"] == message
+
+
+@pytest.mark.parametrize(
+    ("process", "expected"),
+    [
+        ("dhclient[3000]", {"name": "dhclient[3000]", "pid": 3000}),
+        ("ec2net", {"name": "ec2net"}),
+        ("odd[1] more", {"name": "odd[1] more"}),
+    ],
+)
+def test_a_system_logs_line_names_its_process(process, expected):
+    """With its number, where the line has one; the time is the line's own."""
+    found = body("ec2", f"2026-01-02T03:04:05.006Z Jan  2 03:04:05 ip-10-0-0-1 {process}: said")
+    assert (found["process"], found["message"], found["aws"]["ec2"]) == (
+        expected,
+        "said",
+        {"ip_address": "ip-10-0-0-1"},
+    )
+    assert found["@timestamp"] == "2026-01-02T03:04:05.006Z"

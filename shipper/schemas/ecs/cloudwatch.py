@@ -21,6 +21,8 @@ _SYSLOG = re.compile(
     re.DOTALL,
 )
 
+_PID = re.compile(r"\[(\d{1,9})\]\Z")
+
 
 class CloudWatchEcs(LogEventEcs):
     """Makes ECS documents of log events. Safe to use from many threads.
@@ -41,7 +43,10 @@ def _of_any(document: Fields, text: str, _: LogEvent | None) -> int | None:
     document["message"] = text
     found = _SYSLOG.match(text)
     if found is not None:
-        document["process"] = {"name": found["process"]}
+        process: Fields = {"name": found["process"]}
+        if pid := _PID.search(found["process"]):
+            process["pid"] = int(pid[1])
+        document["process"] = process
         document["aws"]["ec2"] = {"ip_address": found["host"]}
     fields = object_of(text)
     if fields is not None:

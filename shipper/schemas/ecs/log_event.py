@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Self
 
@@ -18,6 +19,9 @@ from shipper.schemas.log_event_ids import event_document_id
 
 ECS_VERSION = "8.11.0"
 _MOST_DEPTH = 20
+_MOST_TIMES = 4_096
+_LONGEST_TIME = 64
+_MOST_PATHS = 2_048
 _MOST_NAME = 256
 _MOST_NAMES = 1000
 _MOST_DIGITS = 18
@@ -142,7 +146,12 @@ def iso_time(time_ms: int) -> str:
     """
     if not 0 <= time_ms <= _LAST_MS:
         raise BadInputError(f"{time_ms} is no time")
-    return f"{datetime.fromtimestamp(time_ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
+    return f"{_to_the_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
+
+
+@lru_cache(_MOST_TIMES)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def time_of(text: str, form: str = "") -> int | None:
@@ -151,6 +160,11 @@ def time_of(text: str, form: str = "") -> int | None:
     Args:
         form: of `datetime.strptime`; ISO 8601 when not given.
     """
+    return _time_of(text, form) if len(text) <= _LONGEST_TIME else None
+
+
+@lru_cache(_MOST_TIMES)
+def _time_of(text: str, form: str) -> int | None:
     try:
         moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 - set below
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -215,20 +229,6 @@ def whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
-def nested(fields: Mapping[str, Any]) -> Fields:
-    """Fields by dotted path, those of None left out, as nested objects."""
-    made: Fields = {}
-    for path, value in fields.items():
-        if value is None:
-            continue
-        *parents, leaf = path.split(".")
-        place = made
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[leaf] = value
-    return made
-
-
 def merge(into: Fields, more: Mapping[str, Any]) -> None:
     """Add nested fields to a document; objects are merged, anything else is replaced."""
     for name, value in more.items():
@@ -240,4 +240,23 @@ def merge(into: Fields, more: Mapping[str, Any]) -> None:
 
 def add(document: Fields, fields: Mapping[str, Any]) -> None:
     """Add fields by dotted path to a document; those of None are left out."""
-    merge(document, nested(fields))
+    for path, value in fields.items():
+        if value is None:
+            continue
+        parents, leaf = _way(path)
+        place = document
+        for name in parents:
+            inner = place.get(name)
+            if type(inner) is not dict:
+                inner = place[name] = {}
+            place = inner
+        if type(value) is dict and type(there := place.get(leaf)) is dict:
+            merge(there, value)
+        else:
+            place[leaf] = value
+
+
+@lru_cache(_MOST_PATHS)
+def _way(path: str) -> tuple[tuple[str, ...], str]:
+    *parents, leaf = path.split(".")
+    return tuple(parents), leaf

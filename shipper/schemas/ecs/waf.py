@@ -50,6 +50,8 @@ _TEXTS = {
 }
 _TOKENS = {"captcha_response": "captchaResponse", "challenge_response": "challengeResponse"}
 _LONGEST = 8_191
+_LONGEST_NAME = 256
+_MOST_NAMES = 100
 _MILLISECONDS_FROM = 100_000_000_000
 """Larger numbers are milliseconds: as seconds they would lie after the year 5000."""
 _LAST_MS = 253_402_300_799_999
@@ -170,13 +172,15 @@ def _headers(written: Any) -> dict[str, str] | None:
     return kept or None
 
 
-def _present(value: Any) -> Any:
-    """A rule's own account without what is empty within its objects, bounded."""
+def _present(value: Any, depth: int = 12) -> Any:
+    """A rule's own account without what is empty within its objects, bounded in names and texts; None lies too deep."""
     if isinstance(value, dict):
-        cleaned = {name: _present(item) for name, item in bounded(value).items()}
-        return {name: item for name, item in cleaned.items() if item not in _EMPTY}
+        if not depth or len(value) > _MOST_NAMES:
+            return None
+        named = {name: _present(item, depth - 1) for name, item in value.items() if 0 < len(name) <= _LONGEST_NAME}
+        return {name: item for name, item in named.items() if item not in _EMPTY}
     if isinstance(value, list):
-        return [_present(item) for item in value]
+        return [_present(item, depth - 1) for item in value] if depth else None
     return value[:_LONGEST] if isinstance(value, str) else value
 
 
