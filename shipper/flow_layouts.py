@@ -4,9 +4,9 @@ A layout is a tuple of AWS's own field names (`account-id`, `tgw-id`): hashable,
 each, and without a class, so that schemas need to know nothing of formats.
 
 Sources: the fields of versions 2 to 5 with their order, "Logging IP traffic using VPC Flow Logs" in the Amazon VPC
-User Guide; version 6, "Logging network traffic using Transit Gateway Flow Logs"; versions 7 to 10 (ECS, reject-reason,
-resource-id, encryption-status), the same guide. Lines without a header are told apart by their number of fields as
-Elastic's AWS integration does (packages/aws/data_stream/vpcflow, ingest pipeline).
+User Guide; version 6, "Logging network traffic using Transit Gateway Flow Logs"; versions 7 to 11 (ECS, reject-reason,
+resource-id, encryption-status, tags and next hops), the same guide. Lines without a header are told apart by their
+number of fields as Elastic's AWS integration does (packages/aws/data_stream/vpcflow, ingest pipeline).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shipper.errors import ConfigError
 Layout = tuple[str, ...]
 
 MAX_FIELDS = 128
-"""A header with more columns is none: AWS has some sixty fields."""
+"""A header with more columns is none: AWS has some eighty fields."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
@@ -44,6 +44,10 @@ V7 = V5 + _names(
 V8 = (*V7, "reject-reason")
 V9 = (*V8, "resource-id")
 V10 = (*V9, "encryption-status")
+V11 = V10 + _names(
+    "instance-tag instance-tag-2 interface-tag interface-tag-2 asg-tag asg-tag-2 interface-type next-hop-interface-id "
+    "next-hop-subnet-id next-hop-az-id next-hop-vpc-id next-hop-interface-type"
+)
 TRANSIT_GATEWAY = _names(
     "version resource-type account-id tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id "
     "tgw-src-vpc-id tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id "
@@ -62,7 +66,8 @@ _TCP_FLAGS = _names(
     "version vpc-id subnet-id instance-id interface-id account-id type srcaddr dstaddr srcport dstport pkt-srcaddr "
     "pkt-dstaddr protocol bytes packets start end action tcp-flags log-status"
 )
-_BY_COUNT = {len(layout): layout for layout in (V2, NAT, _SEVENTEEN, _TCP_FLAGS, V5, TRANSIT_GATEWAY, V7, V8, V9, V10)}
+_ALL = (V2, NAT, _SEVENTEEN, _TCP_FLAGS, V5, TRANSIT_GATEWAY, V7, V8, V9, V10, V11)
+_BY_COUNT = {len(layout): layout for layout in _ALL}
 KNOWN_FIELDS = frozenset(name for layout in _BY_COUNT.values() for name in layout)
 """All fields that AWS had documented when this was written; headers may name others."""
 

@@ -223,7 +223,11 @@ def test_documents_say_who_whose_and_where(tmp_path, moto, elasticsearch9):
     try:
         await_true(lambda: not daemon.running or _known(page), daemon.log, 120)
         assert daemon.running, daemon.log()
-        time.sleep(2)  # what was answered before the listings is believed for one more second
+        flows = {
+            OWN: line(OWN, web, "203.0.113.7", web_address, 1),
+            OTHER: line(OTHER, db, "203.0.113.7", db_address, 1),
+        }
+        _await_names(trail, search, flows, daemon)
         gateway = world.gateway["PrivateIpAddress"]
         trail.put_records(OTHER, record("b-1", deploy, "DeleteObject"))
         trail.put_records(OWN, record("b-2", build, "PutObject"), record("b-3", alice, "GetObject"))
@@ -247,6 +251,19 @@ def test_documents_say_who_whose_and_where(tmp_path, moto, elasticsearch9):
     assert again["user"]["effective"]["name"] == "alice"
     (flow,) = search.find("vpcflow", "source.port:3")
     assert flow["cloud"]["instance"]["name"] == "db-1"
+
+
+def _await_names(trail: Trail, search: Search, flows: dict[str, str], daemon: Daemon) -> None:
+    """Until flows have their machines' names: what was answered before the listings is believed for a second."""
+
+    def named() -> bool:
+        for account, flow in flows.items():
+            trail.put_lines(account, flow)
+        time.sleep(0.5)  # the source looks once a second
+        machines = ("web-1", "db-1")
+        return all(search.find("vpcflow", f"source.port:1 AND aws.destination.instance.name:{one}") for one in machines)
+
+    await_true(named, daemon.log, 60)
 
 
 def _known(page: Page) -> bool:

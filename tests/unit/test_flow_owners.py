@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from shipper.model import AddressFacts, Instance, LogEvent, LogStream, Origin, Record
+from shipper.model import AddressFacts, Instance, InterfaceOwner, LogEvent, LogStream, Origin, Record
 from shipper.schemas.ecs.flow_owners import write
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
@@ -178,6 +180,52 @@ def test_each_record_has_the_owner_of_its_time(bench, found):
     assert instance(NOW + 900, "eni-new") == ("i-new", "i-new")
     assert instance(NOW + 900) == ("i-web", "i-new")  # the last known owner of the interface; the address has another
     assert instance(NOW) == ("i-web", "i-web")
+
+
+class Overtaken:
+    """An inventory that is renewed, and asked by another thread, while the first question is being answered."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.meanwhile: Callable[[], object] | None = None
+
+    def want(self, account: str, region: str) -> None:
+        """Nothing is listed."""
+
+    def learn(self, *_: Any) -> None:
+        """Nothing passes by."""
+
+    def interface(self, name: str, at: float) -> InterfaceOwner:
+        answer = self._answer(name)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            self.version += 1
+            meanwhile()
+        return answer
+
+    def address(self, address: str, network: str | None, at: float) -> InterfaceOwner:
+        return self._answer("eni-web" if address == "10.0.0.5" else "eni-other")
+
+    def _answer(self, name: str) -> InterfaceOwner:
+        if self.version == 0 or name != "eni-web":
+            return InterfaceOwner(None, None, -math.inf, math.inf)
+        return InterfaceOwner(interface("eni-web", instance="i-web"), None, -math.inf, math.inf)
+
+
+def test_an_answer_that_was_overtaken_is_not_kept():
+    """A thread that asked before the news, and writes its answer down after another has heard them, keeps nothing."""
+    overtaken = Overtaken()
+    encode = VpcFlowEcs("default", None, interfaces=overtaken).encoder(ORIGIN)
+
+    def machine(raw: bytes) -> str | None:
+        made = encode(Record(raw, 1, V2))
+        assert made is not None
+        found: str | None = json.loads(made.body)["cloud"].get("instance", {}).get("id")
+        return found
+
+    overtaken.meanwhile = lambda: machine(line("10.0.0.9", "203.0.113.9", name="eni-other"))
+    assert machine(line("10.0.0.5", "203.0.113.9")) is None
+    assert machine(line("10.0.0.5", "203.0.113.9")) == "i-web"
 
 
 def test_events_of_log_groups_ask_for_their_own_place(bench):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.vpc_flow_mapping import lines
 from shipper import native
 from shipper.errors import BadInputError
-from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V5, V10, layout_from_header
+from shipper.flow_layouts import TRANSIT_GATEWAY, V2, V5, V10, V11, layout_from_header
 from shipper.model import AccountFacts, AddressFacts, Document, Origin, Record, document_id
 from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
@@ -190,7 +190,7 @@ def test_renewed_geography_shows():
         answers.pop(0)
 
 
-NAMES = (*V10, *TRANSIT_GATEWAY, "new-field", "sublocation", "tcp-flags-array", "Bad Name", "{x}", "a'b")
+NAMES = (*V11, *TRANSIT_GATEWAY, "new-field", "sublocation", "tcp-flags-array", "Bad Name", "{x}", "a'b")
 WORDS = st.sampled_from(
     [
         *(
@@ -271,7 +271,7 @@ def test_the_compiled_encoder_equals_the_mapping(data):
 
 
 @pytest.mark.skipif(native.FlowLines is None, reason="the native module is not installed")
-@pytest.mark.parametrize("layout", [V2, V5, V10], ids=["V2", "V5", "V10"])
+@pytest.mark.parametrize("layout", [V2, V5, V10, V11], ids=["V2", "V5", "V10", "V11"])
 @pytest.mark.parametrize("asked", [None, whose])
 def test_the_native_encoder_writes_the_usual_lines(layout, asked):
     """All of an ordinary object's lines, as the compiled encoder does; those of other protocols are left to it."""

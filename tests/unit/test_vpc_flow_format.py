@@ -17,6 +17,7 @@ from shipper.flow_layouts import (
     V7,
     V8,
     V10,
+    V11,
     layout_from_count,
     layout_from_header,
     layout_from_log_format,
@@ -62,7 +63,7 @@ def test_a_header_with_too_many_columns_is_none():
     assert layout_from_header(b" ".join([b"srcaddr"] * 129)) is None
 
 
-@pytest.mark.parametrize("layout", [V2, NAT, V5, V7, V8, V10, TRANSIT_GATEWAY])
+@pytest.mark.parametrize("layout", [V2, NAT, V5, V7, V8, V10, V11, TRANSIT_GATEWAY])
 def test_lines_without_any_header_are_told_by_their_number_of_fields(layout):
     """The documented layouts are recognised without a header, each line for itself."""
     line = b" ".join([b"-"] * len(layout))

@@ -25,7 +25,7 @@ def stored(name: str) -> bytes:
     return (DATA / f"{name}.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["default", "every_field_any_order", "transit_gateway"])
+@pytest.mark.parametrize("name", ["default", "every_field_any_order", "transit_gateway", "version_11"])
 @pytest.mark.parametrize("cut", [1, 1 << 20])
 def test_rows_are_the_lines_of_the_text_format(name, cut):
     """Typed columns, nulls included, come back as AWS's own lines, under the layout of the columns."""

@@ -102,9 +102,10 @@ class Fixtures(dict[tuple[str, ...], Fixed]):
         """Forget what may be other now."""
         if self._owners is not None:
             self._owners.renew()
+        # First the version: a thread that is in `find` with an earlier answer then takes it back itself.
+        self.version = version
         self.clear()
         self.pairs = {}
-        self.version = version
 
     def owned(self, owners: FlowOwners, fixed: Fixed, source: str, destination: str, at_ms: int) -> _Owned:
         """Whose the two ends are at a time, as `flow_owners.add_owners` has it."""
@@ -125,6 +126,7 @@ class Fixtures(dict[tuple[str, ...], Fixed]):
 
     def find(self, values: tuple[str, ...], at_ms: int) -> Fixed:
         """The parts for some values at a time; without `own` where the line has another number of fields."""
+        version = self.version
         single = (*values[:-1], *values[-1].split(" ")) if self._run else values
         if len(single) != len(self.names):
             return Fixed("", "", "", "", "")
@@ -158,6 +160,8 @@ class Fixtures(dict[tuple[str, ...], Fixed]):
                 destination=there.destination,
             )
         self[values] = fixed
+        if self.version != version:  # another thread renewed meanwhile: the answer may be of before
+            self.pop(values, None)
         return fixed
 
 
