@@ -195,6 +195,9 @@ class Overtaken:
     def learn(self, *_: Any) -> None:
         """Nothing passes by."""
 
+    def close(self) -> None:
+        """Nothing is kept."""
+
     def interface(self, name: str, at: float) -> InterfaceOwner:
         answer = self._answer(name)
         if self.meanwhile is not None:

@@ -147,6 +147,9 @@ def test_a_resolvers_query_has_question_answers_and_who_asked():
             "dns.question.type": "A",
             "dns.question.class": "IN",
             "dns.response_code": "NOERROR",
+            "dns.question.registered_domain": "example.com",
+            "dns.question.top_level_domain": "com",
+            "dns.question.subdomain": "www",
             "dns.resolved_ip": ["203.0.113.9"],
             "event.outcome": "success",
             "event.category": ["network"],
@@ -188,6 +191,35 @@ def test_a_reverse_query_is_about_an_address(name, address):
     """The address is among the related ones; a name that stands for none is no harm."""
     found = body("route53_resolver", RESOLVER | {"query_name": name, "query_type": "PTR", "answers": []})
     assert found["related"] == {"ip": ["10.0.0.7", *([address] if address else [])]}
+
+
+@pytest.mark.parametrize(
+    ("name", "registered", "top", "sub"),
+    [
+        ("example.com.", "example.com", "com", None),
+        ("WWW.Books.Example.CO.UK.", "example.co.uk", "co.uk", "WWW.Books"),
+        ("a.b.example.co.uk", "example.co.uk", "co.uk", "a.b"),
+        ("com.", None, "com", None),
+        ("global.ssl.fastly.net", None, "global.ssl.fastly.net", None),
+        ("1.www.global.ssl.fastly.net", "www.global.ssl.fastly.net", "global.ssl.fastly.net", "1"),
+        ("d111111abcdef8.cloudfront.net", "d111111abcdef8.cloudfront.net", "cloudfront.net", None),
+        ("logs.bucket.s3.amazonaws.com", "bucket.s3.amazonaws.com", "s3.amazonaws.com", "logs"),
+        ("www.city.kawasaki.jp", "city.kawasaki.jp", "kawasaki.jp", "www"),
+        ("www.xn--bcher-kva.xn--p1ai", "xn--bcher-kva.xn--p1ai", "xn--p1ai", "www"),
+        ("db.prod.internal", None, None, None),
+        ("foo.bar.baz", None, None, None),
+        ("$", None, None, None),
+        (".", None, None, None),
+        ("a..com", None, None, None),
+        ("8.0.0.10.in-addr.arpa.", None, None, None),
+        (f"{'a.' * 130}com", None, None, None),
+    ],
+)
+def test_a_query_says_which_domain_it_is_in(name, registered, top, sub):
+    """By the list of public suffixes; a name that ends in none says nothing, and is no harm."""
+    question = body("route53_resolver", RESOLVER | {"query_name": name})["dns"].get("question", {})
+    found = [question.get(part) for part in ("registered_domain", "top_level_domain", "subdomain")]
+    assert found == [registered, top, sub]
 
 
 def test_resolver_logs_in_s3_have_their_own_times_and_stable_ids():

@@ -8,6 +8,7 @@ from typing import Any
 
 from shipper.ports import GeoLookup
 from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.ecs.domains import domain_fields
 from shipper.schemas.ecs.log_event import Fields, add, merge, text_in
 
 _MOST_ANSWERS = 500
@@ -44,6 +45,8 @@ def add_query(
         "network.transport": transport,
         "network.iana_number": _IANA_NUMBERS.get(transport or ""),
     }
+    if question:
+        fields |= {f"dns.question.{part}": value for part, value in domain_fields(question).items()}
     add(document, fields)
     related: dict[str, list[str]] = {"ip": [], "hosts": []}
     if address:
