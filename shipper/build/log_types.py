@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shipper.build.event_types import PLAIN, type_of_event
 from shipper.flow_layouts import Layout
 from shipper.model import LogEvent, ReadLimits
 from shipper.ports import Format, Lookups, Schema
+
+if TYPE_CHECKING:
+    from shipper.schemas.ecs.log_event import LogEventEcs
 
 SUBSCRIPTION = "subscription"
 """What subscription filters deliver: envelopes of events of any log group, each with a type of its own."""
@@ -135,10 +139,30 @@ def _ec2_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _cloudwatch_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    return _event_splunk(index, host, lookups, None)
+
+
+def _event_splunk(
+    index: str,
+    host: str,
+    lookups: Lookups,
+    ecs: LogEventEcs | None,
+    *,
+    sourcetype: str | None = None,
+    line_time: re.Pattern[bytes] | None = None,
+) -> Schema:
+    """The envelopes of log events, with what is known of the addresses that their ECS documents have.
+
+    Args:
+        ecs: None where messages may be anything.
+    """
     from shipper.schemas.splunk.cloudwatch import CloudWatchSplunk
+    from shipper.schemas.splunk.event_fields import event_fields
     from shipper.schemas.splunk.places import flat_places_of
 
-    return CloudWatchSplunk(index, host, places=flat_places_of(lookups))
+    known = event_fields(lookups, ecs.said) if ecs is not None else None
+    places = flat_places_of(lookups)
+    return CloudWatchSplunk(index, host, sourcetype=sourcetype, line_time=line_time, places=places, known=known)
 
 
 def _resolver_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -148,10 +172,10 @@ def _resolver_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _resolver_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.splunk.cloudwatch import RESOLVER_TIME, CloudWatchSplunk
-    from shipper.schemas.splunk.places import flat_places_of
+    from shipper.schemas.ecs.route53 import resolver_ecs
+    from shipper.schemas.splunk.cloudwatch import RESOLVER_TIME
 
-    return CloudWatchSplunk(index, host, line_time=RESOLVER_TIME, places=flat_places_of(lookups))
+    return _event_splunk(index, host, lookups, resolver_ecs("", None), line_time=RESOLVER_TIME)
 
 
 def _public_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -161,10 +185,10 @@ def _public_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _public_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.splunk.cloudwatch import PUBLIC_TIME, CloudWatchSplunk
-    from shipper.schemas.splunk.places import flat_places_of
+    from shipper.schemas.ecs.route53 import public_ecs
+    from shipper.schemas.splunk.cloudwatch import PUBLIC_TIME
 
-    return CloudWatchSplunk(index, host, line_time=PUBLIC_TIME, places=flat_places_of(lookups))
+    return _event_splunk(index, host, lookups, public_ecs("", None), line_time=PUBLIC_TIME)
 
 
 def _apigateway_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -173,16 +197,34 @@ def _apigateway_ecs(namespace: str, lookups: Lookups) -> Schema:
     return apigateway_ecs(namespace, lookups.geo).adding(_event_places(lookups))
 
 
+def _apigateway_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.apigateway import apigateway_ecs
+
+    return _event_splunk(index, host, lookups, apigateway_ecs("", None))
+
+
 def _rds_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.rds import rds_ecs
 
     return rds_ecs(namespace, lookups.geo).adding(_event_places(lookups))
 
 
+def _rds_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.rds import rds_ecs
+
+    return _event_splunk(index, host, lookups, rds_ecs("", None))
+
+
 def _containers_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.containers import containers_ecs
 
     return containers_ecs(namespace).adding(_event_places(lookups))
+
+
+def _containers_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.containers import containers_ecs
+
+    return _event_splunk(index, host, lookups, containers_ecs(""))
 
 
 def _eks_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -198,10 +240,10 @@ def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None
 
 
 def _eks_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.splunk.cloudwatch import EKS_SOURCETYPE, CloudWatchSplunk
-    from shipper.schemas.splunk.places import flat_places_of
+    from shipper.schemas.ecs.eks import eks_ecs
+    from shipper.schemas.splunk.cloudwatch import EKS_SOURCETYPE
 
-    return CloudWatchSplunk(index, host, sourcetype=EKS_SOURCETYPE, places=flat_places_of(lookups))
+    return _event_splunk(index, host, lookups, eks_ecs("", None), sourcetype=EKS_SOURCETYPE)
 
 
 def _elb_format(limits: ReadLimits) -> Format:
@@ -218,11 +260,10 @@ def _elb_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _elb_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.splunk.cloudwatch import ELB_SOURCETYPE, ELB_TIME, CloudWatchSplunk
-    from shipper.schemas.splunk.places import flat_places_of
+    from shipper.schemas.ecs.elb import elb_ecs
+    from shipper.schemas.splunk.cloudwatch import ELB_SOURCETYPE, ELB_TIME
 
-    places = flat_places_of(lookups)
-    return CloudWatchSplunk(index, host, sourcetype=ELB_SOURCETYPE, line_time=ELB_TIME, places=places)
+    return _event_splunk(index, host, lookups, elb_ecs("", None), sourcetype=ELB_SOURCETYPE, line_time=ELB_TIME)
 
 
 def _s3access_format(limits: ReadLimits) -> Format:
@@ -239,11 +280,12 @@ def _s3access_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _s3access_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.splunk.cloudwatch import S3ACCESS_SOURCETYPE, S3ACCESS_TIME, CloudWatchSplunk
-    from shipper.schemas.splunk.places import flat_places_of
+    from shipper.schemas.ecs.s3access import s3access_ecs
+    from shipper.schemas.splunk.cloudwatch import S3ACCESS_SOURCETYPE, S3ACCESS_TIME
 
-    places = flat_places_of(lookups)
-    return CloudWatchSplunk(index, host, sourcetype=S3ACCESS_SOURCETYPE, line_time=S3ACCESS_TIME, places=places)
+    return _event_splunk(
+        index, host, lookups, s3access_ecs("", None), sourcetype=S3ACCESS_SOURCETYPE, line_time=S3ACCESS_TIME
+    )
 
 
 def _waf_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -253,11 +295,10 @@ def _waf_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _waf_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.splunk.cloudwatch import WAF_SOURCETYPE, WAF_TIME, CloudWatchSplunk
-    from shipper.schemas.splunk.places import flat_places_of
+    from shipper.schemas.ecs.waf import waf_ecs
+    from shipper.schemas.splunk.cloudwatch import WAF_SOURCETYPE, WAF_TIME
 
-    places = flat_places_of(lookups)
-    return CloudWatchSplunk(index, host, sourcetype=WAF_SOURCETYPE, line_time=WAF_TIME, places=places)
+    return _event_splunk(index, host, lookups, waf_ecs("", None), sourcetype=WAF_SOURCETYPE, line_time=WAF_TIME)
 
 
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -293,9 +334,9 @@ LOG_TYPES: dict[str, LogType] = {
     "route53_public": LogType(
         "route53_public", "aws.route53_public_logs", _cloudwatch_format, _public_ecs, _public_splunk
     ),
-    "apigateway": LogType("apigateway", "aws.apigateway_logs", _cloudwatch_format, _apigateway_ecs, _cloudwatch_splunk),
-    "rds": LogType("rds", "aws.rds_logs", _cloudwatch_format, _rds_ecs, _cloudwatch_splunk),
-    "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _cloudwatch_splunk),
+    "apigateway": LogType("apigateway", "aws.apigateway_logs", _cloudwatch_format, _apigateway_ecs, _apigateway_splunk),
+    "rds": LogType("rds", "aws.rds_logs", _cloudwatch_format, _rds_ecs, _rds_splunk),
+    "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _containers_splunk),
     "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _eks_splunk),
     "elb": LogType("elb", "aws.elb_logs", _elb_format, _elb_ecs, _elb_splunk, told=False),
     "s3access": LogType("s3access", "aws.s3access", _s3access_format, _s3access_ecs, _s3access_splunk, told=False),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -145,7 +146,11 @@ def _plain_entries(source: Source) -> Iterator[Entry | None]:
 
 
 def _csv_entries(source: Source) -> Iterator[Entry | None]:
-    rows = csv.reader(_lines(source.path), skipinitialspace=True)
+    with closing(_lines(source.path)) as lines:
+        yield from _rows(source, csv.reader(lines, skipinitialspace=True))
+
+
+def _rows(source: Source, rows: Iterator[list[str]]) -> Iterator[Entry | None]:
     header = [name.strip().lower() for name in next(rows, [])]
     names = (source.column.lower(),) if source.column else _VALUES
     value = _first(header, names)

@@ -24,6 +24,16 @@ _OWNER_FIELDS = (
     *("interface", "interface_name", "instance_id", "instance_name", "service", "resource", "account"),
     *("vpc", "subnet", "security_group"),
 )
+_THREAT_FIELDS = tuple(
+    f"threat_{name}" for name in ("indicator", "type", "provider", "description", "confidence", "id")
+)
+_INDEXED = (
+    *(f"{side}_{field}" for side in ("src", "dest") for field in (*_PLACE_FIELDS, *_OWNER_FIELDS, *_THREAT_FIELDS)),
+    *(f"{side}_{field}" for side in ("pkt_src", "pkt_dest", "related") for field in (*_PLACE_FIELDS, *_THREAT_FIELDS)),
+    *(f"{what}_{field}" for what in ("query", "user_agent") for field in _THREAT_FIELDS),
+    *("effective_user", "effective_user_id"),
+    *("session_chain", "session_source_identity", "session_first_address"),
+)
 _LINES = ("SHOULD_LINEMERGE = false", r"LINE_BREAKER = ([\r\n]+)", "TRUNCATE = 0")
 # How records are told apart and read, for sourcetypes that the add-on does not know.
 _PROPS = {
@@ -81,11 +91,7 @@ def _contents(indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> dict[st
         "sourcetype": chosen["cloudtrail"],
     }
     found = {name: _filled(text, words) for name, text in _templates(files("shipper.sinks") / "splunk_app_files")}
-    found["default/fields.conf"] += "".join(
-        f"\n[{side}_{field}]\nINDEXED = true\n"
-        for side in ("src", "dest")
-        for field in (*_PLACE_FIELDS, *_OWNER_FIELDS)
-    )
+    found["default/fields.conf"] += "".join(f"\n[{field}]\nINDEXED = true\n" for field in _INDEXED)
     if sourcetypes:
         stanzas = [(f"[{chosen[name]}]", *_PROPS.get(name, _LINES)) for name in sorted(sourcetypes)]
         found["default/props.conf"] = "\n\n".join("\n".join(stanza) for stanza in stanzas) + "\n"

@@ -26,6 +26,7 @@ _MOST_NAME = 256
 _MOST_NAMES = 1000
 _MOST_DIGITS = 18
 _LAST_MS = 253_402_300_799_999
+_NOWHERE = Origin("", "", "")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -73,6 +74,15 @@ class LogEventEcs:
         """
         self._more = more
         return self
+
+    def said(self, text: str, event: LogEvent | None) -> Fields:
+        """What a message says, as a document has it; empty where it can be none."""
+        document = self._skeleton(text, event, _NOWHERE)
+        try:
+            self._describe(document, text, event)
+        except BadInputError:
+            return {}
+        return document
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one file, or one window of a log group."""

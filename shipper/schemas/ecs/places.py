@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import orjson
 
 from shipper.model import AccountFacts, LogEvent, Resource
-from shipper.ports import AccountLookup, AddressLookup, Lookups, ResourceLookup
+from shipper.ports import AccountLookup, AddressLookup, GeoLookup, Lookups, ResourceLookup
 from shipper.schemas.account_parts import AccountParts
 from shipper.schemas.ecs.threats import Threats
+from shipper.schemas.event_values import ends_of, others_of
+
+_CLOUDS = {"source": "origin", "client": "origin", "destination": "target", "server": "target"}
 
 
 class Place(NamedTuple):
@@ -92,7 +95,7 @@ class EventPlaces:
     def __init__(self, lookups: Lookups) -> None:
         self._places = places_of(lookups)
         self._resources = lookups.resources
-        self._addresses = lookups.addresses
+        self._geo, self._addresses = lookups.geo, lookups.addresses
         self._threats = Threats(lookups.indicators) if lookups.indicators is not None else None
 
     def __call__(self, document: dict[str, Any], event: LogEvent | None) -> None:
@@ -105,6 +108,10 @@ class EventPlaces:
                 document["aws"]["cloudwatch"]["log_group_tags"] = tags
         if self._addresses is not None:
             _add_clouds(self._addresses, document)
+        if self._geo is not None or self._addresses is not None:
+            known = [address_fields(other, self._geo, self._addresses) for other in others_of(document)]
+            if known := [fields for fields in known if fields]:
+                document["aws"]["addresses"] = known
         if self._threats is not None:
             self._threats.look()
             self._threats.add_to(document)
@@ -112,7 +119,7 @@ class EventPlaces:
 
 def event_places(lookups: Lookups) -> EventPlaces | None:
     """What adds to log events; None where nothing of it is configured."""
-    asked = (lookups.accounts, lookups.resources, lookups.addresses, lookups.indicators)
+    asked = (lookups.accounts, lookups.resources, lookups.geo, lookups.addresses, lookups.indicators)
     return EventPlaces(lookups) if lookups.regions or any(one is not None for one in asked) else None
 
 
@@ -124,11 +131,21 @@ def log_group_tags(resources: ResourceLookup, event: LogEvent) -> Mapping[str, s
     return resources(Resource("log_group", stream.account, stream.region, stream.group))
 
 
+def address_fields(address: str, geo: GeoLookup | None, addresses: AddressLookup | None) -> dict[str, Any]:
+    """What is known of an address that is no end of a document's traffic, for `aws.addresses`; empty where nothing is.
+
+    ECS has geography of ends only.
+    """
+    known = dict((geo(address) if geo is not None else None) or {})
+    facts = addresses(address) if addresses is not None else None
+    if facts is not None and facts.cloud is not None:
+        known["cloud"] = facts.cloud
+    return {"ip": address, **known} if known else {}
+
+
 def _add_clouds(addresses: AddressLookup, document: dict[str, Any]) -> None:
     """Say whose the ends are: `cloud.origin` of who asks, `cloud.target` of who is asked."""
-    for name, side in (("origin", "source"), ("origin", "client"), ("target", "destination"), ("target", "server")):
-        end = document.get(side)
-        address = end.get("ip") or end.get("address") if isinstance(end, dict) else None
-        facts = addresses(address) if isinstance(address, str) else None
+    for side, address in ends_of(document).items():
+        facts = addresses(address)
         if facts is not None and facts.cloud is not None:
-            document["cloud"][name] = facts.cloud
+            document["cloud"][_CLOUDS[side]] = facts.cloud

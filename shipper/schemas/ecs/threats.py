@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from shipper.model import Indicator
 from shipper.ports import IndicatorLookup
 from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.event_values import AGENT, HOSTS, LONGEST, QUESTION, texts_at
 
 _MOST_ADDRESSES = 65_536
 _MOST_AGENTS = 8_192
-_LONGEST = 1_024
 _PATHS = (
     ("source", "ip"),
     ("client", "ip"),
     ("destination", "ip"),
     ("server", "ip"),
-    ("dns", "question", "name"),
+    QUESTION,
     ("dns", "resolved_ip"),
-    ("user_agent", "original"),
+    ("related", "ip"),
+    HOSTS,
+    AGENT,
 )
+_NAMES = frozenset(".".join(path) for path in (QUESTION, HOSTS))
 MATCH = "indicator_match"
 
 
@@ -62,21 +65,25 @@ class Threats:
             fields["threat"] = threat([each for each in found if each is not None])
 
     def add_to(self, document: dict[str, Any]) -> None:
-        """Add `threat` to a document of whatever kind, of its addresses, the name that was asked for, and its agent."""
-        found = [self._of_value(".".join(path), value) for path in _PATHS for value in _values(document, path)]
+        """Add `threat` to a document of whatever kind, of its addresses, its names, and its agent: each value once."""
+        fields: dict[str, str] = {}
+        for path in _PATHS:
+            for value in texts_at(document, path):
+                fields.setdefault(value, ".".join(path))
+        found = [self._of_value(field, value) for value, field in fields.items()]
         if named := [each for each in found if each is not None]:
             document["threat"] = threat(named)
 
     def _value(self, field: str, value: str) -> dict[str, Any] | None:
         if field == "user_agent.original":
             return self._agent(value)
-        find = self._indicators.domain if field == "dns.question.name" else self._indicators.address
+        find = self._indicators.domain if field in _NAMES else self._indicators.address
         return enrichment(find(value), field, value)
 
     def _found(self, address: str | None, agent: str | None) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         return (
-            self._of_address(address) if address and len(address) <= _LONGEST else None,
-            self._of_agent(agent) if agent and len(agent) <= _LONGEST else None,
+            self._of_address(address) if address and len(address) <= LONGEST else None,
+            self._of_agent(agent) if agent and len(agent) <= LONGEST else None,
         )
 
     def _address(self, address: str) -> dict[str, Any] | None:
@@ -86,16 +93,6 @@ class Threats:
 
     def _agent(self, agent: str) -> dict[str, Any] | None:
         return enrichment(self._indicators.agent(agent), "user_agent.original", agent)
-
-
-def _values(document: dict[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    """The texts at a path, one or several."""
-    value: Any = document
-    for name in path:
-        value = value.get(name) if isinstance(value, dict) else None
-    for text in value if isinstance(value, list) else (value,):
-        if isinstance(text, str) and len(text) <= _LONGEST:
-            yield text
 
 
 def enrichment(found: Indicator | None, field: str, atomic: str) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from shipper.ports import Clock, Encoder, wall_clock
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
+from shipper.schemas.splunk.event_fields import EventFields
 from shipper.schemas.splunk.places import FlatPlaces
 
 SOURCETYPE = "aws:cloudwatchlogs"
@@ -40,6 +41,7 @@ class CloudWatchSplunk:
         line_time: finds the time of lines that are no events of a log group: its first group, in ISO 8601, the Common
             Log Format, or milliseconds since the epoch.
         places: None to leave out what is known of an event's account, region and log group.
+        known: None to leave out what is known of a message's addresses, names and user agent.
         clock: the time of lines that have none.
     """
 
@@ -51,10 +53,12 @@ class CloudWatchSplunk:
         sourcetype: str | None = None,
         line_time: re.Pattern[bytes] | None = None,
         places: FlatPlaces | None = None,
+        known: EventFields | None = None,
         clock: Clock = wall_clock,
     ) -> None:
         self._sourcetype = sourcetype
         self._places = places
+        self._known = known
         self._line_time = line_time
         self._shared = {name: value for name, value in (("host", host), ("index", index)) if value}
         self._index = index
@@ -76,15 +80,22 @@ class CloudWatchSplunk:
                 source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
                 if stream.group.startswith("/aws/eks/") and stream.group.endswith("/cluster"):
                     sourcetype = EKS_SOURCETYPE
+            text = record.raw.decode("utf-8", "replace")
             envelope = {
                 "time": time_ms / 1000,
                 **self._shared,
                 "source": source,
                 "sourcetype": sourcetype,
-                "event": record.raw.decode("utf-8", "replace"),
+                "event": text,
                 "fields": {"event_uid": key},
             }
-            if event is not None and self._places is not None and (more := self._places.of_event(event)):
+            more = b""
+            if self._places is not None:
+                places, here = self._places, (origin.account, origin.region)
+                more = places.of_event(event) if event is not None else places.find(*here)
+            if self._known is not None:
+                more += self._known.find(text, event)
+            if more:
                 envelope["fields"] = orjson.Fragment(b'{"event_uid":"%b"%b}' % (key.encode(), more))
             return Document(key, self._index, time_ms, orjson.dumps(envelope), record, origin)
 
