@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +126,7 @@ def _form(path: Path) -> Form:
     return {".csv": "csv", ".json": "stix", ".stix": "stix"}.get(path.suffix.lower(), "plain")  # type: ignore[return-value]
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Generator[str, None, None]:
     """Lines without comments and empty ones."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         while line := file.readline(_MOST_LINE_BYTES):
