@@ -41,6 +41,15 @@ FUZZ = int(os.environ.get("SHIPPER_FUZZ", "300"))  # examples of each; more by h
 ORIGIN = Origin("s3://trail/AWSLogs/1/CloudTrail/eu-west-1/2026/01/15/1_CloudTrail_x.json.gz", "trail", "AWSLogs/1/x")
 
 
+@needs_native
+def test_the_interpreter_alone_brings_pythons_symbols() -> None:
+    """The module needs no libpython: many interpreters, Debian's among them, come without that library."""
+    import shipper_native
+
+    (library,) = Path(shipper_native.__file__).parent.glob("*.so")
+    assert b"libpython" not in library.read_bytes()
+
+
 def geography(address: str) -> dict[str, Any] | None:
     return {"geo": {"country_iso_code": "SE"}} if address.startswith("8") else None
 
