@@ -7,7 +7,6 @@ from typing import Any
 
 from shipper.build.permissions import Grant, decrypting, grants, sending
 from shipper.config import CloudWatchLogsSource, Settings
-from shipper.errors import ConfigError
 
 _VERSION = "2012-10-17"
 
@@ -20,13 +19,8 @@ def policies(
     Args:
         kms_keys: ARNs of keys that encrypt what is read.
         queue_url: where `shipper backfill --to-queue` is to put objects.
-        source: the source of that backfill; all that list buckets when not given.
-
-    Raises:
-        ConfigError: no such source.
+        source: the source of that backfill, one of the configuration's; all that list buckets when not given.
     """
-    if source is not None and source not in settings.sources:
-        raise ConfigError(f"no source is called '{source}'", f"known: {', '.join(settings.sources)}")
     granted = list(grants(settings))
     if queue_url is not None:
         for name in [source] if source else settings.sources:

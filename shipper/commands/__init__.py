@@ -47,6 +47,22 @@ def start(file: Path, *, secrets: bool = True) -> Settings:
     return settings
 
 
+def known_source(settings: Settings, name: str) -> None:
+    """Refuse the name of a source that the configuration does not have.
+
+    Raises:
+        click.BadParameter: it has no such source.
+    """
+    if name not in settings.sources:
+        words = f"no source is called '{name}'; known: {', '.join(settings.sources)}"
+        raise click.BadParameter(words, param_hint="--source")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what it counts: 1 split, 2,000 splits."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def quiet_log() -> None:
     """For commands that tell people themselves what went wrong: libraries' warnings would only say it twice."""
     from shipper import log

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import click
 
-from shipper.commands import DONE, FAILED, config_option, private_files, quiet_log
+from shipper.commands import DONE, FAILED, config_option, counted, known_source, private_files, quiet_log
 from shipper.escaping import printable
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from shipper.audit.account import Account, Difference
 
 _TELL_SECONDS = 10.0
+
+
+def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    """Refuse "nan", which is in no range and out of none, and "inf"."""
+    if not math.isfinite(seconds):
+        raise click.BadParameter("must be a finite number")
+    return seconds
 
 
 @click.command()
@@ -35,6 +43,7 @@ _TELL_SECONDS = 10.0
     default=60.0,
     show_default=True,
     type=click.FloatRange(0),
+    callback=_finite,
     help="Leave out what was settled so recently: a search may not see it yet.",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -52,6 +61,8 @@ def audit(file: Path, source: str | None, since: str, *, repair: bool, settle_se
     quiet_log()
     private_files()
     settings = config.load(file)
+    if source is not None:
+        known_source(settings, source)
     try:
         first = start_seconds(since, time.time())
     except ValueError as error:
@@ -67,8 +78,9 @@ def _lines(account: Account) -> list[str]:
     lines = []
     for (source, sink), pair in sorted(account.pairs.items()):
         by_id = f"; {pair.by_id:,} of them by their documents' ids" if pair.by_id else ""
-        lines.append(f"{source} → {sink}: {pair.records:,} records of {pair.splits:,} splits counted{by_id}")
-    lines += [f"{source}: {number:,} objects listed" for source, number in sorted(account.listed.items())]
+        what = f"{counted(pair.records, 'record')} of {counted(pair.splits, 'split')}"
+        lines.append(f"{source} → {sink}: {what} counted{by_id}")
+    lines += [f"{source}: {counted(number, 'object')} listed" for source, number in sorted(account.listed.items())]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
     lines += [f"{source}: {number:,} {words}" for (source, words), number in sorted(account.remarks.items())]
     lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
@@ -76,10 +88,14 @@ def _lines(account: Account) -> list[str]:
         return [*lines, "no differences in what answered" if account.unanswered else "no differences"]
     lines += ["", *_table(account.differences), ""]
     repaired = sum(each.lacking for each in account.differences if each.repaired)
-    places = len(account.differences) + account.untold
-    lines.append(f"{account.lacking:,} records are missing in {places:,} places")
+    places = counted(len(account.differences) + account.untold, "place")
+    be = "was" if account.lacking == 1 else "were"
+    now = "is" if account.lacking == 1 else "are"
+    lines.append(f"{counted(account.lacking, 'record')} {be if repaired else now} missing in {places}")
     if repaired:
-        lines.append(f"{repaired:,} of them were shipped again; the next audit says whether they arrived")
+        left = account.lacking - repaired
+        again = f"{repaired:,} of them shipped again, {left:,} not" if left else "shipped again"
+        lines.append(f"{again}; the next audit says whether they arrived")
     elif account.left:
         lines.append("shipper audit --repair ships them again, under the same ids")
     return lines

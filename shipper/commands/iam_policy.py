@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from shipper.commands import DONE, config_option, start
+from shipper.commands import DONE, config_option, known_source, start
 
 # https://docs.aws.amazon.com/kms/latest/developerguide/concepts-intro.html (key ARN)
 _KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
@@ -33,12 +33,16 @@ def iam_policy(
     for key in kms_keys:
         if not _KEY_ARN.fullmatch(key):
             raise click.BadParameter("must be a key's ARN, as aliases cannot be allowed", param_hint="--kms-key")
+    if source is not None and queue_url is None:
+        raise click.UsageError("--source is the source of a backfill onto a queue: it needs --to-queue beside it")
     settings = start(file, secrets=False)
     from shipper.build.iam_policy import policies
     from shipper.commands.backfill import check_url
 
-    if queue_url:
+    if queue_url is not None:
         check_url(queue_url)
+    if source is not None:
+        known_source(settings, source)
     found = policies(settings, kms_keys=kms_keys, queue_url=queue_url, source=source)
     if identity is not None and identity not in found:
         raise click.BadParameter(f"must be one of {', '.join(found)}", param_hint="--identity")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
+import orjson
 from msgspec import Raw
 
 from shipper.errors import BadInputError
@@ -23,6 +25,10 @@ from shipper.model import Payload, ReadLimits, Record, Rejected
 _AT_ONCE_BYTES = 8 << 20
 _STEP_BYTES = 256 << 10
 _MOST_PROBED_LINES = 20
+# What orjson takes. From Python 3.14 on other decoders go as deep as the thread's stack, and what follows does not.
+_DEEPEST = 1024
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
+_STEPS = {b'"': 0, b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -83,12 +89,15 @@ class CloudTrailFormat:
 
     def _elements(self, found: Iterable[bytes], first: int = 1) -> _Part:
         """What stands in Records of a sound object."""
-        most = self._limits.record_bytes
+        short = min(self._limits.record_bytes, 2 * _DEEPEST)  # which no deep record is
         for position, raw in enumerate(found, first):
-            if raw[:1] == b"{" and len(raw) <= most:
+            if raw[:1] == b"{" and (len(raw) <= short or self._sound(raw)):
                 yield Record(raw, position)
             else:
                 yield Rejected(raw[:KEPT_BYTES], position, self._reason(raw))
+
+    def _sound(self, raw: bytes) -> bool:
+        return len(raw) <= self._limits.record_bytes and not _deep(raw)
 
     def _reason(self, raw: bytes) -> str:
         long = len(raw) > self._limits.record_bytes
@@ -113,7 +122,7 @@ class CloudTrailFormat:
         if isinstance(raw, Junk):
             return Rejected(bytes(raw), position, _why_not(raw))
         kind = _kind(raw)
-        if kind is None:
+        if kind is None or _deep(raw):
             return Rejected(raw[:KEPT_BYTES], position, _why_not(raw))
         if not kind.known:
             return Rejected(raw[:KEPT_BYTES], position, "JSON, but not a CloudTrail record")
@@ -211,8 +220,22 @@ def _tolerantly(data: bytes) -> _Kind | None:
     return _Kind(**{name: Raw(b"1") for name in _Kind.__struct_fields__ if name in found})
 
 
+def _deep(data: bytes) -> bool:
+    """Whether JSON is nested too deeply; it is read whole only where it has enough brackets for that."""
+    if data.count(b"{") + data.count(b"[") <= _DEEPEST:
+        return False
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:  # for this reason or another
+        depths = itertools.accumulate(_STEPS[token[0][:1]] for token in _TEXT_OR_BRACKET.finditer(data))
+        return any(depth > _DEEPEST for depth in depths)
+    return False
+
+
 def _why_not(data: bytes) -> str:
     """Why bytes are no record, in words; only asked where they are none."""
+    if _deep(data):
+        return "nested too deeply"
     try:
         json.loads(data, parse_constant=_refused)
     except RecursionError:

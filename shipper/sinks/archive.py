@@ -181,10 +181,12 @@ class _Part:
         self._temporary.replace(self.path)
 
     def discard(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._file is not None:
+                self._file.close()  # on a full disk this fails too, where something is still to be written
+        finally:
             self._file = self._stream = None
-        self._temporary.unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path) -> None:

@@ -75,6 +75,7 @@ REASONS = [
     (b'{"eventID":"9","x":NaN}', "not JSON: NaN is no JSON value"),
     (b'{"eventID":"9","x":-Infinity}', "not JSON: -Infinity is no JSON value"),
     (DEEP, "nested too deeply"),
+    (b'{"eventID":"9","x":' + b'{"y":[' * 600 + b"]}" * 600 + b"}", "nested too deeply"),
     (b'{"eventID":"9","x":oops}', "not JSON: Expecting value: line 1 column 20 (char 19)"),
 ]
 
@@ -88,6 +89,15 @@ def test_a_rejected_record_says_what_is_wrong_with_it(bad, reason, in_lines):
     assert [type(part) for part in found] == [Record, Rejected, Record]
     assert isinstance(found[1], Rejected)
     assert (found[1].reason, error) == (reason, "")
+
+
+@pytest.mark.parametrize("in_lines", [False, True])
+def test_a_record_with_many_brackets_is_not_deep(in_lines):
+    """Only depth counts: neither lists beside each other, nor brackets in texts."""
+    wide = b'{"eventID":"9","x":[' + b",".join([b'{"y":[1]}'] * 3_000) + b'],"t":"' + b"[" * 3_000 + b'"}'
+    data = ONE + b"\n" + wide + b"\n" + TWO if in_lines else b'{"Records":[' + ONE + b"," + wide + b"," + TWO + b"]}"
+    found, _ = read(data)
+    assert [type(part) for part in found] == [Record, Record, Record]
 
 
 def test_a_broken_record_leaves_its_neighbours_alone():
