@@ -27,8 +27,7 @@ _STEP_BYTES = 256 << 10
 _MOST_PROBED_LINES = 20
 # What orjson takes. From Python 3.14 on other decoders go as deep as the thread's stack, and what follows does not.
 _DEEPEST = 1024
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{\]}]', re.DOTALL)
-_STEPS = {b'"': 0, b"[": 1, b"{": 1, b"]": -1, b"}": -1}
+_QUOTE_OR_BRACKET = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -227,9 +226,26 @@ def _deep(data: bytes) -> bool:
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError:  # for this reason or another
-        depths = itertools.accumulate(_STEPS[token[0][:1]] for token in _TEXT_OR_BRACKET.finditer(data))
-        return any(depth > _DEEPEST for depth in depths)
+        return _depth(data) > _DEEPEST
     return False
+
+
+def _depth(data: bytes) -> int:
+    """How deeply JSON is nested, sound or not; each byte is looked at once."""
+    deepest = depth = 0
+    quoted = False
+    for found in _QUOTE_OR_BRACKET.finditer(data):
+        token = found[0]
+        if token == b'"':
+            quoted = not quoted
+        elif quoted or len(token) > 1:
+            continue
+        elif token in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest
 
 
 def _why_not(data: bytes) -> str:
