@@ -61,13 +61,19 @@ ONCE_PATIENCE_SECONDS = 60.0
 
 
 def pipeline(
-    settings: Settings, *, once: bool = False, stop: Stop | None = None, letters: SqliteDeadLetters | None = None
+    settings: Settings,
+    *,
+    once: bool = False,
+    stop: Stop | None = None,
+    letters: SqliteDeadLetters | None = None,
+    marks: Mapping[str, str] | None = None,
 ) -> Pipeline:
     """Put the whole daemon together; nothing is contacted yet but the state folder, which is locked.
 
     Args:
         once: bear a failing sink for `ONCE_PATIENCE_SECONDS` only.
         letters: where dead letters go; the state folder's own store by default.
+        marks: of archives' files, where the settings are only a part of the configuration.
 
     Raises:
         ConfigError: a database, certificate or the state cannot be used.
@@ -75,7 +81,7 @@ def pipeline(
     stop = stop or Stop()
     metrics = Metrics()
     patience = Patience(ONCE_PATIENCE_SECONDS if once else None)
-    all_sinks = sinks(settings, metrics, stop)
+    all_sinks = sinks(settings, metrics, stop, marks=marks)
     found = lookups(settings, metrics, stop)
     checkpoints = store(settings)
     letters = letters or dead_letters(settings)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build import aws_sessions, dead_letters, pipeline, store
+from shipper.build.archive_names import archive_marks
 from shipper.build.sources import listed_places
 from shipper.config import S3NotificationsSource, S3Source, Settings, State
 from shipper.config.values import start_seconds
@@ -102,7 +103,7 @@ def _backfill(settings: Settings, wanted: Range, place: S3Source, *, layouts_onl
 
 
 def _shipping(apart: Settings, settings: Settings, stop: Stop) -> Pipeline:
-    return pipeline(apart, stop=stop, letters=dead_letters(settings))
+    return pipeline(apart, stop=stop, letters=dead_letters(settings), marks=archive_marks(settings))
 
 
 def _enqueuing(apart: Settings, settings: Settings, wanted: Range, stop: Stop) -> Pipeline:

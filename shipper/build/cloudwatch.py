@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -94,7 +93,7 @@ def log_groups(
         selection=selection,
         calls=calls,
         tiers=tiers_for(source.horizon_seconds),
-        start=source.start_seconds(time.time()),
+        start=source.start_seconds,
         log_type_of=log_type_of(source, calls, session),
         store=store,
         metrics=metrics,

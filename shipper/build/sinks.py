@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from shipper.build.archive_names import archive_marks
 from shipper.build.log_types import LOG_TYPES
 from shipper.build.on_demand import OnDemand
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
@@ -37,13 +38,21 @@ class _Envelopes(NamedTuple):
 _Documents = _EcsDocuments | _Envelopes
 
 
-def sinks(settings: Settings, metrics: Metrics, stop: Stop | None = None) -> dict[str, Sink]:
-    """The sinks by name, in the file's order; `stop` ends what they wait for."""
+def sinks(
+    settings: Settings, metrics: Metrics, stop: Stop | None = None, *, marks: Mapping[str, str] | None = None
+) -> dict[str, Sink]:
+    """The sinks by name, in the file's order.
+
+    Args:
+        stop: ends what they wait for.
+        marks: of archives' files, where the settings are only a part of the configuration.
+    """
     stop = stop or Stop()
-    return {name: _sink(name, chosen, metrics, stop) for name, chosen in settings.sinks.items()}
+    marks = archive_marks(settings) if marks is None else marks
+    return {name: _sink(name, chosen, metrics, stop, marks) for name, chosen in settings.sinks.items()}
 
 
-def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop) -> Sink:
+def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop, marks: Mapping[str, str]) -> Sink:
     if isinstance(chosen, ElasticsearchSink):
         from shipper.sinks.elasticsearch import ElasticsearchSink as Elasticsearch
 
@@ -73,7 +82,7 @@ def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop) -> Sink:
         return _splunk(name, chosen, metrics, stop)
     from shipper.sinks.archive import ArchiveSink as Archive
 
-    return Archive(name, chosen.path)
+    return Archive(name, chosen.path, marks=marks)
 
 
 def _splunk(name: str, chosen: SplunkHecSink, metrics: Metrics, stop: Stop) -> Sink:

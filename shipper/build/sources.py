@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -138,7 +137,7 @@ def _listing(
         bucket=source.bucket,
         prefix=source.prefix,
         logs=source.logs,
-        start=source.start_seconds(time.time()),
+        start=source.start_seconds,
         layouts_only=layouts_only,
         of_another=of_another,
         store=parts.checkpoints,

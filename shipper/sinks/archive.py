@@ -9,9 +9,10 @@ import contextlib
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 import zstandard
@@ -36,12 +37,23 @@ class ArchiveSink:
 
     Args:
         path: the folder, made with mode 0700 where it is missing.
+        marks: by source, what its files' names have beside the split's id: of sources that make other documents of the
+            same objects than others do.
     """
 
     schema: SchemaName = "ecs"
 
-    def __init__(self, name: str, path: Path, *, batch_bytes: int = 5_000_000, batch_documents: int = 5000) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        *,
+        marks: Mapping[str, str] = MappingProxyType({}),
+        batch_bytes: int = 5_000_000,
+        batch_documents: int = 5000,
+    ) -> None:
         self.name = name
+        self._marks = marks
         self.batch_bytes = batch_bytes
         self.batch_documents = batch_documents
         self._path = path
@@ -59,7 +71,7 @@ class ArchiveSink:
 
     def open(self, split: Split) -> ArchiveDelivery:
         """Begin a split's files."""
-        return ArchiveDelivery(self._path, file_name(split))
+        return ArchiveDelivery(self._path, file_name(split, self._marks))
 
     def problems(self) -> Iterable[Problem]:
         """Whether the folder can be written and has room."""
@@ -76,7 +88,7 @@ class ArchiveSink:
 
     def recount(self) -> ArchiveRecount:
         """What counts the lines of the files."""
-        return ArchiveRecount(self._path)
+        return ArchiveRecount(self._path, self._marks)
 
     def close(self) -> None:
         """Nothing is held between splits."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import zstandard
 
@@ -22,19 +23,21 @@ class ArchiveRecount:
 
     Args:
         path: the archive's folder.
+        marks: as the sink has them.
     """
 
     by_id = False
     doubles = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, marks: Mapping[str, str] = MappingProxyType({})) -> None:
         self._path = path
+        self._marks = marks
 
     def count(self, splits: Sequence[S3Split]) -> list[int | None]:
         """See ports.Recount. What a damaged file holds behind the damage does not count."""
         try:
             folders = list(self._path.glob("dataset=*/date=*"))
-            return [sum(_lines(folder / file_name(split)) for folder in folders) for split in splits]
+            return [sum(_lines(folder / file_name(split, self._marks)) for folder in folders) for split in splits]
         except OSError as error:
             raise RetryableError(f"the archive {self._path} cannot be read: {error.strerror}") from error
 
@@ -51,9 +54,10 @@ class ArchiveRecount:
         return False
 
 
-def file_name(split: Split) -> str:
+def file_name(split: Split, marks: Mapping[str, str]) -> str:
     """The name of a split's files, the same in every folder."""
-    return f"{UNSAFE.sub('_', split.id)}.ndjson.zst"
+    mark = f".{marks[split.source]}" if split.source in marks else ""
+    return f"{UNSAFE.sub('_', split.id + mark)}.ndjson.zst"
 
 
 def _lines(path: Path) -> int:

@@ -46,7 +46,8 @@ class CloudWatchSource:
 
     Args:
         name: the source's name in the configuration.
-        start: events before this time are not shipped: seconds since the epoch. The first run's start is kept.
+        start: events before this time are not shipped: seconds since the epoch, or what tells it from the time. The
+            first run's start is kept; it is told when AWS has answered, by AWS's time.
         log_type_of: a group's log type.
         discover_seconds: between two listings of the log groups.
         stream_prefix: as the reader has it, to be tried by `problems`.
@@ -59,7 +60,7 @@ class CloudWatchSource:
         selection: Selection,
         calls: Calls,
         tiers: Tiers,
-        start: float,
+        start: float | Callable[[float], float],
         log_type_of: LogTypeOf,
         store: CheckpointStore,
         metrics: Metrics,
@@ -70,7 +71,8 @@ class CloudWatchSource:
         self._selection = selection
         self._calls = calls
         self._tiers = tiers
-        self._start = start
+        self._start_at = start if callable(start) else lambda _: start
+        self._start: float | None = None
         self._log_type_of = log_type_of
         self._store = store
         self._metrics = metrics
@@ -180,18 +182,22 @@ class CloudWatchSource:
             return
         self._cursors = self._store.cursors(self.name)
         kept = self._cursors.get("", {}).get("start")
-        if kept is None:
-            self._store.set_cursors(self.name, {"": {"start": self._start}})
-        else:
-            if self._start < kept:
-                log.warning(
-                    "an earlier start has no effect on a source that has begun; see `shipper checkpoints reset`",
-                    source=self.name,
-                )
-            self._start = kept
+        if kept is not None and self._start_at(self._now()) < kept:
+            log.warning(
+                "an earlier start has no effect on a source that has begun; see `shipper checkpoints reset`",
+                source=self.name,
+            )
+        self._start = kept
         self._ready = [split for split in self._store.pinned(self.name) if isinstance(split, WindowSplit)]
         self._pinned = {split.id: split for split in self._ready}
         self._loaded = True
+
+    def _begun(self) -> float:
+        """The start, kept from the first run on; a group has been found by then, so that the clock is AWS's."""
+        if self._start is None:
+            self._start = self._start_at(self._now())
+            self._store.set_cursors(self.name, {"": {"start": self._start}})
+        return self._start
 
     def _now(self) -> float:
         return self._calls.clock.now()
@@ -238,7 +244,7 @@ class CloudWatchSource:
         self._count_groups()
 
     def _new(self, group: LogGroup) -> GroupState:
-        state = GroupState(group, self._tiers, start=self._start, cursor=self._cursors.get(group.arn, {}))
+        state = GroupState(group, self._tiers, start=self._begun(), cursor=self._cursors.get(group.arn, {}))
         self._states[group.arn] = state
         for split in self._pinned.values():
             if split.scope == group.arn:

@@ -46,7 +46,8 @@ class S3ListingSource:
         logs: the log type of the objects; its services' folders become scopes. A prefix without such folders is
             listed in full, apart from folders of other AWS services.
         start: objects labelled earlier (LastModified where keys have no label) are not shipped: seconds since the
-            epoch, 0 for all. The first run's start is kept: an age such as "-24h" does not move with each restart.
+            epoch, 0 for all; or what tells it from the time. The first run's start is kept: an age such as "-24h" does
+            not move with each restart. It is told when AWS has answered, by AWS's time.
         end: objects labelled then or later are not shipped, and all that is earlier is listed once, day by day.
         layouts_only: list nothing but AWS's own folders, also where there are none.
         of_another: whether another source has an object, or may still get it. Where this is given, the listing is a
@@ -68,7 +69,7 @@ class S3ListingSource:
         bucket: str,
         prefix: str,
         logs: str,
-        start: float,
+        start: float | Callable[[float], float],
         end: float = math.inf,
         layouts_only: bool = False,
         of_another: Callable[[S3Object], bool] | None = None,
@@ -88,7 +89,8 @@ class S3ListingSource:
         self._prefix = prefix
         self._logs = logs
         self._services = services_of(logs)
-        self._start = start
+        self._start_at = start if callable(start) else lambda _: start
+        self._start: float | None = None
         self._end = end
         self._layouts_only = layouts_only
         self._of_another = of_another
@@ -205,15 +207,19 @@ class S3ListingSource:
 
     def _keep_start(self) -> None:
         kept = self._cursors.get("", {}).get("start")
-        if kept is None:
-            self._store.set_cursors(self.name, {"": {"start": self._start}})
-            return
-        if self._start < kept:
+        if kept is not None and self._start_at(self._clock()) < kept:
             log.warning(
                 "an earlier start has no effect on a source that has begun; see `shipper checkpoints reset`",
                 source=self.name,
             )
         self._start = kept
+
+    def _begun(self) -> float:
+        """The start; what asks for it first has been answered by AWS, so that the clock is AWS's."""
+        if self._start is None:
+            self._start = self._start_at(self._clock())
+            self._store.set_cursors(self.name, {"": {"start": self._start}})
+        return self._start
 
     def _step(self, now: float) -> bool:
         """Do the most urgent piece of work, one request to S3; return false where nothing is due."""
@@ -312,7 +318,7 @@ class S3ListingSource:
             scope = scope_of(prefix, self._services) or Scope(prefix)
             cursor = self._cursors.get(name, {})
             state = ScopeState(
-                name, scope, source=self.name, store=self._store, start=self._start, end=self._end, cursor=cursor
+                name, scope, source=self.name, store=self._store, start=self._begun(), end=self._end, cursor=cursor
             )
             self._states[name] = state
         return state

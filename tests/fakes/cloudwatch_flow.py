@@ -146,7 +146,7 @@ class Flow:
         *,
         tiers: Tiers | None = None,
         log_groups: Sequence[str] = ("*",),
-        start: float = NOW - 3600,
+        start: float | Callable[[float], float] = NOW - 3600,
         calls_per_second: float = 1e6,
         most_pages: int = 8,
         accounts: str | tuple[str, ...] | None = None,

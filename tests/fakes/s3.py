@@ -127,7 +127,7 @@ def a_source(
     store: CheckpointStore,
     clock: TurnedClock,
     *,
-    start: float = 0.0,
+    start: float | Callable[[float], float] = 0.0,
     name: str = "trail",
     **more: object,
 ) -> S3ListingSource:

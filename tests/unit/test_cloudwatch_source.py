@@ -57,6 +57,14 @@ def test_groups_are_found_by_name_glob_and_arn():
     assert world.arrived(arn) == ["flow"]
 
 
+def test_a_relative_start_counts_from_awss_time():
+    """This machine's clock, which counts until AWS has answered, is months away from the fake AWS's."""
+    world = World()
+    world.group("app")
+    assert world.arrived(world.flow(start=lambda now: now - 3600)) == ["app"]
+    assert world.store.cursors("flow")[""]["start"] == pytest.approx(NOW - 3600, abs=10)
+
+
 def test_groups_are_found_by_tags():
     """All tags must be there; a value may be a glob."""
     world = World()

@@ -165,6 +165,36 @@ def test_a_relative_start_does_not_move_with_restarts(world):
     assert world.look() == [key]
 
 
+@pytest.mark.parametrize("ahead", [-3 * DAY, 3 * DAY])
+def test_a_relative_start_counts_from_awss_time(world, ahead):
+    """A machine whose clock is wrong at the first start skips no day and ships none more: AWS sets it right."""
+    world.source = a_source(
+        world.bucket, world.store, world.clock, start=lambda now: now - DAY, dead_letters=world.letters
+    )
+    world.put(NOW - DAY - HOUR)
+    wanted = world.put(NOW - DAY + HOUR)
+    world.clock.now = NOW + ahead
+
+    def answered() -> None:
+        world.clock.now = NOW
+
+    world.bucket.on_request = answered
+    assert world.look() == [wanted]
+    assert world.store.cursors("trail")[""]["start"] == NOW - DAY
+
+
+def test_no_start_is_kept_before_aws_has_answered(world):
+    """An outage at the first start leaves nothing behind that a wrong clock said."""
+
+    def away() -> None:
+        raise RetryableError("no route")
+
+    world.bucket.on_request = away
+    with pytest.raises(RetryableError):
+        world.look()
+    assert "" not in world.store.cursors("trail")
+
+
 def test_a_backfill_ships_oldest_first_and_does_not_starve_what_is_new():
     """A new object is found within minutes although years of old ones are still being listed."""
     world = Fixture(page_size=10)
