@@ -45,21 +45,29 @@ class BulkResult(NamedTuple):
     failure_store: int = 0
 
 
-def bulk_body(documents: Sequence[Document], *, strict: bool = False) -> bytes:
+def bulk_body(documents: Sequence[Document], *, strict: bool = False, sent: float | None = None) -> bytes:
     """Return the request's body: an action line and a source line for each document (`create`, never `index`).
 
     Args:
         strict: into indices named by the events' own days (`strict_index`), not into data streams.
+        sent: when that is, in seconds since the epoch, for `event.ingested`: Elastic's rules look back by it, so that
+            they see what comes late. Documents are the same whenever they are made, so that it is not theirs. None to
+            leave it out.
     """
-    dumps, parts = orjson.dumps, list[bytes]()
+    dumps, parts = orjson.dumps, list[bytes | memoryview]()
+    begin = b"{" if sent is None else b'{"event.ingested":"%b",' % _stamp(sent)
     index, day, head = "", -1, b""
     for document in documents:
         # Nearly always the one of the document before.
         if document.index != index or (strict and document.time_ms // _DAY_MS != day):
             index, day = document.index, document.time_ms // _DAY_MS
             head = b'{"create":{"_index":%s,"_id":' % dumps(strict_index(index, document.time_ms) if strict else index)
-        parts += (head, dumps(document.id), b"}}\n", document.body, b"\n")
+        parts += (head, dumps(document.id), b"}}\n", begin, memoryview(document.body)[1:], b"\n")
     return b"".join(parts)
+
+
+def _stamp(moment: float) -> bytes:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
 
 
 def strict_index(data_stream: str, time_ms: int) -> str:

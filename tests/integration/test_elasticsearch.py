@@ -24,6 +24,8 @@ from tests.contract.sinks.elasticsearch import document
 from tests.fakes.pipeline import MemoryDeadLetters
 from tests.parts.elasticsearch import PASSWORD, READER, USER, ElasticsearchServer, elasticsearch
 
+INGESTED = {"field": "event.ingested", "format": "strict_date_time"}
+
 
 @dataclass
 class Stream:
@@ -156,6 +158,23 @@ def test_strict_indices_hold_each_event_once_whatever_comes_between(major, reque
         assert [next(iter(found["fields"][name])) for name in ("event.action", "source.ip")] == ["keyword", "ip"]
         assert stream.sink.install_templates() == []
         assert list(stream.sink.problems()) == []
+
+
+@pytest.mark.parametrize("major", ["elasticsearch9", "elasticsearch8", "opensearch"])
+def test_rules_can_look_back_by_the_time_of_sending(major, request):
+    """`event.ingested` is a date beside the event's own fields; what is sent again keeps that of the first time."""
+    moments = iter([1_768_471_200.5, 1_768_471_900.0])
+    with opened(request.getfixturevalue(major), clock=lambda: next(moments)) as stream:
+        stream.send([stream.document(0, event={"action": "first"})])
+        assert stream.send([stream.document(0, event={"action": "first"})]).present == 1
+        stream.server.request("POST", f"{stream.name}/_refresh")
+        wanted = [
+            {"range": {"event.ingested": {"lte": "2026-01-15T10:00:00.500Z"}}},
+            {"term": {"event.action": "first"}},
+        ]
+        query = {"query": {"bool": {"filter": wanted}}, "docvalue_fields": [INGESTED]}
+        hits = stream.server.request("POST", f"{stream.name}/_search", query).body["hits"]["hits"]
+        assert [hit["fields"]["event.ingested"] for hit in hits] == [["2026-01-15T10:00:00.500Z"]]
 
 
 def test_a_document_without_a_time_is_rejected(stream):

@@ -72,6 +72,15 @@ def test_the_body_creates_and_never_overwrites():
     ]
 
 
+def test_the_body_says_when_it_was_sent():
+    """For rules that look back by that time; the documents themselves stay as they were."""
+    lines = bulk_body(documents(2), sent=1_768_471_200.5).split(b"\n")
+    assert [orjson.loads(line) for line in lines[1:-1:2]] == [
+        {"event.ingested": "2026-01-15T10:00:00.500Z", "n": number} for number in range(2)
+    ]
+    assert [document.body for document in documents(2)] == [b'{"n":0}', b'{"n":1}']
+
+
 def test_the_body_keeps_each_documents_own_data_stream():
     """A batch may go to several data streams."""
     mixed = documents(1, "logs-a-x") + documents(1, "logs-b-x")
