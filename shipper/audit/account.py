@@ -83,6 +83,7 @@ class Account:
         differences: what is wrong, the first of them.
         untold: how many more there are.
         lacking: documents that all differences together lack.
+        repaired: those of them that have been shipped again.
         notes: what is to be said of a source as a whole.
         remarks: what was left out or cannot be proved, in words, and how often: by source.
         pairs: by source and sink.
@@ -93,6 +94,7 @@ class Account:
     differences: list[Difference] = field(default_factory=list)
     untold: int = 0
     lacking: int = 0
+    repaired: int = 0
     notes: dict[str, str] = field(default_factory=dict)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
@@ -105,6 +107,7 @@ class Account:
         self.differences += named
         self.untold += len(told) - len(named)
         self.lacking += sum(each.lacking for each in told)
+        self.repaired += sum(each.lacking for each in told if each.repaired)
 
     def pair(self, source: str, sink: str) -> Pair:
         """One source's account in one sink."""
@@ -114,11 +117,6 @@ class Account:
         """Note what is no difference."""
         if number:
             self.remarks[source, words] += number
-
-    @property
-    def left(self) -> list[Difference]:
-        """Differences that were not repaired."""
-        return [each for each in self.differences if not each.repaired]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""

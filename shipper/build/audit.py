@@ -43,7 +43,7 @@ from shipper.config import (
     State,
 )
 from shipper.delivery import Patience
-from shipper.errors import ConfigError, RetryableError
+from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.model import S3Object, SettledSplit
 from shipper.ports import Lookups, Recount, Sink, Stop
@@ -65,7 +65,7 @@ class Wanted:
     """What is audited.
 
     Attributes:
-        source: None for all.
+        source: one of the configuration's; None for all.
         since: seconds since the epoch; 0 for all that the ledger has.
         settle_seconds: what was settled so recently is left out, because a search may not see it yet.
         repair: ship what is missing.
@@ -81,11 +81,9 @@ def audit(settings: Settings, wanted: Wanted, *, stop: Stop | None = None, progr
     """Recount what was delivered, and ship what is missing where that is wanted.
 
     Raises:
-        ConfigError: no source is called so, or there is no state; another audit repairs.
+        ConfigError: there is no state, or another audit repairs.
         RetryableError: the state cannot be read now; what does not answer is in the account.
     """
-    if wanted.source is not None and wanted.source not in settings.sources:
-        raise ConfigError(f"no source is called '{wanted.source}'", f"known: {', '.join(settings.sources)}")
     with contextlib.ExitStack() as opened:
         return _Audit(settings, wanted, opened, stop or Stop(), progress).run()
 

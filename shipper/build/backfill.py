@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 FOLDER = "backfill"
 
 
+class WrongRangeError(ConfigError):
+    """The wanted range is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Range:
     """What is to be shipped again, or for the first time.
@@ -61,11 +65,10 @@ def backfills(settings: Settings, wanted: Range, *, stop: Stop | None = None) ->
     """Yield a backfill for each bucket, prefix and log type of a source; each is closed by who takes it.
 
     Raises:
-        ConfigError: the source lists no buckets, a time is none, or another process ships the same range.
+        WrongRangeError: a time is none, or the range is empty.
+        ConfigError: the source lists no buckets, or another process ships the same range.
     """
-    chosen = settings.sources.get(wanted.source)
-    if chosen is None:
-        raise ConfigError(f"no source is called '{wanted.source}'", f"known: {', '.join(settings.sources)}")
+    chosen = settings.sources[wanted.source]
     if not isinstance(chosen, S3Source | S3NotificationsSource):
         raise ConfigError(f"source '{wanted.source}' is none of S3", "choose a source of objects in S3")
     for place, layouts_only in listed_places(chosen):
@@ -138,9 +141,9 @@ def _span(base: Pipeline, wanted: Range) -> tuple[float, float]:
     try:
         start, end = start_seconds(wanted.since, now), start_seconds(wanted.until, now)
     except ValueError as error:
-        raise ConfigError(f"--since and --until: {error}") from error
+        raise WrongRangeError(f"--since and --until: {error}") from error
     if start >= end:
-        raise ConfigError("--since must be before --until")
+        raise WrongRangeError("--since must be before --until")
     base.store.set_cursors(wanted.source, {"": {"start": start, "end": end}})
     return start, end
 

@@ -70,11 +70,12 @@ def audit(file: Path, source: str | None, since: str, *, repair: bool, settle_se
     wanted = Wanted(source, first, settle_seconds, repair)
     with _Progress() as progress:
         account = recount(settings, wanted, progress=progress.show)
-    click.echo(json.dumps(account.as_json(), indent=2) if as_json else "\n".join(map(printable, _lines(account))))
+    click.echo(json.dumps(account.as_json(), indent=2) if as_json else "\n".join(map(printable, lines_of(account))))
     return FAILED if account.differences or account.unanswered else DONE
 
 
-def _lines(account: Account) -> list[str]:
+def lines_of(account: Account) -> list[str]:
+    """What an audit found, for people."""
     lines = []
     for (source, sink), pair in sorted(account.pairs.items()):
         by_id = f"; {pair.by_id:,} of them by their documents' ids" if pair.by_id else ""
@@ -82,21 +83,19 @@ def _lines(account: Account) -> list[str]:
         lines.append(f"{source} → {sink}: {what} counted{by_id}")
     lines += [f"{source}: {counted(number, 'object')} listed" for source, number in sorted(account.listed.items())]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
-    lines += [f"{source}: {number:,} {words}" for (source, words), number in sorted(account.remarks.items())]
+    lines += [f"{source}: {words} ({number:,})" for (source, words), number in sorted(account.remarks.items())]
     lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
     if not account.differences:
         return [*lines, "no differences in what answered" if account.unanswered else "no differences"]
     lines += ["", *_table(account.differences), ""]
-    repaired = sum(each.lacking for each in account.differences if each.repaired)
     places = counted(len(account.differences) + account.untold, "place")
-    be = "was" if account.lacking == 1 else "were"
-    now = "is" if account.lacking == 1 else "are"
-    lines.append(f"{counted(account.lacking, 'record')} {be if repaired else now} missing in {places}")
-    if repaired:
-        left = account.lacking - repaired
-        again = f"{repaired:,} of them shipped again, {left:,} not" if left else "shipped again"
+    be = ("was" if account.repaired else "is") if account.lacking == 1 else ("were" if account.repaired else "are")
+    lines.append(f"{counted(account.lacking, 'record')} {be} missing in {places}")
+    left = account.lacking - account.repaired
+    if account.repaired:
+        again = f"{account.repaired:,} of them shipped again, {left:,} not" if left else "shipped again"
         lines.append(f"{again}; the next audit says whether they arrived")
-    elif account.left:
+    elif left:
         lines.append("shipper audit --repair ships them again, under the same ids")
     return lines
 

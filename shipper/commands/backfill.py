@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from shipper.commands import DONE, FAILED, config_option, private_files, start
+from shipper.commands import DONE, FAILED, config_option, counted, known_source, private_files, start
 
 if TYPE_CHECKING:
-    from shipper.build.backfill import Backfill
+    from shipper.build.backfill import Backfill, Range
+    from shipper.config import Settings
     from shipper.model import Receipt
+    from shipper.ports import Stop
     from shipper.service import Summary
 
 _TELL_SECONDS = 10.0
@@ -37,14 +39,25 @@ def backfill(file: Path, source: str, since: str, until: str, queue_url: str | N
     """
     settings = start(file)
     private_files()
-    from shipper.build.backfill import Range, backfills
+    known_source(settings, source)
+    from shipper.build.backfill import Range, WrongRangeError
     from shipper.ports import Stop
 
     if queue_url:
         check_url(queue_url)
     stop = Stop()
+    try:
+        return _ship(settings, Range(source, since, until, queue_url), stop, as_json=as_json)
+    except WrongRangeError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _ship(settings: Settings, wanted: Range, stop: Stop, *, as_json: bool) -> int:
+    """Ship the buckets, prefixes and log types of the source, one after the other."""
+    from shipper.build.backfill import backfills
+
     results: list[dict[str, Any]] = []
-    for each in backfills(settings, Range(source, since, until, queue_url), stop=stop):
+    for each in backfills(settings, wanted, stop=stop):
         try:
             with _Progress(each) as progress:
                 summary = _run(each, progress)
@@ -97,7 +110,7 @@ def _run(each: Backfill, progress: _Progress) -> Summary:
 
 
 def _write(each: Backfill, summary: Summary) -> None:
-    click.echo(f"{each.title}: {each.listing.settled_objects:,} objects")
+    click.echo(f"{each.title}: {counted(each.listing.settled_objects, 'object')}")
     for line in summary.lines() if any(summary.sinks.values()) else []:
         click.echo(f"  {line}")
     if not summary.ok:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
@@ -44,6 +44,7 @@ __all__ = [
     "Settings",
     "SplunkHecSink",
     "State",
+    "line_finder",
     "load",
     "parse",
     "schema_text",
@@ -121,6 +122,18 @@ def parse(text: str, *, name: str, environ: Mapping[str, str], around: Surroundi
     if tree.mistakes or settings is None:
         raise ConfigError("\n".join(_lines(name, tree.mistakes)), HINT)
     return settings.each_role()
+
+
+def line_finder(path: str | Path) -> Callable[[str], int | None]:
+    """What tells the line of a key such as `sinks.out.path` in a file, or of the nearest part around it."""
+    tree = read(_text(Path(path)), {})
+
+    def line_of(key: str) -> int | None:
+        steps = re.findall(r"\[([0-9]+)\]|([^.\[\]]+)", key)
+        place: Place = tuple(int(number) if number else name for number, name in steps)
+        return tree.line(place) if place[:1] in tree.lines else None
+
+    return line_of
 
 
 def schema_text() -> str:

@@ -94,7 +94,10 @@ def read(text: str, environ: Mapping[str, str]) -> Tree:
 
 
 def _said(error: yaml.MarkedYAMLError) -> str:
-    parts = [part for part in (error.context, error.problem) if part]
+    context = error.context
+    if context and error.context_mark and error.context_mark.line != (error.problem_mark or error.context_mark).line:
+        context += f" that begins in line {error.context_mark.line + 1}"
+    parts = [part for part in (context, error.problem) if part]
     return ", ".join(parts) or "unreadable"
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os.path
-import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from shipper.config.places import Place
-from shipper.config.values import loopback, split_url
+from shipper.config.values import LONGEST_BUCKET, is_usual_bucket, loopback, split_url
 from shipper.errors import ConfigError
 from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS
 
 Found = Iterator[tuple[Place, str]]
 _OLD_NAMES_REGION = "us-east-1"
-_OLD_NAME = re.compile("[A-Z_]")
-_LONGEST_BUCKET = 63
 _BUCKET_NAMES = (
-    f"a bucket's name has small letters, digits, '.' and '-', at most {_LONGEST_BUCKET}; only old ones in "
+    f"a bucket's name has small letters, digits, '.' and '-', at most {LONGEST_BUCKET}; only old ones in "
     f"{_OLD_NAMES_REGION} differ: if this is one, set aws.region: {_OLD_NAMES_REGION}"
 )
 _TRUE = {"true", "yes", "on", "1", "t", "y"}
@@ -98,7 +95,7 @@ def _buckets(place: Place, source: dict[str, Any], aws: dict[str, Any]) -> Found
     named += [((*place, "buckets", number), text) for number, text in enumerate(_list(source.get("buckets")))]
     for where, text in named:
         bucket = text.partition("/")[0] if isinstance(text, str) and not text.startswith("arn:") else ""
-        if len(bucket) > _LONGEST_BUCKET or _OLD_NAME.search(bucket):
+        if not is_usual_bucket(bucket):
             yield where, _BUCKET_NAMES
 
 

@@ -12,8 +12,8 @@ from shipper.config.enrich import Enrich
 from shipper.config.part import Part, Seconds
 from shipper.config.redact import Redact
 from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, Server, SinkSettings, Tls
-from shipper.config.sources import SOURCE_KINDS, AnySource, Aws, CloudWatchLogsSource, SourceSettings
-from shipper.config.values import FilePath, Listen, Name, loopback
+from shipper.config.sources import SOURCE_KINDS, AnySource, Aws, CloudWatchLogsSource, S3Source, SourceSettings
+from shipper.config.values import FilePath, Listen, Name, is_usual_bucket, loopback
 from shipper.model import Problem
 
 KINDS: dict[str, dict[str, type[Part]]] = {"sources": SOURCE_KINDS, "sinks": SINK_KINDS}
@@ -119,6 +119,11 @@ class Settings(Part):
             if isinstance(sink, Tls) and sink.allow_insecure_http:
                 what = "events and credentials may travel unencrypted"
                 found.append(Problem(f"sinks.{name}.allow_insecure_http", what, "use https", serious=False))
+        listed = {name: source for name, source in self.sources.items() if isinstance(source, S3Source)}
+        for name, source in listed.items():
+            if not self.aws_of(name).endpoint_url and not is_usual_bucket(source.bucket):
+                what = f"no bucket made since March 2018 has a name such as {source.bucket}"
+                found.append(Problem(f"sources.{name}.bucket", what, "look whether it is written so", serious=False))
         if self.address is not None and not loopback(self.address[0]):
             what = "metrics and health can be read from other machines"
             found.append(Problem("listen", what, "keep the port behind a firewall", serious=False))

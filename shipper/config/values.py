@@ -20,6 +20,7 @@ from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
 
 MOST_SECRET_BYTES = 65_536
+LONGEST_BUCKET = 63
 LogTypeName = Literal[
     "cloudtrail",
     "vpcflow",
@@ -38,6 +39,7 @@ LogTypeName = Literal[
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
 _ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_OLD_BUCKET = re.compile("[A-Z_]")
 _DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 _START_FORMS = 'a date "2026-01-01", a time "2026-01-01T08:00:00Z", an age "-24h" or "-7d", "now" or "beginning"'
 
@@ -101,6 +103,14 @@ def duration_seconds(text: str) -> float:
     if not found:
         raise ValueError('must be a number and its unit, such as "90s", "30m", "15h" or "14d"')
     return float(int(found[1]) * _UNIT_SECONDS[found[2]])
+
+
+def is_usual_bucket(name: str) -> bool:
+    """Whether a bucket may have been made after March 2018 by this name; an access point's ARN is none.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    return name.startswith("arn:") or not (len(name) > LONGEST_BUCKET or _OLD_BUCKET.search(name))
 
 
 def loopback(host: str) -> bool:

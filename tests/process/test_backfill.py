@@ -127,9 +127,9 @@ def test_a_fleet_gets_a_backfill_by_its_queue(tmp_path, moto):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--source", "trial", "--since", "-1d"), 78, "known: trail"),
-        (("--source", "trail", "--since", "yesterday"), 78, "must be a date"),
-        (("--source", "trail", "--since", "-1d", "--until", "-2d"), 78, "--since must be before --until"),
+        (("--source", "trial", "--since", "-1d"), 2, "known: trail"),
+        (("--source", "trail", "--since", "yesterday"), 2, "must be a date"),
+        (("--source", "trail", "--since", "-1d", "--until", "-2d"), 2, "--since must be before --until"),
         (("--source", "trail", "--since", "-1d", "--to-queue", "fleet"), 2, "--to-queue"),
         (("--source", "trail"), 2, "--since"),
     ],

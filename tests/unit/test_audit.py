@@ -13,6 +13,7 @@ from shipper.audit.asking import Asker, AskingSink, Letters
 from shipper.audit.comparison import Comparison
 from shipper.audit.ledger import Ledger
 from shipper.checkpoints.sqlite import SqliteCheckpoints
+from shipper.commands.audit import lines_of
 from shipper.deadletters.sqlite import SqliteDeadLetters
 from shipper.errors import UnreadableKind
 from shipper.model import Document, Origin, Receipt, Record, S3Object, S3Split, Split, Tally, Unread
@@ -222,3 +223,27 @@ def test_what_splunk_cannot_tell_apart_is_not_repaired(tmp_path: Path) -> None:
     account, _ = World(tmp_path, HeldByMemory([*ALL, "x"], by_id=False, doubles=True)).audit(Tally(delivered=10))
     assert account.differences == []
     assert sum(account.remarks.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("repaired", "told"),
+    [
+        ([False], ["1 record is missing in 1 place", "shipper audit --repair ships them again, under the same ids"]),
+        ([True], ["1 record was missing in 1 place", "shipped again; the next audit says whether they arrived"]),
+        (
+            [True, False],
+            [
+                "2 records were missing in 2 places",
+                "1 of them shipped again, 1 not; the next audit says whether they arrived",
+            ],
+        ),
+    ],
+)
+def test_the_summary_says_what_is_and_what_was_missing(repaired: list[bool], told: list[str]) -> None:
+    """One record is no records, and what has been shipped again is not missing any more as far as is known."""
+    account = Account()
+    account.pair("s3", "siem").splits = 1
+    account.tell([Difference("s3", "siem", f"x{n}", "missing", 5, 4, repaired=done) for n, done in enumerate(repaired)])
+    written = lines_of(account)
+    assert written[0] == "s3 → siem: 0 records of 1 split counted"
+    assert written[-2:] == told

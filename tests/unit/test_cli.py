@@ -137,6 +137,61 @@ def test_check_offline_tells_of_every_problem_at_once(tmp_path: Path, capfd: pyt
     assert not (tmp_path / "state" / "checkpoints.sqlite").exists()
 
 
+def test_check_offline_says_what_it_did_not_try(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Sources and servers; and nothing is called good that the configuration does not have."""
+    siem = "siem: {type: elasticsearch, hosts: ['https://es']}"
+    path = config_file(tmp_path, GOOD.replace("sinks: {", f"sinks: {{{siem}, "))
+    assert cli.run(["check", "--offline", "-c", str(path)]) == 0
+    assert capfd.readouterr().out.splitlines() == [
+        "ok       configuration",
+        "ok       state",
+        "ok       sinks.out",
+        "untried  sources.trail, sinks.siem: --offline contacts nothing",
+        "all is well with what was tried",
+    ]
+
+
+def test_check_tells_of_a_missing_secret_and_of_all_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The mistake of the file comes with the databases that are missing, and has its own exit code."""
+    siem = "siem: {type: elasticsearch, hosts: ['https://es'], api_key_file: none}"
+    text = GOOD.replace("sinks: {", f"sinks: {{{siem}, ") + "enrich:\n  geoip:\n    city: 7\n"
+    path = config_file(tmp_path, text)
+    assert cli.run(["check", "--offline", "-c", str(path)]) == 78
+    captured = capfd.readouterr()
+    assert f"{path}:5: sinks.siem.api_key_file: the file that it names cannot be read" in captured.err
+    assert f"problem  enrich.geoip.city: {tmp_path}/7: No such file or directory (line 8)" in captured.out
+    assert captured.out.endswith("2 problems, 0 remarks\n")
+    assert cli.run(["check", "--offline", "--json", "-c", str(path)]) == 78
+    told = json.loads(capfd.readouterr().out)
+    assert [(each["where"], each.get("line")) for each in told["problems"]] == [
+        (str(path), None),
+        ("enrich.geoip.city", 8),
+    ]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["audit", "--source", "nope"],
+        ["audit", "--settle-seconds", "nan"],
+        ["audit", "--settle-seconds", "inf"],
+        ["backfill", "--source", "nope", "--since", "-1d"],
+        ["backfill", "--source", "trail", "--since", "-1d", "--until", "-2d"],
+        ["checkpoints", "reset", "--source", "nope"],
+        ["iam-policy", "--source", "nope", "--to-queue", "https://sqs.eu-west-1.amazonaws.com/111122223333/q"],
+        ["iam-policy", "--source", "trail"],
+    ],
+)
+def test_wrong_values_of_options_exit_with_2(
+    args: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the option, and before anything is done: 78 is for mistakes in the file."""
+    assert cli.run([*args, "-c", str(config_file(tmp_path))]) == 2
+    captured = capfd.readouterr()
+    assert "Error: " in captured.err
+    assert not captured.out
+
+
 def test_check_tells_of_both_broken_geoip_databases(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A broken City database does not hide that the ASN database is missing."""
     (tmp_path / "city.mmdb").write_bytes(b"this is no database")
@@ -175,7 +230,7 @@ def test_setup_tells_of_a_server_that_is_away(tmp_path: Path, capfd: pytest.Capt
 def test_check_speaks_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Machines get the verdict and the problems, also of a configuration with mistakes."""
     assert cli.run(["check", "--offline", "--json", "-c", str(config_file(tmp_path))]) == 0
-    assert json.loads(capfd.readouterr().out) == {"ok": True, "problems": []}
+    assert json.loads(capfd.readouterr().out) == {"ok": True, "problems": [], "untried": ["sources.trail"]}
     assert cli.run(["check", "--json", "-c", str(config_file(tmp_path, "listen: off"))]) == 78
     told = json.loads(capfd.readouterr().out)
     assert told["ok"] is False

@@ -260,6 +260,12 @@ def test_a_mistake_is_told_in_one_line_with_its_place(text: str, expected: str) 
     assert line.startswith(expected)
 
 
+def test_what_is_not_closed_is_told_with_where_it_begins() -> None:
+    """The line where reading ended says little of a bracket that was forgotten far above."""
+    (told,) = mistakes("sources:\n  a: [\n\n    b\nsinks:\n  c: {d: e}\n")
+    assert told.startswith("s.yaml:5: not valid YAML: while parsing a flow sequence that begins in line 2, ")
+
+
 def test_two_archives_cannot_share_a_folder() -> None:
     """Two sinks that would overwrite each other's files are refused."""
     text = SMALL + "  again: {type: archive, path: /etc/shipper/archive/}"
@@ -581,3 +587,16 @@ def test_names_of_old_buckets_and_of_other_servers_are_taken(aws: str) -> None:
         read(f"sources: {{a: {{{source}, aws: {aws}}}}}\nsinks: {{out: {{type: archive, path: a}}}}\n")
     arn = "arn:aws:s3:eu-west-1:111122223333:accesspoint/Point"
     read(f"sources: {{a: {{type: s3, bucket: '{arn}', prefix: A_b/}}}}\nsinks: {{out: {{type: archive, path: a}}}}\n")
+
+
+def test_a_name_that_no_new_bucket_has_is_remarked() -> None:
+    """In the one region where old ones have such names; access points and other servers have names of their own."""
+    sink = "sinks: {out: {type: archive, path: a}}\n"
+    for name, aws, remarked in (
+        ("UPPER_case", "{region: us-east-1}", True),
+        ("trail", "{region: us-east-1}", False),
+        ("UPPER_case", "{endpoint_url: 'https://minio.example'}", False),
+        ("'arn:aws:s3:us-east-1:111122223333:accesspoint/Point'", "{region: us-east-1}", False),
+    ):
+        found = read(f"{sink}sources: {{a: {{type: s3, bucket: {name}, aws: {aws}}}}}\n").remarks()
+        assert [each.where for each in found] == ["sources.a.bucket"] * remarked
