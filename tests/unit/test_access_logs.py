@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from shipper.access_layouts import elb_layout
 from shipper.build import LOG_TYPES
 from shipper.filters import read_filter, values_of
-from shipper.model import Document, Origin, Payload, ReadLimits, Record, Rejected
+from shipper.model import Document, Origin, Payload, ReadLimits, Record, Rejected, S3Object
 from shipper.ports import Lookups
 from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.urls import url_fields
+from shipper.sources.s3_allowed import Allowed
 from tests.unit.test_log_event_types import flat, holds
 
 KEY = "AWSLogs/111122223333/elasticloadbalancing/eu-west-1/2026/01/15/x.log.gz"
@@ -357,3 +358,18 @@ def test_any_line_makes_a_document(name, given_line, cut):
 def test_urls_are_taken_apart_as_elasticsearch_does(text, parts):
     """Escapes are read where the whole is clean; what is no URL has its text alone."""
     assert flat(url_fields(text)) == {"original": text, **parts}
+
+
+@pytest.mark.parametrize(
+    ("key", "logs"),
+    [
+        (KEY, "elb"),
+        ("AWSLogs/111122223333/WAFLogs/eu-west-1/acl/2026/01/15/10/00/1_waflogs_x_20260115T1000Z_a.log.gz", "waf"),
+        ("2026-01-15-10-00-00-0123456789ABCDEF", None),
+    ],
+)
+def test_a_queues_keys_tell_the_type_where_they_have_a_layout(key, logs):
+    """S3's own access logs have names of the operator's choice, which tell none: their source says it."""
+    item = S3Object("logs", key, size=1, last_modified=0.0, etag="e")
+    assert Allowed((("logs", ""),), None, frozenset(LOG_TYPES)).logs_of(item)[0] == logs
+    assert Allowed((("logs", ""),), "s3access", frozenset(LOG_TYPES)).logs_of(item)[0] == (None if logs else "s3access")
