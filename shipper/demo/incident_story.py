@@ -12,7 +12,7 @@ from rich.table import Table
 from shipper.demo.arrived import Arrived
 from shipper.demo.findings import Act, Finding, Touched
 from shipper.demo.network_story import tell_knocks
-from shipper.demo.tables import WIDE, short, size, table, when
+from shipper.demo.tables import NARROW, ROOMY, WIDE, folded, short, size, table, when
 
 _MOST_STEPS = 24
 _SHORT = 30
@@ -64,7 +64,8 @@ def _touched(one: Touched) -> str:
 def _steps(found: Finding, *, wide: bool) -> Table:
     made = table("=when (UTC)", "=as", *(("=what", "on") if wide else ("=what",)), "ended")
     for event, count in list(found.steps())[:_MOST_STEPS]:
-        ended = f"[red]{event.error or 'failed'}[/red]" if event.failed else "ok"
+        error = event.error or "failed"
+        ended = f"[red]{folded(error, ROOMY if wide else NARROW)}[/red]" if event.failed else "ok"
         what = (event.action + (f" ({count} times)" if count > 1 else ""), short(event.target))
         who = f"role {event.role}" if event.role else short(event.user)
         made.add_row(when(event.time), who, *(what if wide else (_beside(*what),)), ended)

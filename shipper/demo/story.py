@@ -12,7 +12,7 @@ from shipper.demo.cast import ACCOUNTS
 from shipper.demo.findings import find_intruder
 from shipper.demo.incident_story import tell_incident
 from shipper.demo.network_story import tell_network
-from shipper.demo.tables import WIDE, short, table
+from shipper.demo.tables import NARROW, ROOMY, WIDE, folded, short, table
 from shipper.service import Summary
 
 _NAMES = {account.id: account.name for account in ACCOUNTS}
@@ -77,5 +77,6 @@ def _failures(arrived: Arrived, *, wide: bool) -> Table:
         if event.failed
     )
     for (user, action, error, place), count in refused.most_common(_LOUDEST):
-        made.add_row(f"{count:,}", short(user, wide=wide), action, error, place)
+        answer = folded(error, ROOMY if wide else NARROW)
+        made.add_row(f"{count:,}", short(user, wide=wide), action, answer, place)
     return made

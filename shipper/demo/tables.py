@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from rich import box
@@ -9,6 +10,9 @@ from rich.table import Table
 
 WIDE = 100
 """From so many columns on, there is room for networks and full names."""
+NARROW = 18
+ROOMY = 25
+"""So wide are the names of errors where there is less room, and where there is."""
 
 
 def table(*columns: str, title: str = "") -> Table:
@@ -30,6 +34,16 @@ def table(*columns: str, title: str = "") -> Table:
 def short(user: str, *, wide: bool = False) -> str:
     """Return a person's name in full, or what stands before the domain where there is little room."""
     return user if wide else user.partition("@")[0]
+
+
+def folded(word: str, most: int) -> str:
+    """A long name such as AccessDeniedException over several lines, broken before capitals alone."""
+    lines = [""]
+    for part in re.findall(r"[A-Z]*[^A-Z]*", word):
+        if lines[-1] and len(lines[-1]) + len(part) > most:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def moment(time: str) -> datetime:

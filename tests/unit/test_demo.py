@@ -24,7 +24,7 @@ from shipper.demo.organisation import Organisation, StoredObject, records
 from shipper.demo.principals import PRINCIPALS
 from shipper.demo.show import _folder
 from shipper.demo.story import tell_receipts, tell_story
-from shipper.demo.tables import size
+from shipper.demo.tables import folded, size
 from shipper.demo.traffic import INTERFACES, LOG_FORMAT, LOG_GROUP, Flow, Traffic, batches
 from shipper.enrich.geo import Geo
 from shipper.enrich.sessions import Sessions
@@ -335,3 +335,21 @@ def test_next_steps_name_the_program_as_it_was_called(tmp_path: Path, monkeypatc
     assert commands(None)[0][0] == "shipper demo --keep"
     monkeypatch.setattr("sys.argv", ["/somewhere/shipper/__main__.py"])
     assert commands(None)[0][0].endswith(" -m shipper demo --keep")
+
+
+@pytest.mark.parametrize(
+    ("word", "lines"),
+    [
+        ("AccessDenied", ["AccessDenied"]),
+        ("Client.VcpuLimitExceeded", ["Client.VcpuLimit", "Exceeded"]),
+        (
+            "InsufficientDependencyServiceAccessPermissionException",
+            ["Insufficient", "DependencyService", "AccessPermission", "Exception"],
+        ),
+        ("KMSInvalidState", ["KMSInvalidState"]),
+        ("", [""]),
+    ],
+)
+def test_long_words_are_broken_before_capitals(word: str, lines: list[str]) -> None:
+    """Not anywhere: a narrow terminal showed half a word in each line."""
+    assert folded(word, 18).split("\n") == lines
