@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from functools import lru_cache
 
 import msgspec
@@ -25,7 +26,7 @@ from shipper.ports import (
 )
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
 from shipper.schemas.resources import S3
-from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, account_of
+from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, caller_of
 from shipper.schemas.splunk.places import FlatPlaces
 from shipper.schemas.splunk.threats import flat_threat
 from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
@@ -130,8 +131,8 @@ class CloudTrailSplunk:
             self._places.cache_clear()
             self._agents.cache_clear()
         index, place, label = self._index, self._places, label_time(origin)
-        caller, more, agents = self._caller, self._more, self._agents if self._indicators is not None else None
-        decode = _decoded if caller is None and more is None and agents is None else _decoded_with_call
+        asks = self._caller is not None or self._more is not None or self._indicators is not None
+        decode, called = (_decoded_with_call, self._called()) if asks else (_decoded, None)
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
 
@@ -140,20 +141,37 @@ class CloudTrailSplunk:
             event = decode(raw)
             time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
             key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
-            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b%b%b}}' % (
+            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b}}' % (
                 time_ms // 1000,
                 time_ms % 1000,
                 head,
                 raw if b"\n" not in raw and b"\r" not in raw else _LINE_ENDS.sub(b" ", raw),  # between tokens only
                 key.encode(),
                 place(event.address) if event.address else b"",
-                caller(event, time_ms) if caller is not None and isinstance(event, Call) else b"",
-                _places(more, event, raw) if more is not None and isinstance(event, Call) else b"",
-                agents(event.user_agent) if agents is not None and isinstance(event, Call) else b"",
+                called(event, raw, time_ms) if called is not None and isinstance(event, Call) else b"",
             )
             return Document(key, index, time_ms, body, record, origin)
 
         return encode
+
+    def _called(self) -> Callable[[Call, bytes, int], bytes]:
+        """What look-ups add of who called, where and with what, as JSON members with a comma before each."""
+        callers, places, agents = self._caller, self._more, self._agents if self._indicators is not None else None
+        asks = callers is not None or places is not None
+
+        def called(event: Call, raw: bytes, time_ms: int) -> bytes:
+            more = b""
+            if asks:
+                caller = caller_of(event)
+                if callers is not None:
+                    more = callers(event, caller, time_ms)
+                if places is not None:
+                    more += places.find(caller.account or event.account or "", event.aws_region or "")
+                    if event.event_source == S3:
+                        more += places.of_bucket(raw)
+            return more + agents(event.user_agent) if agents is not None else more
+
+        return called
 
     def _place(self, address: str) -> bytes:
         """An address's indexed fields as JSON members, with a comma before each."""
@@ -170,12 +188,6 @@ class CloudTrailSplunk:
         """The same of a user agent."""
         found = self._indicators.agent(agent) if agent and self._indicators is not None else None
         return b"," + orjson.dumps(flat_threat(found, "user_agent"))[1:-1] if found else b""
-
-
-def _places(places: FlatPlaces, event: Call, raw: bytes) -> bytes:
-    account = account_of(bytes(event.user_identity)) or event.account or ""
-    found = places.find(account, event.aws_region or "")
-    return found + places.of_bucket(raw) if event.event_source == S3 else found
 
 
 def _decoded(raw: bytes) -> _Event:

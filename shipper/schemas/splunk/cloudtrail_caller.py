@@ -48,8 +48,15 @@ class Call(msgspec.Struct, gc=False):
     service_event_details: Raw = msgspec.field(default=Raw(), name="serviceEventDetails")
 
 
-class _Caller(msgspec.Struct, gc=False, frozen=True, eq=False):
-    """Compared by identity: the same for all records of a session."""
+class Caller(msgspec.Struct, gc=False, frozen=True, eq=False):
+    """Who made a call. Compared by identity: the same for all records of a session.
+
+    Attributes:
+        arn: of the role or user, without its path.
+        access_key: or what else a session is remembered by.
+        person: whom the record itself names.
+        account: where the record says it.
+    """
 
     arn: str | None
     access_key: str | None
@@ -66,23 +73,27 @@ class CallerFields:
         self._interfaces = interfaces
         self._principals = principals
         self._sessions = sessions
-        self._written: dict[_Caller, tuple[IamPrincipal | None, Acted | None, bytes]] = {}
+        self._written: dict[Caller, tuple[IamPrincipal | None, Acted | None, bytes]] = {}
 
-    def __call__(self, call: Call, time_ms: int) -> bytes:
-        """The fields as JSON members, with a comma before each; empty where nothing is known."""
-        caller = _caller(bytes(call.user_identity))
+    def __call__(self, call: Call, caller: Caller, time_ms: int) -> bytes:
+        """The fields as JSON members, with a comma before each; empty where nothing is known.
+
+        Args:
+            caller: who made the call, as `caller_of` tells.
+        """
         found, acted = None, None
+        source = call.event_source
         if self._principals is not None:
-            if call.event_source == IAM and call.event_name in CHANGES and not call.error_code:
+            if source == IAM and call.event_name in CHANGES and not call.error_code:
                 _learn(self._principals, call, call.event_name, time_ms)
             if caller.arn:
                 found = self._principals(caller.arn)
         if self._sessions is not None:
-            if call.event_name in CALLS or call.event_name in SIGN_INS:
+            if (source == STS and call.event_name in CALLS) or (source == SIGN_IN and call.event_name in SIGN_INS):
                 _learn_session(self._sessions, call, time_ms)
             if caller.access_key:
                 acted = self._sessions(caller.access_key)
-        if self._interfaces is not None and call.event_source == interface_changes.EC2 and not call.error_code:
+        if self._interfaces is not None and source == interface_changes.EC2 and not call.error_code:
             _learn_interface(self._interfaces, call, time_ms)
         kept = self._written.get(caller)
         if kept is not None and kept[0] is found and kept[1] is acted:
@@ -109,7 +120,7 @@ def _add_principal(fields: dict[str, Any], arn: str, found: IamPrincipal) -> Non
         fields["iam_tag_" + _NOT_IN_NAMES.sub("_", key)] = value
 
 
-def _add_person(fields: dict[str, Any], acted: Acted | None, caller: _Caller) -> None:
+def _add_person(fields: dict[str, Any], acted: Acted | None, caller: Caller) -> None:
     person = acted.person or caller.person if acted else caller.person
     if person:
         fields["effective_user"] = person
@@ -145,10 +156,12 @@ def _learn_interface(interfaces: InterfaceLookup, call: Call, time_ms: int) -> N
 
 def _learn_session(sessions: SessionLookup, call: Call, time_ms: int) -> None:
     made = None
-    if call.event_source == STS and not call.error_code:
+    if call.error_code:
+        return
+    if call.event_source == STS:
         asked, answered = call.request_parameters, call.response_elements
         made = session_of(call.user_identity, asked, answered, call.address, time_ms)
-    elif call.event_source == SIGN_IN and not call.error_code:
+    else:
         said, details = object_of(call.additional_event_data), object_of(call.service_event_details)
         made = sign_in_of(call.user_identity, said, details, call.address, time_ms)
     if made is not None:
@@ -156,19 +169,19 @@ def _learn_session(sessions: SessionLookup, call: Call, time_ms: int) -> None:
 
 
 @lru_cache(_MOST_CALLERS)
-def _caller(data: bytes) -> _Caller:
+def _caller(data: bytes) -> Caller:
     found = object_of(data)
     session = found.get("sessionContext")
     issuer = session.get("sessionIssuer") if isinstance(session, dict) else None
     arns = [_text(part.get("arn")) if isinstance(part, dict) else None for part in (found, issuer)]
     kind = _text(found.get("type"))
     person = person_of(found) if kind in {"AssumedRole", "FederatedUser"} else None
-    return _Caller(principal_of(kind, *arns), key_of(found), person, _text(found.get("accountId")))
+    return Caller(principal_of(kind, *arns), key_of(found), person, _text(found.get("accountId")))
 
 
-def account_of(user_identity: bytes) -> str | None:
-    """The account of who called; None where the record does not say it."""
-    return _caller(user_identity).account
+def caller_of(call: Call) -> Caller:
+    """Who made a call; the same object for equal identities."""
+    return _caller(bytes(call.user_identity))
 
 
 def _text(value: Any) -> str | None:
