@@ -1,4 +1,4 @@
-"""What each enrichment costs by itself, with warm caches: µs of CPU that it adds to a CloudTrail record.
+"""What each enrichment costs by itself, with warm caches: µs of CPU that it adds to a record.
 
 python -m bench.enrichment [--rounds N]
 """
@@ -17,19 +17,24 @@ from pathlib import Path
 import orjson
 
 from bench.cloudtrail_mapping import RECORDS, made, tagged
+from bench.vpc_flow_mapping import inventory
+from bench.vpc_flow_mapping import lines as flow_lines
 from shipper.build.log_types import LOG_TYPES
 from shipper.demo.networks import write_geoip
 from shipper.enrich.accounts import AccountsFile
 from shipper.enrich.aws_addresses import AwsAddresses
+from shipper.enrich.background import Policy
 from shipper.enrich.geo import Geo
 from shipper.enrich.indicator_files import Kind, Source
 from shipper.enrich.indicators import Indicators
 from shipper.enrich.regions import region_names
+from shipper.enrich.resources import ResourceTags
 from shipper.enrich.sessions import Sessions
 from shipper.enrich.tag_choice import TagChoice
+from shipper.flow_layouts import V5
 from shipper.formats.cloudtrail import CloudTrailFormat
 from shipper.metrics import Metrics
-from shipper.model import Origin, Payload, ReadLimits, Record, Session
+from shipper.model import Origin, Payload, ReadLimits, Record, Resource, Session
 from shipper.ports import Lookups, Redact, Schema, Stop
 from shipper.redaction import Redactor
 
@@ -51,11 +56,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="shipper-bench-") as name:
         parts = {part: make(Path(name)) for part, make in PARTS.items()}
         gc.disable()
-        tables = {schema: _costs(schema, parts, records, rounds) for schema in ("ecs", "splunk")}
-    print(f"{'µs a CloudTrail record':26} {'ECS':>8} {'Splunk':>8}")
+        _table("µs a CloudTrail record", lambda schema: _costs("cloudtrail", schema, parts, records, rounds))
+        print(f"the goal for all of it is {GOAL:.0f}")
+        print()
+        lines = [Record(line, n, V5) for n, line in enumerate(flow_lines(V5, random.Random(7)), 2)]
+        parts = {part: parts[part] for part in _OF_FLOWS} | {"interfaces": _interfaces(Path(name))}
+        _table("µs a flow log line", lambda schema: _costs("vpcflow", schema, parts, lines, rounds))
+
+
+def _table(title: str, costs: Callable[[str], dict[str, float]]) -> None:
+    tables = {schema: costs(schema) for schema in ("ecs", "splunk")}
+    print(f"{title:26} {'ECS':>8} {'Splunk':>8}")
     for line in tables["ecs"]:
         print(f"{line:26} {tables['ecs'][line]:8.2f} {tables['splunk'][line]:8.2f}")
-    print(f"the goal for all of it is {GOAL:.0f}")
 
 
 def _known_address(found: re.Match[bytes]) -> bytes:
@@ -68,21 +81,22 @@ def split(data: bytes) -> list[Record]:
     return [record for record in found if isinstance(record, Record)]
 
 
-def _costs(schema: str, parts: dict[str, Lookups], records: list[Record], rounds: int) -> dict[str, float]:
+def _costs(logs: str, schema: str, parts: dict[str, Lookups], records: list[Record], rounds: int) -> dict[str, float]:
     """The mapping alone, what each part adds, and what all of them add together."""
     redact: Redact = Redactor([], secrets=True, count=lambda *_: None)
     combined = {key: value for part in parts.values() for key in part.__slots__ if (value := getattr(part, key))}
-    works: dict[str, Callable[[], None]] = {"nothing": _work(_schema(schema, Lookups()), records)}
-    works |= {name: _work(_schema(schema, part), records) for name, part in parts.items()}
-    works["redaction of secrets"] = _work(_schema(schema, Lookups()), records, redact)
-    works["all"] = _work(_schema(schema, Lookups(**combined)), records, redact)
+    works: dict[str, Callable[[], None]] = {"nothing": _work(_schema(logs, schema, Lookups()), records)}
+    works |= {name: _work(_schema(logs, schema, part), records) for name, part in parts.items()}
+    if logs == "cloudtrail":  # lines have no names of secrets
+        works["redaction of secrets"] = _work(_schema(logs, schema, Lookups()), records, redact)
+    works["all"] = _work(_schema(logs, schema, Lookups(**combined)), records, redact)
     best = _fastest(works, rounds, len(records))
     plain = best.pop("nothing")
     return {"mapping without any": plain} | {name: cost - plain for name, cost in best.items()}
 
 
-def _schema(schema: str, lookups: Lookups) -> Schema:
-    log_type = LOG_TYPES["cloudtrail"]
+def _schema(logs: str, schema: str, lookups: Lookups) -> Schema:
+    log_type = LOG_TYPES[logs]
     return log_type.ecs("default", lookups) if schema == "ecs" else log_type.splunk("aws", "", lookups)
 
 
@@ -147,6 +161,20 @@ def _persons(_: Path) -> Lookups:
     return Lookups(sessions=memory)
 
 
+def _resources(_: Path) -> Lookups:
+    """The bucket of the input's S3 records, a fifth of all, has two tags."""
+    policy = Policy(requests_per_second=1000.0)
+    known = ResourceTags(lambda _: {"team": "shop", "data-class": "internal"}, Metrics(), Stop(), policy, TagChoice())
+    while known(Resource("bucket", "111122223333", "us-east-1", "example-bucket")) is None:
+        time.sleep(0.01)
+    return Lookups(resources=known)
+
+
+def _interfaces(_: Path) -> Lookups:
+    """CloudTrail's records only teach it: which of them change interfaces has to be told."""
+    return Lookups(interfaces=inventory(random.Random(7)))
+
+
 def _indicators(folder: Path) -> Lookups:
     """A hundred thousand addresses and a few user agents, none of which the input has."""
     addresses, agents = folder / "addresses.txt", folder / "agents.txt"
@@ -163,9 +191,13 @@ PARTS: dict[str, Part] = {
     "accounts and regions": _accounts,
     "tags of principals": _tags,
     "persons behind roles": _persons,
+    "tags of buckets": _resources,
+    "interfaces, to learn of": _interfaces,
     "indicators": _indicators,
 }
 """What is measured by itself; later parts win where two set the same look-up."""
+
+_OF_FLOWS = ("geography", "and network owner", "whose addresses are", "accounts and regions", "indicators")
 
 
 if __name__ == "__main__":
