@@ -45,9 +45,18 @@ _decode = msgspec.json.Decoder(_Record).decode
 def bucket_of(raw: bytes) -> Resource | None:
     """The bucket, None where the record is about none, or of another form."""
     try:
-        record = _decode(raw)
+        return usual_bucket_of(raw)
     except (msgspec.MsgspecError, RecursionError):
         return None
+
+
+def usual_bucket_of(raw: bytes) -> Resource | None:
+    """The bucket, None where the record is about none.
+
+    Raises:
+        MsgspecError, RecursionError: the record has another form than AWS gives it.
+    """
+    record = _decode(raw)
     if record.source != S3:
         return None
     named = ((each.type, each.arn, each.account) for each in record.resources or ())

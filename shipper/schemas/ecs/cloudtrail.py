@@ -25,7 +25,7 @@ from shipper.ports import (
 )
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.cloudtrail_bucket import add_bucket
+from shipper.schemas.ecs.cloudtrail_bucket import BucketMembers, add_bucket
 from shipper.schemas.ecs.cloudtrail_details import add_details
 from shipper.schemas.ecs.cloudtrail_digest import digest_fields
 from shipper.schemas.ecs.cloudtrail_event import add_event, cut_texts
@@ -91,6 +91,7 @@ class CloudTrailEcs:
         self._addresses = addresses
         self._places_of = places
         self._resources = resources
+        self._bucket_members = BucketMembers(resources) if resources is not None else None
         self._principals = principals
         self._sessions = sessions
         self._index = f"logs-{DATASET}-{namespace}"
@@ -148,12 +149,16 @@ class CloudTrailEcs:
             return encode
         written = self._native.encode
 
-        tagged = self._resources is not None
+        bucket = self._bucket_members
 
         def encode_natively(record: Record) -> Document:
-            if tagged and _S3 in record.raw:
-                return encode(record)  # the tags of buckets are not in the native encoder
-            made = written(record.raw, head, s3_json)
+            beside = s3_json
+            if bucket is not None and _S3 in record.raw:
+                found = bucket.find(record.raw)
+                if found is None or (found and not s3_json):
+                    return encode(record)
+                beside += found  # written beside `aws.s3`
+            made = written(record.raw, head, beside)
             if made is None:
                 return encode(record)
             time_ms, key, body = made

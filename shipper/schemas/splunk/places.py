@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from shipper.ports import Lookups, ResourceLookup
 from shipper.schemas.account_parts import AccountParts
 from shipper.schemas.resources import bucket_of
 
+_MOST_KEPT = 8_192
 # What may stand in a field's name: https://docs.splunk.com/Documentation/Splunk/latest/Knowledge/Aboutfields
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -27,6 +28,7 @@ class FlatPlaces:
     def __init__(self, lookups: Lookups) -> None:
         self._regions: Mapping[str, str] = lookups.regions or {}
         self._resources: ResourceLookup | None = lookups.resources
+        self._of_resources: dict[Resource, tuple[Mapping[str, str], bytes]] = {}
         self._parts = AccountParts(lookups.accounts, self._written)
 
     def find(self, account: str, region: str) -> bytes:
@@ -52,8 +54,9 @@ class FlatPlaces:
         stream = event.stream
         written = self.find(stream.account, stream.region)
         if self._resources is not None and stream.account and stream.region:
-            tags = self._resources(Resource("log_group", stream.account, stream.region, stream.group))
-            written += members(_tag_fields("log_group_tag_", tags or {}))
+            group = Resource("log_group", stream.account, stream.region, stream.group)
+            if tags := self._resources(group):
+                written += self._tagged(group, tags, lambda: _tag_fields("log_group_tag_", tags))
         return written
 
     def of_bucket(self, raw: bytes) -> bytes:
@@ -62,7 +65,18 @@ class FlatPlaces:
         tags = self._resources(bucket) if bucket is not None and self._resources is not None else None
         if bucket is None or not tags:
             return b""
-        return members({"bucket_name": bucket.name, **_tag_fields("bucket_tag_", tags)})
+        return self._tagged(bucket, tags, lambda: {"bucket_name": bucket.name, **_tag_fields("bucket_tag_", tags)})
+
+    def _tagged(self, resource: Resource, tags: Mapping[str, str], fields: Callable[[], Mapping[str, Any]]) -> bytes:
+        """What was written of a resource, until its tags are others."""
+        kept = self._of_resources.get(resource)
+        if kept is not None and kept[0] is tags:
+            return kept[1]
+        if len(self._of_resources) >= _MOST_KEPT:
+            self._of_resources.clear()
+        written = members(fields())
+        self._of_resources[resource] = tags, written
+        return written
 
 
 def flat_places_of(lookups: Lookups) -> FlatPlaces | None:
