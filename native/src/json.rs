@@ -25,14 +25,22 @@ pub fn skip_space(data: &[u8], mut at: usize) -> usize {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Whether one of eight bytes is a quote, a backslash or a control character.
-fn special(word: u64) -> bool {
+/// Where the first quote, backslash or control character is among eight bytes; None where there is none of them.
+fn first_special(chunk: [u8; 8]) -> Option<usize> {
+    let word = u64::from_le_bytes(chunk);
     let quote = word ^ (ONES * 0x22);
     let slash = word ^ (ONES * 0x5c);
-    let found = (quote.wrapping_sub(ONES) & !quote)
+    // Bytes after a true one may be found wrongly, since it is borrowed from them; the first one is always right.
+    let found = ((quote.wrapping_sub(ONES) & !quote)
         | (slash.wrapping_sub(ONES) & !slash)
-        | (word.wrapping_sub(ONES * 0x20) & !word);
-    found & HIGH != 0
+        | (word.wrapping_sub(ONES * 0x20) & !word))
+        & HIGH;
+    (found != 0).then_some(found.trailing_zeros() as usize / 8)
+}
+
+/// Eight bytes, where there are as many.
+fn eight(data: &[u8], at: usize) -> Option<[u8; 8]> {
+    data.get(at..at + 8)?.try_into().ok()
 }
 
 /// Walk over a string; `at` is its opening quote.
@@ -43,8 +51,9 @@ pub fn text(data: &[u8], at: usize) -> Option<Text> {
     let mut at = at + 1;
     let (mut escaped, mut unicode) = (false, false);
     loop {
-        while let Some(chunk) = data.get(at..at + 8) {
-            if special(u64::from_le_bytes(chunk.try_into().ok()?)) {
+        while let Some(chunk) = eight(data, at) {
+            if let Some(place) = first_special(chunk) {
+                at += place;
                 break;
             }
             at += 8;
@@ -184,30 +193,123 @@ pub fn elements(data: &[u8], at: usize, mut each: impl FnMut(usize) -> Option<us
 
 /// Write bytes as what stands between the quotes of a JSON string.
 pub fn escape(data: &[u8], out: &mut Vec<u8>) {
-    let mut rest = data;
-    while !rest.is_empty() {
-        let mut plain = 0;
-        while let Some(chunk) = rest.get(plain..plain + 8) {
-            match chunk.try_into().map(u64::from_le_bytes) {
-                Ok(word) if !special(word) => plain += 8,
-                _ => break,
+    // Room for the usual record, in which each tenth byte is escaped; eight bytes are written where fewer may be kept.
+    let mut to = out.len();
+    out.resize(to + data.len() + data.len() / 4 + 16, 0);
+    let mut at = 0;
+    while at < data.len() {
+        if out.len() - to < 16 {
+            out.resize(to + 2 * (data.len() - at) + 16, 0);
+        }
+        let plain = match eight(data, at) {
+            Some(chunk) => {
+                out[to..to + 8].copy_from_slice(&chunk);
+                first_special(chunk)
+            }
+            None => {
+                let rest = &data[at..];
+                out[to..to + rest.len()].copy_from_slice(rest);
+                Some(rest.iter().position(|&byte| is_special(byte)).unwrap_or(rest.len()))
+            }
+        };
+        let plain_bytes = plain.unwrap_or(8);
+        at += plain_bytes;
+        to += plain_bytes;
+        if plain.is_some() && at < data.len() {
+            let escaped = escaped(data[at]);
+            out[to..to + 6].copy_from_slice(&escaped.0);
+            to += escaped.1;
+            at += 1;
+        }
+    }
+    out.truncate(to);
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// How a special byte is written: the text and its length.
+fn escaped(byte: u8) -> ([u8; 6], usize) {
+    let short = |letter| ([b'\\', letter, 0, 0, 0, 0], 2);
+    match byte {
+        b'"' | b'\\' => short(byte),
+        b'\n' => short(b'n'),
+        b'\r' => short(b'r'),
+        b'\t' => short(b't'),
+        _ => {
+            let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
+            ([b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte)], 6)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, text};
+
+    /// Byte by byte, as it is defined.
+    fn plainly(data: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for &byte in data {
+            match byte {
+                b'"' => out.extend_from_slice(b"\\\""),
+                b'\\' => out.extend_from_slice(b"\\\\"),
+                b'\n' => out.extend_from_slice(b"\\n"),
+                b'\r' => out.extend_from_slice(b"\\r"),
+                b'\t' => out.extend_from_slice(b"\\t"),
+                0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+                _ => out.push(byte),
             }
         }
-        plain += rest[plain..].iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count();
-        out.extend_from_slice(&rest[..plain]);
-        let Some(&byte) = rest.get(plain) else { return };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(b"0123456789abcdef"[usize::from(byte >> 4)]);
-                out.push(b"0123456789abcdef"[usize::from(byte & 15)]);
+        out
+    }
+
+    /// Bytes of all kinds, special ones next to each other and far apart; always the same.
+    fn bytes(seed: u64, length: usize, kinds: &[u8]) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (0..length)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                kinds[(state >> 33) as usize % kinds.len()]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn text_is_escaped_as_byte_by_byte() {
+        let every: Vec<u8> = (0..=255).collect();
+        for kinds in [&every[..], b"ab\"", b"\"\\", b"\x01", b"\x1f\x20!\"#", b"a\x80\xff\x7f", b"\n\r\tabcdefgh"] {
+            for length in 0..80 {
+                for seed in 0..20 {
+                    let data = bytes(seed, length, kinds);
+                    let mut out = b"before".to_vec();
+                    escape(&data, &mut out);
+                    assert_eq!(out, [b"before".as_slice(), &plainly(&data)].concat(), "{data:?}");
+                }
             }
         }
-        rest = &rest[plain + 1..];
+    }
+
+    #[test]
+    fn what_is_escaped_is_one_text() {
+        for length in 0..80 {
+            for seed in 0..20 {
+                let mut out = b"\"".to_vec();
+                escape(&bytes(seed, length, b"abcdefg\"\\\x02\n"), &mut out);
+                out.push(b'"');
+                assert_eq!(text(&out, 0).map(|found| found.end), Some(out.len()), "{out:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn control_characters_are_no_part_of_a_text() {
+        for byte in 0..0x20 {
+            for before in 0..20 {
+                let data = [b"\"".as_slice(), &vec![b'a'; before], &[byte], b"aaaaaaaaaaaa\""].concat();
+                assert!(text(&data, 0).is_none());
+            }
+        }
     }
 }

@@ -73,18 +73,20 @@ class Redactor:
     def __call__(self, record: Rejected) -> Rejected: ...
     def __call__(self, record: Record | Rejected) -> Record | Rejected:
         """See `ports.Redact`. What could not be taken apart is searched as far as its text can be understood."""
+        if type(record) is Record:
+            if type(record.layout) is tuple:
+                if self._spares_lines:
+                    return record
+            elif self._plain:  # nearly always
+                after, count = mask_secrets(record.raw)
+                if not count:
+                    return record
+                self._count(_SECRETS, count)
+                return Record(after, record.position, record.layout, record.event)
         before = record.raw
-        if self._plain and type(record) is Record and type(record.layout) is not tuple:  # nearly always
-            after, count = mask_secrets(before)
-            if not count:
-                return record
-            self._count(_SECRETS, count)
-            return Record(after, record.position, record.layout, record.event)
         if isinstance(record, Rejected):
             after = self.text(before)
             return record if after is before else Rejected(after, record.position, record.reason)
-        if self._spares_lines and isinstance(record.layout, tuple):
-            return record
         after = self.text(before, record.layout)
         return record if after is before else Record(after, record.position, record.layout, record.event)
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -21,6 +22,7 @@ STRICT_PREFIX = "shipper-"
 _DAY_MS = 86_400_000
 _LAST_MS = 253_402_300_799_000  # the end of the year 9999
 _ANSWER_BYTES = 1000
+_id, _index, _body = attrgetter("id"), attrgetter("index"), attrgetter("body")
 _OPERATION_AND_LIMIT = re.compile(r"operation_bytes=(\d+), max_\w*bytes=(\d+)")
 _FAILURE_STORE = "a pipeline or mapping failed, and the data stream's failure store has it (::failures)"
 _STORED = b'{"create":{"status":201}}'
@@ -54,20 +56,49 @@ def bulk_body(documents: Sequence[Document], *, strict: bool = False, sent: floa
             they see what comes late. Documents are the same whenever they are made, so that it is not theirs. None to
             leave it out.
     """
-    dumps, parts = orjson.dumps, list[bytes | memoryview]()
-    begin = b"{" if sent is None else b'{"event.ingested":"%b",' % _stamp(sent)
-    index, day, head = "", -1, b""
-    for document in documents:
-        # Nearly always the one of the document before.
-        if document.index != index or (strict and document.time_ms // _DAY_MS != day):
-            index, day = document.index, document.time_ms // _DAY_MS
-            head = b'{"create":{"_index":%s,"_id":' % dumps(strict_index(index, document.time_ms) if strict else index)
-        parts += (head, dumps(document.id), b"}}\n", begin, memoryview(document.body)[1:], b"\n")
+    if not documents:
+        return b""
+    count = len(documents)
+    heads = _strict_heads(documents) if strict else _heads(documents)
+    # Each of these is one step for all documents, which is several times faster than a step for each of them.
+    parts: list[bytes | memoryview] = [b"\n"] * (5 * count)
+    parts[0::5] = heads
+    parts[1::5] = _in_json(list(map(_id, documents)))
+    if sent is None:
+        parts[2::5] = [b"}}\n"] * count
+        parts[3::5] = map(_body, documents)
+    else:
+        parts[2::5] = [b'}}\n{"event.ingested":"%b",' % _stamp(sent)] * count
+        parts[3::5] = [memoryview(body)[1:] for body in map(_body, documents)]
     return b"".join(parts)
 
 
 def _stamp(moment: float) -> bytes:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+
+
+def _heads(documents: Sequence[Document]) -> list[bytes]:
+    names = list(map(_index, documents))
+    heads = {name: _head(name) for name in set(names)}
+    return [heads[names[0]]] * len(names) if len(heads) == 1 else [heads[name] for name in names]
+
+
+def _strict_heads(documents: Sequence[Document]) -> list[bytes]:
+    keys = [(document.index, document.time_ms // _DAY_MS) for document in documents]
+    heads = {(index, day): _head(strict_index(index, day * _DAY_MS)) for index, day in set(keys)}
+    return [heads[key] for key in keys]
+
+
+def _head(index: str) -> bytes:
+    return b'{"create":{"_index":%s,"_id":' % orjson.dumps(index)
+
+
+def _in_json(texts: list[str]) -> list[bytes]:
+    """Each text as JSON."""
+    together = orjson.dumps(texts)
+    if b"\\" in together:  # one of them may have quotes of its own
+        return [orjson.dumps(text) for text in texts]
+    return [b'"%b"' % text for text in together[2:-2].split(b'","')]
 
 
 def strict_index(data_stream: str, time_ms: int) -> str:

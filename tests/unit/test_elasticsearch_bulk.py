@@ -6,10 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shipper.errors import RetryableError
 from shipper.model import Document, Origin, Record
-from shipper.sinks.elasticsearch_bulk import Verdict, bulk_body, classify, read_answer
+from shipper.sinks.elasticsearch_bulk import Verdict, bulk_body, classify, read_answer, strict_index
 from shipper.sinks.elasticsearch_connection import Answer
 
 
@@ -86,6 +88,27 @@ def test_the_body_keeps_each_documents_own_data_stream():
     mixed = documents(1, "logs-a-x") + documents(1, "logs-b-x")
     actions = [orjson.loads(line) for line in bulk_body(mixed).split(b"\n")[:-1:2]]
     assert [a["create"]["_index"] for a in actions] == ["logs-a-x", "logs-b-x"]
+
+
+IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(['","', '"', "\\", "a,b", ""])
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(("sent", "begin"), [(None, b"{"), (0.5, b'{"event.ingested":"1970-01-01T00:00:00.500Z",')])
+@given(parts=st.lists(st.tuples(IDS, st.sampled_from(["logs-a-x", "logs-b-x"]), st.integers(-(10**9), 10**15))))
+def test_the_body_is_what_its_documents_are_one_by_one(strict, sent, begin, parts):
+    """Whatever their ids, data streams and times."""
+    some = [
+        Document(name, index, time_ms, b'{"n":%d}' % n, Record(b"{}", n), Origin("s3://b/k"))
+        for n, (name, index, time_ms) in enumerate(parts)
+    ]
+    indices = [strict_index(each.index, each.time_ms) if strict else each.index for each in some]
+    one_by_one = b"".join(
+        b'{"create":{"_index":%b,"_id":%b}}\n%b%b\n'
+        % (orjson.dumps(index), orjson.dumps(each.id), begin, each.body[1:])
+        for index, each in zip(indices, some, strict=True)
+    )
+    assert bulk_body(some, strict=strict, sent=sent) == one_by_one
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
