@@ -115,6 +115,8 @@ def log_type_of(source: CloudWatchLogsSource, calls: Calls, session: AwsSessions
         written=lambda region: written_groups(session, region),
         tags=lambda group: calls.tags(group.region, group.arn),
         first_events=lambda group: _first_events(calls, group),
+        # A group of another account has a name there, and one of the same name here is another.
+        patterns=None if source.accounts else lambda group: calls.patterns(group.region, group.name),
     )
 
     def told(group: LogGroup) -> tuple[str, tuple[str, ...] | None]:

@@ -1,13 +1,15 @@
-"""`logs: auto` of a log group: from its tag, from what AWS says is written to it, its name, or its first events."""
+"""`logs: auto` of a log group: by its tag, what AWS says is written to it, its name, subscriptions, or first events."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import structlog
 
-from shipper.build.event_types import type_of_events, type_of_group, type_of_name
+from shipper.build.event_types import PLAIN, type_of_events, type_of_group, type_of_name
+from shipper.build.filter_patterns import type_of_patterns
 from shipper.build.log_writers import Found
 from shipper.errors import ShipperError
 from shipper.sources.cloudwatch_groups import LogGroup
@@ -20,6 +22,8 @@ _MOST_GROUPS = 10_000
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 class LogGroupTypes:
     """Tells log types, and remembers them for an hour. Used by its source's thread only.
@@ -28,6 +32,7 @@ class LogGroupTypes:
         known_types: the values that the tag may have.
         written: by region, what AWS's services are told to write, by group's ARN or name. May block.
         tags: of a group. May block.
+        patterns: of the filters that subscribe to a group; None where they cannot be asked for. May block.
         first_events: some messages of a group. May block.
     """
 
@@ -38,15 +43,18 @@ class LogGroupTypes:
         written: Callable[[str], Mapping[str, Found]],
         tags: Callable[[LogGroup], Mapping[str, str]],
         first_events: Callable[[LogGroup], Sequence[str]],
+        patterns: Callable[[LogGroup], Sequence[str]] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._known_types = known_types
         self._ask_written = written
         self._tags = tags
         self._first_events = first_events
+        self._patterns = patterns
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, Found]] = {}
         self._tagged: dict[str, tuple[float, str | None]] = {}
+        self._hinted: dict[str, tuple[float, Found | None]] = {}
         self._written: dict[str, tuple[float, Mapping[str, Found]]] = {}
 
     def __call__(self, group: LogGroup) -> Found:
@@ -66,19 +74,22 @@ class LogGroupTypes:
     def _told(self, group: LogGroup, now: float) -> Found | None:
         """What is certain enough to be remembered; None where only the name is left, for now."""
         written = self._written_to(group, now)
-        tagged = self._tag_of(group, now)
+        tagged = _asked_hourly(self._tagged, group, now, self._ask_tag)
         if tagged is not None:
             return tagged, written[1] if written is not None and written[0] == tagged else None
         if written is not None:
             return written
         if (certain := type_of_group(group.name)) is not None:
             return certain, None
+        hint = None
+        if self._patterns is not None:
+            hint = _asked_hourly(self._hinted, group, now, self._ask_hint)
         try:
             events = self._first_events(group)
         except ShipperError as error:
-            log.info("a log group's type is told by its name for now", group=group.name, why=str(error))
-            return None
-        return (type_of_events(group.name, events), None) if events else None
+            log.info("a log group's type is told without its events for now", group=group.name, why=str(error))
+            return hint
+        return _agreed(hint, type_of_events(group.name, events), events) if events else hint
 
     def _written_to(self, group: LogGroup, now: float) -> Found | None:
         asked = self._written.get(group.region)
@@ -86,16 +97,15 @@ class LogGroupTypes:
             asked = self._written[group.region] = (now, self._ask_written(group.region))
         return asked[1].get(group.arn) or asked[1].get(group.name)
 
-    def _tag_of(self, group: LogGroup, now: float) -> str | None:
-        """The type that the operator wrote on the group; asked once an hour, for it costs a call."""
-        asked = self._tagged.get(group.arn)
-        if asked is None or now - asked[0] >= _KEPT_SECONDS:
-            if len(self._tagged) >= _MOST_GROUPS:
-                self._tagged.clear()
-            asked = self._tagged[group.arn] = (now, self._ask_tag(group))
-        return asked[1]
+    def _ask_hint(self, group: LogGroup) -> Found | None:
+        try:
+            return type_of_patterns(self._patterns(group)) if self._patterns is not None else None
+        except ShipperError as error:
+            log.info("a log group's subscriptions are not known", group=group.name, why=str(error))
+            return None
 
     def _ask_tag(self, group: LogGroup) -> str | None:
+        """The type that the operator wrote on the group."""
         try:
             value = self._tags(group).get(TAG)
         except ShipperError as error:
@@ -106,3 +116,22 @@ class LogGroupTypes:
             log.warning("a log group's tag names no log type", group=group.name, tag=TAG, value=value[:64], known=known)
             return None
         return value
+
+
+def _asked_hourly(known: dict[str, tuple[float, T]], group: LogGroup, now: float, ask: Callable[[LogGroup], T]) -> T:
+    """What was asked for a group; each question costs a call, so it is asked once an hour."""
+    asked = known.get(group.arn)
+    if asked is None or now - asked[0] >= _KEPT_SECONDS:
+        if len(known) >= _MOST_GROUPS:
+            known.clear()
+        asked = known[group.arn] = (now, ask(group))
+    return asked[1]
+
+
+def _agreed(hint: Found | None, told: str, events: Sequence[str]) -> Found:
+    """Events count for more than a subscription's pattern, but only that names a flow log's fields."""
+    if hint is None or hint[0] != "vpcflow" or told not in ("vpcflow", PLAIN):
+        return told, None
+    layout = hint[1]
+    fits = layout is not None and all(len(event.split(" ")) == len(layout) for event in events)
+    return ("vpcflow", layout) if fits else (told, None)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Found = tuple[str, Layout | None]
 """A log type, and the field names of its lines where the service says them."""
 
+_ARN_PARTS = 6
+
 log = structlog.get_logger(__name__)
 
 
@@ -44,15 +46,32 @@ def _answered(ask: Callable[[Any], Iterator[tuple[str, Found]]], client: Any) ->
 
 
 def _flow_logs(client: Any) -> Iterator[tuple[str, Found]]:
-    """DescribeFlowLogs names groups without their account, which is the one that is asked."""
+    layouts: dict[str, set[Layout]] = {}
     for page in client.get_paginator("describe_flow_logs").paginate():
         for flow in page.get("FlowLogs", ()):
-            name, text = flow.get("LogGroupName"), flow.get("LogFormat")
-            if name and text:
+            text = flow.get("LogFormat")
+            if text and (group := _group_of(flow, client.meta.region_name)):
                 try:
-                    yield name, ("vpcflow", layout_from_log_format(text))
+                    layouts.setdefault(group, set()).add(layout_from_log_format(text))
                 except ConfigError:  # fields that are newer than this program: the lines themselves tell
                     continue
+    for group, several in layouts.items():
+        # Lines of two flow logs stand side by side: then each is told by its number of fields.
+        yield group, ("vpcflow", next(iter(several)) if len(several) == 1 else None)
+
+
+def _group_of(flow: dict[str, Any], region: str) -> str | None:
+    """The ARN of a flow log's group; its name where the account is not said.
+
+    DescribeFlowLogs may give a name alone. The group is in the account of the role that delivers to it.
+    """
+    destination, name = str(flow.get("LogDestination") or ""), flow.get("LogGroupName")
+    if ":log-group:" in destination:
+        return destination.removesuffix(":*")
+    role = str(flow.get("DeliverCrossAccountRole") or flow.get("DeliverLogsPermissionArn") or "").split(":")
+    if name and len(role) == _ARN_PARTS:
+        return f"arn:{role[1]}:logs:{region}:{role[4]}:log-group:{name}"
+    return name
 
 
 def _trails(client: Any) -> Iterator[tuple[str, Found]]:

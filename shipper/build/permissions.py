@@ -161,6 +161,9 @@ def _log_groups(settings: Settings, name: str) -> Iterator[Grant]:
     yield Grant(at.who, "ReadLogGroups", ("logs:FilterLogEvents",), tuple(f"{arn}:*" for arn in groups))
     if source.tags or source.logs == "auto":
         yield Grant(at.who, "ReadLogGroupTags", ("logs:ListTagsForResource",), groups)
+    if source.logs == "auto" and not source.accounts:
+        subscribed = tuple(f"{arn}:*" for arn in groups)
+        yield Grant(at.who, "ReadSubscriptions", ("logs:DescribeSubscriptionFilters",), subscribed)
     if source.logs == "auto":
         within = (("StringEquals", "aws:RequestedRegion", regions),) if "*" not in regions else ()
         yield Grant(at.who, "FindLogWriters", _LOG_WRITERS, ("*",), within)

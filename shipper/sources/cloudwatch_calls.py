@@ -28,7 +28,12 @@ _STATES: dict[str, GroupTrouble] = {
     "InvalidOperationException": "refused",
 }
 # Without it a page of a proxy would be a window without events.
-_ALWAYS = {"FilterLogEvents": ("events",), "DescribeLogGroups": ("logGroups",), "ListTagsForResource": ("tags",)}
+_ALWAYS = {
+    "FilterLogEvents": ("events",),
+    "DescribeLogGroups": ("logGroups",),
+    "ListTagsForResource": ("tags",),
+    "DescribeSubscriptionFilters": ("subscriptionFilters",),
+}
 _WAITS: dict[GroupTrouble, float] = {"denied": 60.0, "deleted": 300.0, "refused": 300.0, "throttled": 30.0}
 _ATTEMPTS = 5
 _LISTING_ATTEMPTS = 2
@@ -172,6 +177,16 @@ class Calls:
         """
         found = self._listing("ListTagsForResource", region, "list_tags_for_resource", {"resourceArn": arn})["tags"]
         return {str(key): str(value) for key, value in found.items()}
+
+    def patterns(self, region: str, name: str) -> list[str]:
+        """Return the patterns of the filters that subscribe to a log group of the own account; there are two at most.
+
+        Raises:
+            RetryableError: they cannot be read.
+        """
+        call = "DescribeSubscriptionFilters"
+        answer = self._listing(call, region, "describe_subscription_filters", {"logGroupName": name})
+        return [str(one.get("filterPattern", "")) for one in answer["subscriptionFilters"]]
 
     def _listing(self, operation: str, region: str, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         for attempt in range(_LISTING_ATTEMPTS):

@@ -25,6 +25,9 @@ class Client:
     def list_tags_for_resource(self, **parameters: Any) -> dict[str, Any]:
         return self._call("ListTagsForResource", parameters)
 
+    def describe_subscription_filters(self, **parameters: Any) -> dict[str, Any]:
+        return self._call("DescribeSubscriptionFilters", parameters)
+
     def _call(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
         headers = {"date": formatdate(self._logs.clock(), usegmt=True)}
         try:

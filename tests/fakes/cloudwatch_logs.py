@@ -8,6 +8,7 @@ and for the 5 calls a second https://repost.aws/knowledge-center/cloudwatch-logs
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 from bisect import bisect_left, insort
 from collections import deque
@@ -23,6 +24,7 @@ Order = tuple[int, int, int, int]
 
 ACCOUNT = "111111111111"
 REGION = "us-east-1"
+_GROUP_NAME = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 EVENT_OVERHEAD_BYTES = 26
 """What PutLogEvents counts for each event beside its message."""
 
@@ -49,7 +51,11 @@ class Event:
 
 @dataclass(slots=True)
 class Group:
-    """A log group; `denied` and `deleted` may be set at any time, and `stored_bytes`, else what its events hold."""
+    """A log group; `denied` and `deleted` may be set at any time, and `stored_bytes`, else what its events hold.
+
+    Attributes:
+        subscriptions: the patterns of the filters that subscribe to it.
+    """
 
     name: str
     account: str
@@ -61,6 +67,7 @@ class Group:
     deleted: bool = False
     retention_days: int | None = None
     stored_bytes: int | None = None
+    subscriptions: list[str] = field(default_factory=list)
     events: list[tuple[Order, Event]] = field(default_factory=list)
 
     @property
@@ -191,7 +198,21 @@ class CloudWatchLogs:
             return self._describe(parameters, account, region)
         if operation == "ListTagsForResource":
             return {"tags": dict(self._find(parameters["resourceArn"], account, region).tags)}
+        if operation == "DescribeSubscriptionFilters":
+            return self._subscriptions(parameters, account, region)
         raise ApiError(400, "UnknownOperationException", operation)
+
+    def _subscriptions(self, given: dict[str, Any], account: str, region: str) -> dict[str, Any]:
+        """Of a group of the own account, by its name: this call takes no ARN."""
+        name = given.get("logGroupName", "")
+        if given.keys() != {"logGroupName"} or not _GROUP_NAME.fullmatch(name):
+            raise ApiError(400, "InvalidParameterException", f"unexpected or missing parameters: {sorted(given)}")
+        group = self._find(name, account, region)
+        filters = [
+            {"filterName": f"filter-{number}", "logGroupName": name, "filterPattern": pattern}
+            for number, pattern in enumerate(group.subscriptions)
+        ]
+        return {"subscriptionFilters": filters}
 
     def _filter(self, given: dict[str, Any], account: str, region: str) -> dict[str, Any]:
         self._throttle(account, region)

@@ -31,11 +31,28 @@ def test_flow_logs_trails_and_query_logs_are_found(moto: Moto):
     resolver.create_resolver_query_log_config(Name="queries", DestinationArn=f"{GROUP}:dns", CreatorRequestId="1")
     session = AwsSessions(moto.settings())
     assert written_groups(session, "us-east-1") == {
-        "net": ("vpcflow", FIELDS),
+        f"{GROUP}:net": ("vpcflow", FIELDS),
         f"{GROUP}:trail": ("cloudtrail", None),
         f"{GROUP}:dns": ("route53_resolver", None),
     }
     assert written_groups(session, "eu-west-1") == {}
+
+
+def test_a_group_of_two_formats_is_told_by_the_lines(moto: Moto):
+    """One flow log of each of two networks writes to it, in orders of their own; two alike are one."""
+    ec2 = moto.client("ec2")
+    moto.client("iam").create_role(RoleName="x", AssumeRolePolicyDocument="{}", Path="/")
+    for group, formats in (("mixed", (FORMAT, "${action} ${srcaddr}")), ("alike", (FORMAT, FORMAT))):
+        moto.client("logs").create_log_group(logGroupName=group)
+        for text in formats:
+            vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+            common = {"ResourceIds": [vpc], "ResourceType": "VPC", "TrafficType": "ALL"}
+            made = ec2.create_flow_logs(**common, LogGroupName=group, DeliverLogsPermissionArn=ROLE, LogFormat=text)
+            assert not made["Unsuccessful"]
+    assert written_groups(AwsSessions(moto.settings()), "us-east-1") == {
+        f"{GROUP}:mixed": ("vpcflow", None),
+        f"{GROUP}:alike": ("vpcflow", FIELDS),
+    }
 
 
 def test_a_service_that_does_not_answer_is_left_out(aws_environment: None):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from shipper.build import LOG_TYPES
+from shipper.build.filter_patterns import type_of_patterns
 from shipper.build.log_group_types import TAG, LogGroupTypes
 from shipper.build.log_writers import Found
 from shipper.errors import RetryableError
+from shipper.flow_layouts import V2
 from shipper.sources.cloudwatch_groups import LogGroup
 
 TRAIL = '{"eventVersion":"1.11","eventSource":"s3.amazonaws.com","eventName":"X","eventID":"e"}'
@@ -92,3 +94,89 @@ def test_a_refused_look_holds_nothing_up():
 
     tell = LogGroupTypes(frozenset(LOG_TYPES), written=lambda _: {}, tags=refused, first_events=events)
     assert [tell(group("audit"))[0] for _ in range(3)] == ["cloudwatch", "cloudtrail", "cloudtrail"]
+
+
+AWS_EXAMPLE = (
+    '[version, account, eni, source, destination, srcport, destport="22", protocol="6", packets, bytes, windowstart, '
+    'windowend, action="REJECT", flowlogstatus]'
+)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said"),
+    [
+        ([AWS_EXAMPLE], ("vpcflow", V2)),
+        (
+            ["[srcaddr=10.*, dstaddr, dst_port = 22 || dstport = 3389, action]"],
+            ("vpcflow", ("srcaddr", "dstaddr", "dstport", "action")),
+        ),
+        (["[srcaddr, srcaddr, dstaddr, dstport, action]"], ("vpcflow", None)),
+        (['[srcaddr, dstaddr, dstport="2,2", action]'], ("vpcflow", ("srcaddr", "dstaddr", "dstport", "action"))),
+        (["[..., srcaddr, dstaddr, action=REJECT, log_status]"], ("vpcflow", None)),
+        (["[interface-id, srcaddr, dstaddr, dstport, action, mine]"], ("vpcflow", None)),
+        (["[ip, user, username, timestamp, request, status_code=4*, bytes]"], None),
+        (['{ ($.eventName = "ConsoleLogin") && ($.additionalEventData.MFAUsed != "Yes") }'], ("cloudtrail", None)),
+        (["{ $.firewall_rule_action = BLOCK }", ""], ("route53_resolver", None)),
+        (["{ $.level = ERROR }"], None),
+        ([AWS_EXAMPLE, "{ $.eventName = X }"], None),
+        ([AWS_EXAMPLE, "[srcaddr, dstaddr, dstport, action]"], ("vpcflow", None)),
+        (["", "ERROR", "%x[0-9]%", "[", "[]", "{"], None),
+        ([], None),
+    ],
+)
+def test_a_subscriptions_pattern_names_what_it_was_written_for(patterns, said):
+    """Only what all agree in; sloppy names, and those of other lines, say nothing."""
+    assert type_of_patterns(patterns) == said
+
+
+@pytest.mark.parametrize(
+    ("pattern", "events", "told"),
+    [
+        ("[srcaddr, dstaddr, dstport, action]", [], ("vpcflow", ("srcaddr", "dstaddr", "dstport", "action"))),
+        (
+            "[srcaddr, dstaddr, dstport, action]",
+            ["203.0.113.7 10.0.0.5 22 REJECT"],
+            ("vpcflow", ("srcaddr", "dstaddr", "dstport", "action")),
+        ),
+        ("[srcaddr, dstaddr, dstport, action]", ["an application's line"], ("cloudwatch", None)),
+        (AWS_EXAMPLE, [FLOW], ("vpcflow", V2)),
+        (AWS_EXAMPLE, [TRAIL], ("cloudtrail", None)),
+        ("{ $.eventName = X }", [], ("cloudtrail", None)),
+        ("{ $.eventName = X }", ["text"], ("cloudwatch", None)),
+        ("ERROR", [TRAIL], ("cloudtrail", None)),
+    ],
+)
+def test_events_count_more_than_a_subscription_which_alone_names_fields(pattern, events, told):
+    """A pattern is what an operator expected; where there are events they must fit it."""
+    tell = LogGroupTypes(
+        frozenset(LOG_TYPES),
+        written=lambda _: {},
+        tags=lambda _: {},
+        first_events=lambda _: events,
+        patterns=lambda _: [pattern],
+    )
+    assert tell(group("net")) == told
+
+
+def test_subscriptions_are_asked_for_once_an_hour_and_only_where_nothing_else_tells():
+    """Each question costs a call; a refused one holds nothing up."""
+    asked: list[str] = []
+    now = 0.0
+
+    def patterns(of: LogGroup) -> list[str]:
+        asked.append(of.name)
+        raise RetryableError("logs:DescribeSubscriptionFilters is needed", paused=True)
+
+    tell = LogGroupTypes(
+        frozenset(LOG_TYPES),
+        written=lambda _: {"told": ("cloudtrail", None)},
+        tags=lambda _: {},
+        first_events=lambda _: [],
+        patterns=patterns,
+        monotonic=lambda: now,
+    )
+    for name in ("told", "/aws/rds/instance/a/error", "audit", "audit"):
+        tell(group(name))
+    now = 3601.0
+    assert tell(group("audit")) == ("cloudwatch", None)
+    assert asked == ["audit", "audit"]
