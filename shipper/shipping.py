@@ -153,17 +153,17 @@ class _Strand:
         self.newest_ms: int | None = None
         self.outlets = [outlet(sink, split) for sink in lane.sinks]
         self._batch: list[Document] = []
-        self._batch_bytes = 0
-        self._limit_bytes = min(sink.batch_bytes for sink in lane.sinks)
+        self._limit_bytes = self._room_bytes = min(sink.batch_bytes for sink in lane.sinks)
         self._limit_documents = min(sink.batch_documents for sink in lane.sinks)
 
     def add(self, document: Document) -> None:
         size = len(document.body)
-        if self._batch and self._batch_bytes + size > self._limit_bytes:
+        if size > self._room_bytes:
             self.flush()
-        self._batch.append(document)
-        self._batch_bytes += size
-        if len(self._batch) >= self._limit_documents:
+        batch = self._batch
+        batch.append(document)
+        self._room_bytes -= size
+        if len(batch) >= self._limit_documents:
             self.flush()
 
     def filtered(self) -> None:
@@ -177,7 +177,7 @@ class _Strand:
     def flush(self) -> None:
         if not self._batch:
             return
-        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        batch, self._batch, self._room_bytes = self._batch, [], self._limit_bytes
         for outlet in self.outlets:
             outlet.send(batch)
         newest = max(map(_time_ms, batch))
@@ -222,12 +222,13 @@ class _Journey:
         """Ship one payload's records; what cannot be a document becomes a dead letter and its neighbours go on."""
         origin, redact, gap_mark = payload.origin, self._redact, self._gap_mark
         lanes = [(strand, strand.schema.encoder(origin)) for strand in self._strands]
+        read = 0
         try:
             for record in payload.records if isinstance(payload, Events) else self._format.records(payload):
-                self._read += 1
+                read += 1
                 if redact is not None:
                     record = redact(record)  # noqa: PLW2901 - nothing after this may see the other
-                if isinstance(record, Rejected):
+                if type(record) is Rejected:
                     self._dead(origin, record.position, "undecodable", record.reason, raw=record.raw)
                     for strand in self._strands:
                         strand.dead()
@@ -246,10 +247,11 @@ class _Journey:
                         strand.add(document)
         except BadInputError as error:
             # The object as a whole counts as one record that was read and found dead.
-            self._read += 1
+            read += 1
             self._dead(origin, None, "unreadable_object", str(error))
             for strand in self._strands:
                 strand.dead()
+        self._read += read
         if isinstance(payload, Events):
             self._done += payload.done
             self._bytes_in += payload.bytes_in

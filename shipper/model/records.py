@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -95,6 +95,7 @@ class ReadLimits:
     record_bytes: int = 1_048_576
 
 
+@final
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One log record as AWS wrote it.
 
@@ -112,6 +113,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     event: LogEvent | None = None
 
 
+@final
 class Rejected(msgspec.Struct, frozen=True, gc=False):
     """A record that a format could not take apart; its neighbours go on.
 

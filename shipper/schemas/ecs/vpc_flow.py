@@ -94,17 +94,20 @@ class VpcFlowEcs:
         identity = line_ids(origin.uri)
         index = self._index
         layout: tuple[str, ...] = ()
-        line_encoder = self.line_encoder(layout, context)
+        native, line_encoder = self._encoders(layout, context)
+        top, aws = _members(context.top).encode(), _members(context.aws).encode()
         of_streams: _StreamEncoders = {}
 
         def encode(record: Record) -> Document:
-            nonlocal layout, line_encoder
+            nonlocal layout, native, line_encoder
             if record.event is not None:
                 return self._of_event(record, record.event, origin, of_streams)
             if record.layout is not layout:  # nearly always one layout for a whole object
                 layout = record.layout
-                line_encoder = self.line_encoder(layout, context)
-            time_ms, body = line_encoder(record.raw, fallback_ms)
+                native, line_encoder = self._encoders(layout, context)
+            # Without a function in between: it is called for each of millions of lines.
+            written = native(record.raw, top, aws) if native is not None else None
+            time_ms, body = written or line_encoder(record.raw, fallback_ms)
             return Document(identity(time_ms, record.position), index, time_ms, body, record, origin)
 
         return encode
@@ -141,24 +144,29 @@ class VpcFlowEcs:
             layout: AWS's field names in order.
             context: what the lines share; `Context(top=schema.top() | {"log": …}, aws={"cloudwatch": …})`.
         """
+        native, otherwise = self._encoders(layout, context)
+        if native is None:
+            return otherwise
+        written = native
+        top, aws = _members(context.top).encode(), _members(context.aws).encode()
+        return lambda line, fallback_ms: written(line, top, aws) or otherwise(line, fallback_ms)
+
+    def _encoders(self, layout: Sequence[str], context: Context) -> tuple[NativeLines | None, LineEncoder]:
+        """The native function for single lines of one layout, and the one for lines that are not for it."""
         if self._owners is not None:
             self._owners.lookup.want(context.account, context.region)
         workshop = self._current()
-        compiled = workshop.compiled(tuple(layout), context.account, context.region)
-        mapping = workshop.mapping
+        place = tuple(layout), context.account, context.region
+        compiled, mapping = workshop.compiled(*place), workshop.mapping
         top, aws = _members(context.top), _members(context.aws)
-        native = workshop.native(tuple(layout), context.account, context.region) if self._natively else None
-        top_bytes, aws_bytes = top.encode(), aws.encode()
 
         def encode(line: bytes, fallback_ms: int) -> tuple[int, bytes]:
-            if native is not None and (written := native(line, top_bytes, aws_bytes)) is not None:
-                return written
             if compiled is not None and (found := compiled(line, top, aws)) is not None:
                 return found[0], found[1].encode()
             time_ms, document = mapping.document(layout, line.decode("utf-8", "replace"), context, fallback_ms)
             return time_ms, orjson.dumps(document)
 
-        return encode
+        return (workshop.native(*place) if self._natively else None), encode
 
     def _current(self) -> _Workshop:
         now = time.monotonic()
