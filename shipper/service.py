@@ -16,6 +16,7 @@ import structlog
 
 from shipper import notify
 from shipper.coordinator import Coordinator, InFlight
+from shipper.counting import counted
 from shipper.delivery import Backoff, Patience
 from shipper.errors import FatalError, RetryableError, Stopped
 from shipper.listener import Health, Listener
@@ -120,9 +121,9 @@ class Summary:
         if not self.read:
             lines.append("nothing new was found" if self.ok else "nothing was settled; the log above says why")
         if self.unread_objects:
-            lines.append(f"{self.unread_objects:,} objects could not be opened; they are tried again later")
+            lines.append(f"not opened, and tried again later: {counted(self.unread_objects, 'object')}")
         state = "all delivered or dead-lettered" if self.ok else "NOT all delivered; run again to go on"
-        lines.append(f"{self.splits:,} splits in {self.seconds:.1f} s: {state}")
+        lines.append(f"{counted(self.splits, 'split')} in {self.seconds:.1f} s: {state}")
         return lines
 
 

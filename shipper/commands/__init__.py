@@ -58,11 +58,6 @@ def known_source(settings: Settings, name: str) -> None:
         raise click.BadParameter(words, param_hint="--source")
 
 
-def counted(number: int, noun: str) -> str:
-    """A number and what it counts: 1 split, 2,000 splits."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def quiet_log() -> None:
     """For commands that tell people themselves what went wrong: libraries' warnings would only say it twice."""
     from shipper import log

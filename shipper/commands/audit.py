@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from shipper.commands import DONE, FAILED, config_option, counted, known_source, private_files, quiet_log
+from shipper.commands import DONE, FAILED, config_option, known_source, private_files, quiet_log
+from shipper.counting import counted
 from shipper.escaping import printable
 
 if TYPE_CHECKING:

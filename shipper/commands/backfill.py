@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from shipper.commands import DONE, FAILED, config_option, counted, known_source, private_files, start
+from shipper.commands import DONE, FAILED, config_option, known_source, private_files, start
+from shipper.counting import counted
 
 if TYPE_CHECKING:
     from shipper.build.backfill import Backfill, Range

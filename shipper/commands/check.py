@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shipper.commands import DONE, FAILED, config_option, counted, quiet_log
+from shipper.commands import DONE, FAILED, config_option, quiet_log
+from shipper.counting import counted
 from shipper.errors import ConfigError
 from shipper.escaping import printable
 from shipper.model import Problem

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from shipper.commands import DONE, FAILED, config_option, quiet_log
+from shipper.counting import counted
 from shipper.escaping import printable
 from shipper.model import WindowSplit
 
@@ -167,15 +168,16 @@ def _lines(state: dict[str, Any]) -> list[str]:
             lines += [f"    {day}: {count:,} done" for day, count in part.get("open_days", {}).items()]
             if part.get("closed_days"):
                 total = sum(part["closed_days"].values())
-                lines.append(f"    {len(part['closed_days'])} closed days: {total:,} done")
-        lines.append(f"  pinned: {found['pinned']['splits']:,} splits of {found['pinned']['objects']:,} objects")
+                lines.append(f"    {counted(len(part['closed_days']), 'closed day')}: {total:,} done")
+        pinned = found["pinned"]
+        lines.append(f"  pinned: {counted(pinned['splits'], 'split')} of {counted(pinned['objects'], 'object')}")
         lines += [
             f"    {printable(w['group'])}: {w['from']} to {w['to']}, {w['delivered_before']:,} delivered before"
             for w in found["pinned"].get("windows", [])[:20]
         ]
-        lines.append(f"  waiting for another attempt: {len(found['retries']):,} objects")
+        lines.append(f"  waiting for another attempt: {counted(len(found['retries']), 'object')}")
         lines += [
-            f"    {printable(r['object'])}: {r['kind']}, {r['attempts']} attempts, next {r['next']}"
+            f"    {printable(r['object'])}: {r['kind']}, {counted(r['attempts'], 'attempt')}, next {r['next']}"
             for r in found["retries"][:20]
         ]
         lines += [_receipt_line(sink, total) for sink, total in found["receipts"].items()]

@@ -271,7 +271,7 @@ def test_checkpoints_show_says_what_is_done(tmp_path: Path, capfd: pytest.Captur
     finally:
         daemon.close()
     assert "    closed: before 2026-01-01\n    hot: 2026-01-01T00:00:00Z\n    2026-01-01: 2 done\n" in out
-    assert "pinned: 1 splits of 2 objects" in out
+    assert "pinned: 1 split of 2 objects" in out
     assert (
         "→ out: 5 read = 3 delivered + 1 present + 1 filtered + 0 dead-lettered, newest event 2026-01-01T00:00:00Z"
         in out
