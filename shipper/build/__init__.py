@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shipper.build.cloudwatch import cloudwatch_calls
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
+from shipper.build.enrichment_check import enrichment_probes
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.on_demand import OnDemand
 from shipper.build.redaction import redactor
@@ -38,6 +39,7 @@ __all__ = [
     "addresses",
     "aws_sessions",
     "dead_letters",
+    "enrichment_probes",
     "envelope_schemas",
     "filtered",
     "geo",

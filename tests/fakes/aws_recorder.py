@@ -47,6 +47,7 @@ class Recorder:
     Args:
         servers: URLs by service; "" is for all others.
         accounts: by access key; those of roles that are assumed are put in.
+        refused: actions that are answered as IAM answers who may not.
 
     Attributes:
         asked: what was asked, apart from what needs no permission.
@@ -55,6 +56,7 @@ class Recorder:
     servers: Mapping[str, str]
     accounts: dict[str, str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     _roles: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,8 +77,8 @@ class Recorder:
         self._thread.join()
         self._server.server_close()
 
-    def note(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str | None]:
-        """Note a request; return its service, and the role's ARN if it assumes one."""
+    def note(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, str | None]:
+        """Note a request; return its service and action, and the role's ARN if it assumes one."""
         signed = _CREDENTIAL.search(headers.get("authorization", ""))
         assert signed is not None, f"an unsigned request: {method} {path}"
         key, region, service = signed.groups()
@@ -95,7 +97,7 @@ class Recorder:
         if action not in FREE:
             agent = headers.get("user-agent", "")
             self.asked.append(Asked(who, action, resource, {"aws:RequestedRegion": region} | context, agent))
-        return service, role
+        return service, action, role
 
     def learn(self, role: str, answer: bytes) -> None:
         """Note whose the access key of an answer is."""
@@ -172,7 +174,10 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
         def _forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            service, role = recorder.note(self.command, self.path, headers, body)
+            service, action, role = recorder.note(self.command, self.path, headers, body)
+            if action in recorder.refused:
+                self._refuse(service, action)
+                return
             far = urlsplit(recorder.servers.get(service, recorder.servers[""]))
             connection = http.client.HTTPConnection(far.hostname or "", far.port, timeout=30)
             connection.request(self.command, self.path, body, headers)
@@ -188,6 +193,20 @@ def _handler(recorder: Recorder) -> type[BaseHTTPRequestHandler]:
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def _refuse(self, service: str, action: str) -> None:
+            words = f"User: x is not authorized to perform: {action}"
+            xml = f"<Code>AccessDenied</Code><Message>{words}</Message>"
+            code = xml.replace("AccessDenied", "UnauthorizedOperation")
+            content = {
+                "s3": f"<Error>{xml}</Error>",
+                "ec2": f"<Response><Errors><Error>{code}</Error></Errors></Response>",
+                "iam": f"<ErrorResponse><Error>{xml}</Error></ErrorResponse>",
+            }.get(service, json.dumps({"__type": "AccessDeniedException", "message": words}))
+            self.send_response_only(400 if content.startswith("{") else 403)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content.encode())
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -80,18 +80,20 @@ class Watched:
         asked = self.recorder.asked
         assert asked
         denied = [
-            call for call in asked if not allows(granted[_of(call.who)], call.action, call.resource, call.context)
+            call
+            for call in asked
+            if not allows(granted[_of(call.who, granted)], call.action, call.resource, call.context)
         ]
         assert not denied
         allowed = {(who, action) for who, policy in granted.items() for action in actions(policy)}
-        needed = {(_of(call.who), call.action) for call in asked}
+        needed = {(_of(call.who, granted), call.action) for call in asked}
         assert {pair for pair in allowed - needed if pair[1] not in unused} == set()
         return granted
 
 
-def _of(who: str) -> str:
-    """The policy's name of a role that is the same in every account."""
-    return EVERYWHERE if who.endswith("/shipper-enrich") else who
+def _of(who: str, granted: dict[str, Any]) -> str:
+    """The policy's name of a role, which may be the same in every account."""
+    return EVERYWHERE if who not in granted and who.endswith("/shipper-enrich") else who
 
 
 def actions(policy: dict[str, Any]) -> set[str]:
@@ -291,6 +293,60 @@ def test_accounts_and_tags_of_resources(watched):
         stop.request()
     granted = watched.judge(settings)
     assert set(granted) == {"own", EVERYWHERE, MANAGEMENT}
+
+
+ENRICHED = {
+    "iam": {},
+    "interfaces": {"regions": ["us-east-1", "eu-west-1"], "accounts": [OTHER], "role_name": "shipper-enrich"},
+    "accounts": {"role_arn": MANAGEMENT},
+    "resources": {},
+}
+
+
+def organisation(watched: Watched) -> None:
+    watched.fill("trail")
+    AwsSessions(watched.moto.settings(role_arn=MANAGEMENT)).client("organizations").create_organization(
+        FeatureSet="ALL"
+    )
+
+
+def test_check_tries_what_enrichment_will_ask(watched):
+    """Each permission that the policy gives to enrichments is tried, and nothing is wrong where all are there."""
+    organisation(watched)
+    settings = watched.settings({"type": "s3", "bucket": "trail"}, enrich=ENRICHED)
+    assert not [problem for _, probe in build.enrichment_probes(settings) for problem in probe()]
+    watched.judge(settings, unused=frozenset({"s3:ListBucket", "s3:GetObject"}))
+
+
+@pytest.mark.parametrize(
+    ("action", "where"),
+    [
+        ("iam:GetRole", "enrich.iam"),
+        ("iam:GetUser", "enrich.iam"),
+        ("ec2:DescribeNetworkInterfaces", "enrich.interfaces"),
+        ("ec2:DescribeInstances", "enrich.interfaces"),
+        ("organizations:ListAccounts", "enrich.accounts"),
+        ("organizations:ListParents", "enrich.accounts"),
+        ("organizations:DescribeOrganizationalUnit", "enrich.accounts"),
+        ("organizations:ListTagsForResource", "enrich.accounts"),
+        ("s3:GetBucketTagging", "enrich.resources"),
+        ("logs:ListTagsForResource", "enrich.resources"),
+    ],
+)
+def test_check_names_the_permission_that_is_missing(watched, action, where):
+    """One refused call is told of, and the others are tried all the same; the daemon would run without it."""
+    organisation(watched)
+    watched.recorder.refused = {action}
+    settings = watched.settings({"type": "s3", "bucket": "trail"}, enrich=ENRICHED)
+    problems = [problem for _, probe in build.enrichment_probes(settings) for problem in probe()]
+    assert {(problem.where, problem.serious) for problem in problems} == {(where, False)}
+    assert all(f"needs {action})" in problem.what for problem in problems)
+    assert {call.action for call in watched.recorder.asked} >= actions_of_enrichment(settings)
+
+
+def actions_of_enrichment(settings: config.Settings) -> set[str]:
+    found = {action for policy in policies(settings).values() for action in actions(policy)}
+    return found - {"s3:ListBucket", "s3:GetObject"}
 
 
 def test_the_recorder_and_the_judge_can_say_no(watched):
