@@ -13,6 +13,7 @@ from shipper.sources.cloudwatch_groups import LogGroup
 from shipper.sources.cloudwatch_tiers import DAY, IDLE_SECONDS, MOST_HORIZON, Tiers
 
 _QUIET_SECONDS = 3600.0
+_MINUTE_MS = 60_000
 Span = tuple[int, int]
 """First and last millisecond, both included."""
 
@@ -207,8 +208,9 @@ class GroupState:
     def _measure(self, split: WindowSplit, receipt: Receipt) -> None:
         """Learn how dense the events are, for the sizes of windows to come."""
         last = split.last_ms if receipt.reached_ms is None else receipt.reached_ms
-        events = len(split.seen) // 8 + len(receipt.done)
-        density = events / max(last - split.first_ms + 1, 1)
+        # What is delivered already is known by the minute: of a shorter window it says no more than the average.
+        minutes = split.last_ms // _MINUTE_MS - split.first_ms // _MINUTE_MS + 1
+        density = len(receipt.done) / max(last - split.first_ms + 1, 1) + len(split.seen) / 8 / (minutes * _MINUTE_MS)
         self.events_per_ms = (self.events_per_ms + density) / 2 if self.events_per_ms else density
         if receipt.done:
             size = receipt.bytes_in / len(receipt.done)

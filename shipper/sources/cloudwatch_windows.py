@@ -17,6 +17,8 @@ _MOST_SEEN = 100_000
 _AIM_EVENTS = 40_000
 _AIM_BYTES = 4 * PAGE_BYTES
 _FIRST_STEP_MINUTES = 60
+_LEAST_MS = 10_000
+"""A reader stops by itself where there is too much; windows that are shorter would be many and empty after a burst."""
 
 
 def as_window(split: Split) -> WindowSplit:
@@ -87,7 +89,7 @@ def _length_ms(state: GroupState) -> int:
         return 2**62
     bytes_per_ms = state.events_per_ms * state.bytes_per_event
     aim = _AIM_EVENTS / state.events_per_ms
-    return max(int(min(aim, _AIM_BYTES / bytes_per_ms) if bytes_per_ms else aim), 1)
+    return max(int(min(aim, _AIM_BYTES / bytes_per_ms) if bytes_per_ms else aim), _LEAST_MS)
 
 
 def _seen(store: CheckpointStore, source: str, scope: str, first: int, last: int) -> tuple[int, list[int]]:

@@ -163,6 +163,18 @@ def test_bursts_of_one_millisecond_across_streams():
     world.check()
 
 
+def test_a_burst_costs_calls_for_what_it_holds():
+    """Half of many large events in one millisecond, the others over minutes: no window for each millisecond after it."""
+    world = World()
+    message = "x" * 250_000
+    for number in range(400):
+        world.put((-600 + max(number - 200, 0) * 1.2, message), stream=f"s{number % 5}")
+    world.flow.run(NOW + 1)
+    world.check()
+    pages = 400 / 4
+    assert world.logs.count() < 3 * pages
+
+
 def test_a_stream_that_lags_behind_the_others():
     """One stream's newest event says nothing of the others: each may write earlier times later."""
     world = World()
