@@ -28,6 +28,7 @@ class Command:
 
     def __init__(self, folder: Path, logs: CloudWatchLogs, url: str) -> None:
         self.logs = logs
+        self.program = ["-m", "shipper"]
         self._config = folder / "shipper.yaml"
         self._settings: dict[str, Any] = {
             "state": {"path": str(folder / "state")},
@@ -44,7 +45,7 @@ class Command:
         self._config.write_text(json.dumps({**self._settings, "sources": {"cw": own}}))
         self._config.chmod(0o600)
         run = subprocess.run(
-            [sys.executable, "-m", "shipper", *arguments, "-c", str(self._config)],
+            [sys.executable, *self.program, *arguments, "-c", str(self._config)],
             env={**os.environ, **ENVIRONMENT},
             capture_output=True,
             text=True,
@@ -159,6 +160,31 @@ def test_a_subscription_names_the_fields_of_flow_logs_where_ec2_cannot_be_asked(
     assert document["data_stream"]["dataset"] == "aws.vpcflow"
     assert (document["source"]["ip"], document["destination"]["port"]) == ("203.0.113.9", 22)
     assert document["event"]["action"] == "REJECT"
+
+
+WINDOW_BYTES = 300 << 20
+MESSAGE_BYTES = 250_000
+TELLING_ITS_PEAK = """
+import atexit, runpy, sys
+from pathlib import Path
+atexit.register(lambda: print(Path("/proc/self/status").read_text(), file=sys.stderr))
+runpy.run_module("shipper", run_name="__main__")
+"""
+
+
+def test_memory_is_bounded_whatever_a_window_holds(shipper):
+    """Hundreds of megabytes in one window, half of them in one millisecond: a page at a time."""
+    app = shipper.logs.group("app")
+    start_ms, message = int(time.time() * 1000) - 600_000, "x" * MESSAGE_BYTES
+    count = WINDOW_BYTES // MESSAGE_BYTES
+    for number in range(count):
+        after_ms = max(number - count // 2, 0) * 500_000 // count
+        shipper.logs.put(app, f"s{number % 5}", (start_ms + after_ms, message))
+    shipper.program = ["-c", TELLING_ITS_PEAK]
+    code, output, errors = shipper("run", "--once", "--json", log_groups=["app"], logs="cloudwatch")
+    assert code == 0, errors
+    assert json.loads(output)["sources"]["cw"]["sinks"]["archive"]["delivered"] == count
+    assert int(errors.split("VmHWM:")[1].split()[0]) * 1024 < WINDOW_BYTES, errors
 
 
 def unpacked(path: Path) -> list[dict[str, Any]]:

@@ -164,7 +164,7 @@ def test_bursts_of_one_millisecond_across_streams():
 
 
 def test_a_burst_costs_calls_for_what_it_holds():
-    """Half of many large events in one millisecond, the others over minutes: no window for each millisecond after it."""
+    """Half of many large events in one millisecond, the others over minutes: no window for each of these."""
     world = World()
     message = "x" * 250_000
     for number in range(400):
