@@ -30,7 +30,7 @@ class FlowLines:
         packet: Sequence[tuple[int, bytes]],
         carriers: Sequence[bytes],
         directions: Sequence[bytes],
-        endpoint: Callable[[bytes], tuple[bytes, bytes, bytes, bool | None, bytes, bytes]],
+        endpoint: Callable[[bytes], tuple[bytes, bytes, bytes, bool | None, bytes, bytes, bytes]],
         time: Callable[[bytes], tuple[int, bytes]],
         fixed: Callable[[bytes], tuple[bytes, bytes, bytes, bytes, bytes, bytes]],
     ) -> None: ...

@@ -19,9 +19,9 @@ const MOST_FIELDS: usize = 130;
 const ROOM: usize = 700;
 
 /// One address: packed, network.type, its members; whether it is within one's own networks; cloud.origin and
-/// cloud.target, each with a comma before it.
+/// cloud.target, each with a comma before it; what `aws.addresses` has of it, empty for nothing.
 #[derive(FromPyObject)]
-struct Endpoint(Vec<u8>, Vec<u8>, Vec<u8>, Option<bool>, Vec<u8>, Vec<u8>);
+struct Endpoint(Vec<u8>, Vec<u8>, Vec<u8>, Option<bool>, Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// Milliseconds since the epoch, and ISO 8601.
 #[derive(FromPyObject)]
@@ -154,15 +154,24 @@ impl FlowLines {
             add(&[b",\"", destination, b"\""]);
         }
         let mut seen: &[u8] = b"";
+        let mut apart: Vec<u8> = Vec::new();
         for (column, _) in &self.packet {
             let address = *columns.get(*column)?;
             if address != b"-" && ![source, destination, seen].contains(&address) {
-                self.endpoints.get(py, address, address)?;
+                let known = self.endpoints.get(py, address, address)?;
+                if !known.6.is_empty() {
+                    apart.push(b',');
+                    apart.extend_from_slice(&known.6);
+                }
                 add(&[b",\"", address, b"\""]);
                 seen = address;
             }
         }
-        add(&[b"]},\"aws\":{", aws, &fixed.5, b"\"vpcflow\":{", &fixed.4]);
+        add(&[b"]},\"aws\":{", aws, &fixed.5]);
+        if let Some(others) = apart.get(1..) {
+            add(&[b"\"addresses\":[", others, b"],"]);
+        }
+        add(&[b"\"vpcflow\":{", &fixed.4]);
         for (column, opening) in &self.packet {
             let address = *columns.get(*column)?;
             if address != b"-" {

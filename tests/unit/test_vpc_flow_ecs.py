@@ -270,6 +270,38 @@ def test_the_compiled_encoder_equals_the_mapping(data):
         assert odd or not set(TRAFFIC) <= set(layout) or own <= {"pkt_srcaddr", "pkt_dstaddr"}
 
 
+@pytest.mark.parametrize("layout", [V5, V11], ids=["V5", "V11"])
+def test_addresses_of_packets_have_geography_of_their_own(layout):
+    """Behind a NAT gateway the packets' addresses are no end of the flow: all three ways tell of them apart, once."""
+    ends = {"srcaddr": "10.0.0.1", "dstaddr": "10.0.0.2", "protocol": "6", "log-status": "OK", "vpc-id": "vpc-1"}
+    ends |= dict.fromkeys(("srcport", "dstport", "packets", "bytes"), "80") | dict.fromkeys(
+        ("start", "end"), "1772366765"
+    )
+
+    def told(**more: str) -> Any:
+        values = ends | {name.replace("_", "-"): value for name, value in more.items()}
+        line = " ".join(values.get(name, "-") for name in layout)
+        caches = Caches(Endpoints(geography, whose), Times(), Ports())
+        _, expected = LineMapping(caches.endpoints, caches.times).document(layout, line, Context(), 5)
+        compiled, natively = compile_layout(layout, "", "", caches), native_lines(layout, "", "", caches)
+        assert compiled is not None
+        written = [compiled(line.encode(), "", ""), natively(line.encode(), b"", b"") if natively else None]
+        bodies = [json.loads(found[1]) for found in written if found is not None]
+        assert len(bodies) == (1 if natively is None else 2)
+        document = json.loads(orjson.dumps(expected))
+        assert all(body == document for body in bodies)
+        return document["aws"].get("addresses")
+
+    known = {"geo": {"city_name": "Malmö"}, "as": {"number": 64500}}
+    known["cloud"] = {"provider": "aws", "service": {"name": ["ec2", "s3"]}}
+    assert told(pkt_srcaddr="10.0.0.1", pkt_dstaddr="203.0.113.9") == [{"ip": "203.0.113.9", **known}]
+    both = told(pkt_srcaddr="203.0.113.8", pkt_dstaddr="203.0.113.9")
+    assert [each["ip"] for each in both] == ["203.0.113.8", "203.0.113.9"]
+    assert len(told(pkt_srcaddr="203.0.113.8", pkt_dstaddr="203.0.113.8")) == 1
+    assert told(dstaddr="203.0.113.9", pkt_srcaddr="10.0.0.1", pkt_dstaddr="203.0.113.9") is None
+    assert told(pkt_srcaddr="10.0.0.9", pkt_dstaddr="-") is None
+
+
 @pytest.mark.skipif(native.FlowLines is None, reason="the native module is not installed")
 @pytest.mark.parametrize("layout", [V2, V5, V10, V11], ids=["V2", "V5", "V10", "V11"])
 @pytest.mark.parametrize("asked", [None, whose])

@@ -51,6 +51,18 @@ def test_the_event_is_the_line_itself():
     }
 
 
+def test_addresses_of_packets_have_fields_of_their_own():
+    """Where they are others than the flow's; a line that is too short for them is an envelope too."""
+    layout = (*V2, "pkt-srcaddr", "pkt-dstaddr")
+    fields = envelope(GOOD + b" 203.0.113.7 198.51.100.9", layout, geo=lambda _: PLACE)["fields"]
+    assert (fields["src_country"], fields["dest_country"], fields["pkt_dest_country"]) == ("Sweden",) * 3
+    assert "pkt_src_country" not in fields
+    for line in (GOOD, b"", b"2", GOOD + b" -", GOOD + b" - -"):
+        assert "pkt_dest_country" not in envelope(line, layout, geo=lambda _: PLACE)["fields"]
+    first = ("pkt-srcaddr", *V2)
+    assert "pkt_src_country" in envelope(b"203.0.113.9", first, geo=lambda _: PLACE)["fields"]
+
+
 def test_what_is_not_configured_is_no_key():
     """An empty index or host is left to the token and the server."""
     assert not envelope(GOOD, index="", host="").keys() & {"index", "host"}

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from shipper.model import AccountFacts, LogEvent, Resource
-from shipper.ports import AccountLookup, AddressLookup, GeoLookup, Lookups, ResourceLookup
+from shipper.ports import AccountLookup, AddressLookup, Lookups, ResourceLookup
 from shipper.schemas.account_parts import AccountParts
+from shipper.schemas.ecs.addresses import address_fields
 from shipper.schemas.ecs.threats import Threats
 from shipper.schemas.event_values import ends_of, others_of
 
@@ -129,18 +130,6 @@ def log_group_tags(resources: ResourceLookup, event: LogEvent) -> Mapping[str, s
     if not stream.account or not stream.region:
         return None
     return resources(Resource("log_group", stream.account, stream.region, stream.group))
-
-
-def address_fields(address: str, geo: GeoLookup | None, addresses: AddressLookup | None) -> dict[str, Any]:
-    """What is known of an address that is no end of a document's traffic, for `aws.addresses`; empty where nothing is.
-
-    ECS has geography of ends only.
-    """
-    known = dict((geo(address) if geo is not None else None) or {})
-    facts = addresses(address) if addresses is not None else None
-    if facts is not None and facts.cloud is not None:
-        known["cloud"] = facts.cloud
-    return {"ip": address, **known} if known else {}
 
 
 def _add_clouds(addresses: AddressLookup, document: dict[str, Any]) -> None:

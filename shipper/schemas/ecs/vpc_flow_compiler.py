@@ -99,7 +99,7 @@ def _encoder(
             fixed = known if known is not None and holds else fixtures.find(values, start[0])
         if not fixed.own:
             return None
-        related, own, seen = "", fixed.own, ""
+        related, own, seen, apart = "", fixed.own, "", ""
         for index, opening in packet:
             address = parts[index]
             if address != "-":
@@ -109,6 +109,8 @@ def _encoder(
                     if found is None or found.indicator is not None:
                         return None
                     related, seen = f'{related},"{address}"', address
+                    if found.apart:
+                        apart = f"{apart},{found.apart}"
         if source == "-":
             if related or traffic[:7] != _NO_TRAFFIC:
                 return None
@@ -133,6 +135,8 @@ def _encoder(
         direction = "" if one.internal is None else directions.get((one.internal, other.internal), "")
         if destination != source:
             related = f',"{destination}"{related}'
+        if apart:
+            aws = f'{aws}"addresses":[{apart[1:]}],'
         hosts = ""
         if owners is not None:
             owned = fixtures.pairs.get((fixed, source, destination))

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from shipper.errors import BadInputError
 from shipper.model import InterfaceOwner
 from shipper.schemas.community_id import community_id, packed_port
@@ -145,9 +147,12 @@ class LineMapping:
         fixed = fixed_parts(values, context.account, context.region, own, self._names)
         document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
         document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
-        document |= self._traffic({name: value for name, value in values.items() if value != "-"}, fixed)
+        known = {name: value for name, value in values.items() if value != "-"}
+        document |= self._traffic(known, fixed)
         if fixed.own or fixed.aws or context.aws:
             document["aws"] = {**context.aws, **fixed.aws} | ({"vpcflow": fixed.own} if fixed.own else {})
+            if others := self._others(known):
+                document["aws"]["addresses"] = others
         if self._owners is not None:
             self._owners.renew()
             ends = [
@@ -183,6 +188,13 @@ class LineMapping:
         if addresses := list(dict.fromkeys(end.fields["ip"] for end in ends.values() if end is not None)):
             parts["related"] = {"ip": addresses}
         return {name: part for name, part in parts.items() if part}
+
+    def _others(self, values: Mapping[str, str]) -> list[orjson.Fragment]:
+        """What is known of the packets' own addresses, where they are others than the traffic's ends."""
+        found = [self._endpoint(name, values) for name in ("srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr")]
+        ends = {end.fields["ip"] for end in found[:2] if end is not None}
+        others = {end.fields["ip"]: end.apart for end in found[2:] if end is not None and end.apart}
+        return [orjson.Fragment(text) for address, text in others.items() if address not in ends]
 
     def _endpoint(self, name: str, values: Mapping[str, str]) -> Endpoint | None:
         if name not in values:

@@ -35,12 +35,12 @@ def native_lines(layout: Sequence[str], account: str, region: str, caches: Cache
     endpoints, times, fixtures = caches.endpoints, caches.times, Fixtures(plan, account, region, caches)
     values = len(plan.fixed)
 
-    def endpoint(address: bytes) -> tuple[bytes, bytes, bytes, bool | None, bytes, bytes]:
+    def endpoint(address: bytes) -> tuple[bytes, bytes, bytes, bool | None, bytes, bytes, bytes]:
         found = endpoints.find(address.decode())
         if found is None or found.indicator is not None:
             raise _LeftToPythonError
-        sides = found.origin.encode(), found.target.encode()
-        return found.packed, found.type.encode(), found.json.encode(), found.internal, *sides
+        more = found.origin.encode(), found.target.encode(), found.apart.encode()
+        return found.packed, found.type.encode(), found.json.encode(), found.internal, *more
 
     def time(text: bytes) -> tuple[int, bytes]:
         found = times.find(text.decode())

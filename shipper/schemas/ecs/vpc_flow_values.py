@@ -12,6 +12,7 @@ import orjson
 from shipper.model import Indicator
 from shipper.ports import AddressLookup, GeoLookup, IndicatorLookup
 from shipper.schemas.community_id import packed_address, packed_port
+from shipper.schemas.ecs.addresses import address_fields
 
 _MOST_ADDRESSES = 20_000
 _MOST_TIMES = 10_000
@@ -56,6 +57,7 @@ class Endpoint:
         origin, target: the same as JSON members, with a comma before; "" where it is not AWS's.
         internal: it is within one's own networks; None where nobody was asked.
         indicator: what a list calls bad of it.
+        apart: what `aws.addresses` has of it where it is no end of the traffic, as JSON; "" where nothing is known.
     """
 
     packed: bytes
@@ -67,6 +69,7 @@ class Endpoint:
     target: str = ""
     internal: bool | None = None
     indicator: Indicator | None = None
+    apart: str = ""
 
 
 DIRECTIONS: Final[dict[tuple[bool | None, bool | None], str]] = {
@@ -114,6 +117,8 @@ class Endpoints(dict[str, Endpoint]):
         if self._addresses is not None and (facts := self._addresses(address)):
             origin, target = (json_members({name: facts.cloud}) if facts.cloud else "" for name in ("origin", "target"))
             endpoint = replace(endpoint, cloud=facts.cloud, origin=origin, target=target, internal=facts.internal)
+        if apart := address_fields(address, self._geo, self._addresses):
+            endpoint = replace(endpoint, apart=orjson.dumps(apart).decode())
         if self._indicators is not None and (indicator := self._indicators.address(address)):
             endpoint = replace(endpoint, indicator=indicator)
         self[address] = endpoint

@@ -32,6 +32,8 @@ LineEncoder = Callable[[bytes, Callable[[int], str], int], "tuple[str, int, byte
 envelope: nothing is raised.
 """
 
+_PACKET = (("pkt-srcaddr", "pkt_src"), ("pkt-dstaddr", "pkt_dest"))
+"""The packets' own addresses behind a NAT gateway, told of where they are others than the flow's."""
 _MOST_ADDRESSES = 50_000
 _DIRECTIONS: dict[tuple[bool | None, bool | None], str] = {
     (True, True): ',"network_direction":"internal"',
@@ -132,6 +134,7 @@ class VpcFlowSplunk:
         start, end = columns.get("start", -1), columns.get("end", -1)
         asks = any(part is not None for part in (self._geo, self._addresses, self._indicators))
         find, direction = self._places.find if asks else _nothing, self._places.direction
+        packet = [(columns[name], side) for name, side in _PACKET if name in columns] if asks else []
         one, other = columns.get("srcaddr", -1), columns.get("dstaddr", -1)
         directed = self._addresses is not None and min(one, other) >= 0 and "flow-direction" not in columns
         names = self._names
@@ -145,6 +148,9 @@ class VpcFlowSplunk:
             time_ms = start_ms or end_ms or fallback_ms
             key = identity(end_ms or time_ms)
             more = "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
+            for column, side in packet:
+                if column < len(parts) and parts[column] not in ("-", *parts[one : one + 1], *parts[other : other + 1]):
+                    more += find((parts[column], side))
             if directed and max(one, other) < len(parts):
                 more += direction((parts[one], parts[other]))
             if owned is not None:
