@@ -54,6 +54,18 @@ def test_what_a_service_says_counts_more_than_events():
     assert types([FLOW], {"arn:trail": ("cloudtrail", None)})(group("trail")) == ("cloudtrail", None)
 
 
+def test_a_group_of_the_same_name_in_another_account_is_another():
+    """A linked account's group has not the fields that a flow log writes to the own one."""
+    arn = "arn:aws:logs:us-east-1:{}:log-group:net"
+    own, linked = (
+        LogGroup(arn.format(account), account, "us-east-1", "net", "STANDARD", 0.0)
+        for account in ("123456789012", "444455556666")
+    )
+    tell = types([FLOW], {own.arn: ("vpcflow", ("srcaddr", "dstaddr"))})
+    assert tell(own) == ("vpcflow", ("srcaddr", "dstaddr"))
+    assert tell(linked) == ("vpcflow", None)
+
+
 def test_a_groups_tag_counts_most():
     """The fields of a flow log are still AWS's to say; a tag that names no type counts for nothing."""
     layout = ("srcaddr", "dstaddr", "action")
