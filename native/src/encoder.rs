@@ -5,53 +5,22 @@
 //! mapped by that Python code, once, and kept as JSON.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use ahash::AHashMap;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::cache::Cache;
 use crate::json;
-use crate::part::{follow, member, single, Part};
+use crate::people::{add_related, add_user, Added, Extra, Identity, People};
 use crate::record::{copied, plain, Record};
-use crate::secrets::Names;
 use crate::stamp;
-use crate::tables::{Kind, Known, Named, Source, Tables};
+use crate::subtrees::{add_parts, named, resources, Parts, MOST_NAMED};
+use crate::tables::{Kind, Known, Tables};
+use crate::write::{ids, list, member_of, members_of, once, open, separate, text_member};
 
 /// Longer records may need cutting.
 const LONGEST: usize = 24_000;
-const LONGEST_NAME: usize = 8_000;
-const MOST_NAMED: usize = 100;
-
-/// What a userIdentity adds to documents. Names and ids are what stands between a JSON string's quotes.
-#[derive(FromPyObject)]
-struct Identity {
-    /// `aws.cloudtrail.user_identity`.
-    fields: Option<Vec<u8>>,
-    /// What is in `user`, without its braces; and without `user.entity`.
-    user: Vec<u8>,
-    user_without_entity: Vec<u8>,
-    account: Vec<u8>,
-    users: Vec<Vec<u8>>,
-    entities: Vec<Vec<u8>>,
-    actor: Option<Vec<u8>>,
-    acting: Option<String>,
-    service: Option<Vec<u8>>,
-    /// The role's ARN, where the identity is a role's session.
-    assumed: Option<Vec<u8>>,
-    /// Python's own, for `enrich`.
-    known: PyObject,
-}
-
-/// What is known of a caller now: members of `aws` without braces; `user.effective`, the person's name and first address,
-/// each "" where there is none.
-#[derive(FromPyObject)]
-struct Added(PyBackedBytes, PyBackedBytes, PyBackedBytes, PyBackedBytes);
-
-/// The same, borrowed: it is asked for with every record, and copying it out of Python would cost more than to write it.
-#[derive(Default)]
-struct Extra<'a>(&'a [u8], &'a [u8], &'a [u8], &'a [u8]);
 
 /// What is equal in all records of one kind of call by one account: members without their braces, of `aws.cloudtrail`,
 /// `event`, `cloud`, the document, and `aws`.
@@ -61,39 +30,6 @@ struct Call(Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>);
 /// ECS's `source`, whether the address is an IP address, and `cloud.origin` ("" for none).
 #[derive(FromPyObject)]
 struct Place(Vec<u8>, bool, Vec<u8>);
-
-/// Something that Python made, by the bytes it was made of.
-pub struct Cache<T> {
-    known: Mutex<AHashMap<Vec<u8>, Arc<T>>>,
-    most: usize,
-    make: PyObject,
-}
-
-impl<T: for<'py> FromPyObject<'py>> Cache<T> {
-    /// Keep at most so many of what `make` makes.
-    pub fn new(make: PyObject, most: usize) -> Self {
-        Cache { known: Mutex::default(), most, make }
-    }
-
-    /// What belongs to a key. None: Python refuses it, and says why when it maps the record itself.
-    pub fn get(&self, py: Python<'_>, key: &[u8], made_of: &[u8]) -> Option<Arc<T>> {
-        if let Some(found) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Some(Arc::clone(found));
-        }
-        let made = self.make.bind(py).call1((PyBytes::new(py, made_of),)).ok()?;
-        let made = Arc::new(made.extract::<T>().ok()?);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= self.most {
-            known.clear();
-        }
-        known.insert(key.to_vec(), Arc::clone(&made));
-        Some(made)
-    }
-
-    fn forget(&self) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
 
 /// Writes documents. Safe to use from many threads.
 #[pyclass(frozen)]
@@ -188,69 +124,6 @@ impl CloudTrailEncoder {
         }
         let id = stamp::document_id(time_ms, plain(event.recipient_account_id)?, event_id);
         Some((time_ms, id, PyBytes::new(py, &body)))
-    }
-}
-
-/// The four open-ended parts.
-struct Parts<'a> {
-    request: Option<Part<'a>>,
-    response: Option<Part<'a>>,
-    additional: Option<Part<'a>>,
-    details: Option<Part<'a>>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(event: &Record<'a>) -> Option<Parts<'a>> {
-        let written = |field: Option<&'a [u8]>| field.map_or(Some(None), Part::written);
-        Some(Parts {
-            request: written(event.request_parameters)?,
-            response: written(event.response_elements)?,
-            additional: written(event.additional_event_data)?,
-            details: written(event.service_event_details)?,
-        })
-    }
-
-    fn get(&self, source: Source) -> Option<&Part<'a>> {
-        match source {
-            Source::Request => self.request.as_ref(),
-            Source::Response => self.response.as_ref(),
-            Source::Additional => self.additional.as_ref(),
-            Source::Record | Source::Unknown => None,
-        }
-    }
-}
-
-/// What a record adds to `user`, `group` and those who may be searched for.
-#[derive(Default)]
-struct People<'a> {
-    target_name: &'a [u8],
-    target_id: &'a [u8],
-    new_name: &'a [u8],
-    group_name: &'a [u8],
-    group_id: &'a [u8],
-}
-
-impl<'a> People<'a> {
-    fn of(parts: &Parts<'a>) -> Option<People<'a>> {
-        let mut people = People::default();
-        let text = |value: Option<&'a [u8]>| {
-            let text = value.map_or(Some(&b""[..]), single)?;
-            (text.len() < LONGEST_NAME).then_some(text)
-        };
-        if let Some(asked) = &parts.request {
-            people.target_name = text(asked.member(b"userName"))?;
-            people.new_name = text(asked.member(b"newUserName"))?;
-            people.group_name = text(asked.member(b"groupName"))?;
-        }
-        if let Some(answered) = &parts.response {
-            if let Some(user) = answered.member(b"user") {
-                people.target_id = text(member(user, b"userId")?)?;
-            }
-            if let Some(group) = answered.member(b"group") {
-                people.group_id = text(member(group, b"groupId")?)?;
-            }
-        }
-        Some(people)
     }
 }
 
@@ -510,278 +383,7 @@ impl CloudTrailEncoder {
     }
 }
 
-/// Add `user` and `group`.
-fn add_user(
-    out: &mut Vec<u8>,
-    who: &Identity,
-    people: &People<'_>,
-    targets: &[&[u8]],
-    entity: Option<&[u8]>,
-    effective: &[u8],
-) {
-    let before = out.len();
-    open(out, "user");
-    let empty = out.len();
-    members_of(out, if entity.is_some() { &who.user_without_entity } else { &who.user });
-    if let Some(entity) = entity {
-        ids(out, &[entity]);
-    }
-    if !people.new_name.is_empty() {
-        open(out, "changes");
-        text_member(out, "name", people.new_name);
-        out.push(b'}');
-    }
-    if !(people.target_name.is_empty() && people.target_id.is_empty() && targets.is_empty()) {
-        open(out, "target");
-        text_member(out, "name", people.target_name);
-        text_member(out, "id", people.target_id);
-        if !targets.is_empty() {
-            ids(out, targets);
-        }
-        out.push(b'}');
-    }
-    if !effective.is_empty() {
-        member_of(out, "effective", effective);
-    }
-    if out.len() == empty {
-        out.truncate(before);
-    } else {
-        out.push(b'}');
-    }
-    if !(people.group_name.is_empty() && people.group_id.is_empty()) {
-        open(out, "group");
-        text_member(out, "name", people.group_name);
-        text_member(out, "id", people.group_id);
-        out.push(b'}');
-    }
-}
-
-/// Add all by which a record may be searched for.
-fn add_related(
-    out: &mut Vec<u8>,
-    address: &[u8],
-    entities: &[&[u8]],
-    who: &Identity,
-    people: &People<'_>,
-    extra: &Extra<'_>,
-) {
-    open(out, "related");
-    let mut addresses: Vec<&[u8]> = Vec::with_capacity(2);
-    for address in [address, extra.3] {
-        if !address.is_empty() {
-            once(&mut addresses, address);
-        }
-    }
-    if !addresses.is_empty() {
-        out.extend_from_slice(b"\"ip\":");
-        list(out, &addresses);
-    }
-    if !entities.is_empty() {
-        separate(out);
-        out.extend_from_slice(b"\"entity\":");
-        list(out, entities);
-    }
-    let mut users: Vec<&[u8]> = who.users.iter().map(Vec::as_slice).collect();
-    for name in [people.target_name, people.new_name, people.target_id, extra.2] {
-        if !name.is_empty() {
-            once(&mut users, name);
-        }
-    }
-    if !users.is_empty() {
-        separate(out);
-        out.extend_from_slice(b"\"user\":");
-        list(out, &users);
-    }
-    out.push(b'}');
-}
-
-fn add_parts(out: &mut Vec<u8>, parts: &Parts<'_>) {
-    let all = [
-        ("request_parameters", &parts.request),
-        ("response_elements", &parts.response),
-        ("additional_eventdata", &parts.additional),
-        ("service_event_details", &parts.details),
-    ];
-    for (name, part) in all {
-        if let Some(part) = part {
-            text_member(out, name, &part.text);
-        }
-    }
-    if all.iter().all(|(_, part)| part.is_none()) {
-        return;
-    }
-    open(out, "flattened");
-    for (name, part) in all {
-        if let Some(part) = part {
-            member_of(out, name, &part.flattened);
-        }
-    }
-    out.push(b'}');
-}
-
-/// All that a record names at the ends of some ways, in the order of its own members.
-fn named<'a>(
-    ways: &Named,
-    parts: &Parts<'a>,
-    account: &'a [u8],
-    arns: &[&'a [u8]],
-    found: &mut Vec<&'a [u8]>,
-) -> Option<()> {
-    for (source, keys) in ways {
-        if *source == Source::Record {
-            for (name, values) in [("recipientAccountId", &[account][..]), ("resources", arns)] {
-                let times = keys.iter().filter(|(key, _)| key == name.as_bytes()).flat_map(|(_, ways)| ways);
-                for _ in times {
-                    found.extend(values.iter().filter(|value| !value.is_empty()));
-                }
-            }
-            continue;
-        }
-        let Some(part) = parts.get(*source) else { continue };
-        for (name, value) in part.members() {
-            if let Some((_, ways)) = keys.iter().find(|(key, _)| key == name) {
-                for way in ways {
-                    follow(value, way, found)?;
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-/// The resources, each once, as JSON ("" for none), and their ARNs.
-fn resources<'a>(data: Option<&'a [u8]>) -> Option<(Vec<u8>, Vec<&'a [u8]>)> {
-    let (mut written, mut arns) = (Vec::new(), Vec::new());
-    let Some(data) = data.filter(|data| data[0] == b'[') else { return Some((written, arns)) };
-    let mut unique: Vec<Vec<(&str, &[u8])>> = Vec::new();
-    json::elements(data, 0, |at| {
-        if data[at] != b'{' {
-            return None;
-        }
-        let mut resource: Vec<(&str, &[u8])> = Vec::new();
-        let mut seen: Vec<&str> = Vec::new();
-        let end = json::members(data, at, |(name, key), value_at| {
-            let end = json::value(data, value_at)?;
-            let ours = match name {
-                b"ARN" | b"arn" => "arn",
-                b"accountId" => "account_id",
-                b"type" => "type",
-                b"ARNPrefix" => "ARNPrefix",
-                _ => return (!key.escaped).then_some(end),
-            };
-            let value = plain(Some(&data[value_at..end]))?;
-            if data[value_at] != b'"' && data[value_at] != b'n' || value.len() >= LONGEST_NAME {
-                return None;
-            }
-            if seen.contains(&ours) {
-                return None;
-            }
-            seen.push(ours);
-            if !value.is_empty() {
-                resource.push((ours, value));
-            }
-            Some(end)
-        })?;
-        if !resource.is_empty() && !unique.contains(&resource) {
-            unique.push(resource);
-        }
-        (unique.len() <= MOST_NAMED).then_some(end)
-    })?;
-    if !unique.is_empty() {
-        written.push(b'[');
-        for resource in &unique {
-            separate(&mut written);
-            written.push(b'{');
-            for (name, value) in resource {
-                text_member(&mut written, name, value);
-                if *name == "arn" {
-                    arns.push(value);
-                }
-            }
-            written.push(b'}');
-        }
-        written.push(b']');
-    }
-    Some((written, arns))
-}
-
 /// Whether JSON has an escape that may be half of a surrogate pair, or hide what a text says.
 fn has_unicode_escape(data: &[u8]) -> bool {
     memchr::memmem::find(data, b"\\u").is_some()
-}
-
-/// Add a text where it is not there yet.
-fn once<'a>(texts: &mut Vec<&'a [u8]>, text: &'a [u8]) {
-    if !texts.contains(&text) {
-        texts.push(text);
-    }
-}
-
-fn separate(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'{' | b'[')) {
-        out.push(b',');
-    }
-}
-
-fn open(out: &mut Vec<u8>, name: &str) {
-    member_of(out, name, b"{");
-}
-
-fn member_of(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    separate(out);
-    out.push(b'"');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-    out.extend_from_slice(value);
-}
-
-fn members_of(out: &mut Vec<u8>, members: &[u8]) {
-    if !members.is_empty() {
-        separate(out);
-        out.extend_from_slice(members);
-    }
-}
-
-/// Add a text that stands between quotes as it is; nothing where it is empty.
-fn text_member(out: &mut Vec<u8>, name: &str, text: &[u8]) {
-    if !text.is_empty() {
-        member_of(out, name, b"\"");
-        out.extend_from_slice(text);
-        out.push(b'"');
-    }
-}
-
-fn ids(out: &mut Vec<u8>, some: &[&[u8]]) {
-    open(out, "entity");
-    out.extend_from_slice(b"\"id\":");
-    list(out, some);
-    out.push(b'}');
-}
-
-fn list(out: &mut Vec<u8>, texts: &[&[u8]]) {
-    out.push(b'[');
-    for text in texts {
-        separate(out);
-        out.push(b'"');
-        out.extend_from_slice(text);
-        out.push(b'"');
-    }
-    out.push(b']');
-}
-
-/// Says quickly whether a record may hold secrets that `redaction/secrets.py` would mask; wrong only in saying yes.
-#[pyclass(frozen)]
-pub struct SecretNames(Names);
-
-#[pymethods]
-impl SecretNames {
-    #[new]
-    fn new() -> Self {
-        SecretNames(Names::default())
-    }
-
-    /// Look for the names of secrets in a record's bytes: 1 for tokens, 2 for passwords, 4 for others, added up.
-    fn kinds_in(&self, record: &[u8]) -> u8 {
-        self.0.kinds_in(record)
-    }
 }

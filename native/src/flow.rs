@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use sha1::{Digest, Sha1};
 
-use crate::encoder::Cache;
+use crate::cache::Cache;
 
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const MOST_ADDRESSES: usize = 20_000;

@@ -1,13 +1,17 @@
 //! The hot part of `shipper`, as a Python module. Without it the program does the same, more slowly.
 
+mod cache;
 mod encoder;
 mod flow;
 mod json;
 mod part;
+mod people;
 mod record;
 mod secrets;
 mod stamp;
+mod subtrees;
 mod tables;
+mod write;
 
 use pyo3::prelude::*;
 
@@ -20,5 +24,5 @@ fn shipper_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("INTERFACE", INTERFACE)?;
     module.add_class::<encoder::CloudTrailEncoder>()?;
     module.add_class::<flow::FlowLines>()?;
-    module.add_class::<encoder::SecretNames>()
+    module.add_class::<secrets::SecretNames>()
 }

@@ -1,6 +1,7 @@
 //! Whether a record may hold secrets: a quick look that is wrong only in saying yes.
 
 use memchr::memmem;
+use pyo3::prelude::*;
 
 /// The names before `"` that end in Token or Password, and the beginnings of those that are whole.
 const ENDS: [&[u8]; 2] = [b"Token", b"Password"];
@@ -34,5 +35,22 @@ impl Names {
         };
         let [tokens, passwords] = [&self.ends[0], &self.ends[1]].map(ended);
         u8::from(tokens) | u8::from(passwords) << 1 | u8::from(self.beginnings.iter().any(begun)) << 2
+    }
+}
+
+/// Says quickly whether a record may hold secrets that `redaction/secrets.py` would mask; wrong only in saying yes.
+#[pyclass(frozen)]
+pub struct SecretNames(Names);
+
+#[pymethods]
+impl SecretNames {
+    #[new]
+    fn new() -> Self {
+        SecretNames(Names::default())
+    }
+
+    /// Look for the names of secrets in a record's bytes: 1 for tokens, 2 for passwords, 4 for others, added up.
+    fn kinds_in(&self, record: &[u8]) -> u8 {
+        self.0.kinds_in(record)
     }
 }
