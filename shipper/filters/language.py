@@ -48,6 +48,9 @@ _TOKEN = re.compile(
 )
 _WORDS = {"and", "or", "not", "in", "keep", "drop", "cidr", "true", "false", "null", *TEXT_TESTS}
 _INSTEAD = {"=": "write == for equality", "&&": "write and", "||": "write or", "!": "write not"}
+_ADDRESSES = frozenset({"srcaddr", "dstaddr", "pkt-srcaddr", "pkt-dstaddr", "sourceIPAddress"})
+"""Fields that hold single addresses: a network as text would silently match none of them."""
+_NETWORK = re.compile(r"[0-9A-Fa-f.:]+/\d{1,3}")
 _CONSTANTS: dict[str, Literal] = {"true": True, "false": False, "null": None}
 
 
@@ -218,13 +221,14 @@ class _Parser:
                     self._at -= 1
                     self._fail(f"nothing is more or less than {self._next.text}")
                 return FieldNode(name.text, comparison(sign, value))
+            self._refuse_networks(name.text, [value])
             equal = FieldNode(name.text, equal_to(value))
             return equal if sign == "==" else NotNode(equal)
         opposite = self._took("not")
-        node = FieldNode(name.text, self._membership())
+        node = FieldNode(name.text, self._membership(name.text))
         return NotNode(node) if opposite else node
 
-    def _membership(self) -> Test:
+    def _membership(self, name: str) -> Test:
         word = self._next
         if word.kind == "word" and word.text in TEXT_TESTS:
             self._at += 1
@@ -243,7 +247,16 @@ class _Parser:
         while self._took(","):
             values.append(self._value())
         self._need("]")
+        self._refuse_networks(name, values)
         return one_of(values)
+
+    def _refuse_networks(self, name: str, values: list[Literal]) -> None:
+        """After the values of a field that holds addresses."""
+        if name.replace("_", "-") in _ADDRESSES:
+            for value in values:
+                if isinstance(value, str) and _NETWORK.fullmatch(value):
+                    self._at -= 1
+                    self._fail(f"no single address equals the network {value}", f'write {name} in cidr("{value}")')
 
     def _value(self) -> Literal:
         token = self._next
@@ -254,6 +267,8 @@ class _Parser:
             return _CONSTANTS[token.text]
         if token.kind != "number" or len(token.text) > MOST_DIGITS:
             hint = f'put text into quotes: "{token.text}"' if token.kind in {"word", "bare"} else ""
+            if _NETWORK.fullmatch(token.text):
+                hint = f'a network is written as in cidr("{token.text}")'
             self._fail("a value is expected here" + (f", not {token.text}" if token.text else ""), hint)
         self._at += 1
         return float(token.text) if "." in token.text else int(token.text)
