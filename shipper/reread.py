@@ -12,7 +12,8 @@ from shipper.model import DeadLetter, Document, Origin, Problem, Receipt, S3Obje
 from shipper.ports import DeadLetters, Delivery, SchemaName, Sink
 
 _AT_ONCE = 500
-_REASONS = frozenset({"undecodable", "unmappable"})
+_RECORDS = frozenset({"undecodable", "unmappable"})
+_OBJECTS = frozenset({"unreadable_object", "object_deleted"})
 
 
 class Letters(Protocol):
@@ -38,11 +39,14 @@ class Reread:
     Attributes:
         made: their records make documents now, or a filter keeps them away; the letters are removed. Documents that a
             sink refused are letters of their own.
+        whole: letters of whole objects, which were read to their end now; removed. What is wrong with single records of
+            them is in letters of their own.
         still: nothing can be made of them now either, or their objects are gone; kept.
-        not_read: of no object in S3, or a whole object; kept.
+        not_read: of no object in S3; kept.
     """
 
     made: int = 0
+    whole: int = 0
     still: int = 0
     not_read: int = 0
 
@@ -51,7 +55,7 @@ class PickingSink:
     """Implements `ports.Sink`: passes on the documents of some records only. Used by one thread.
 
     Attributes:
-        wanted: their positions in the object.
+        wanted: their positions in the object; None for all.
         passed: those that were passed on.
     """
 
@@ -60,7 +64,7 @@ class PickingSink:
         self.schema: SchemaName = sink.schema
         self.batch_bytes = sink.batch_bytes
         self.batch_documents = sink.batch_documents
-        self.wanted: frozenset[int] = frozenset()
+        self.wanted: frozenset[int] | None = frozenset()
         self.passed: set[int] = set()
         self._sink = sink
 
@@ -70,7 +74,8 @@ class PickingSink:
     def open(self, split: Split) -> Delivery:
         """See ports.Sink."""
         self.passed = set()
-        return _Picking(self._sink.open(split), self.wanted, self.passed)
+        delivery = self._sink.open(split)
+        return delivery if self.wanted is None else _Picking(delivery, self.wanted, self.passed)
 
     def problems(self) -> Iterable[Problem]:
         """See ports.Sink."""
@@ -113,21 +118,22 @@ class WantedLetters:
     """Implements `ports.DeadLetters`: of an object that is read again, only what is asked for is a letter again.
 
     Attributes:
-        wanted: positions in the object.
+        wanted: positions in the object; None for all.
         sink: of what is asked for; "" for all.
         again: (sink, position) of records that still make no document.
     """
 
     def __init__(self, store: DeadLetters) -> None:
         self._store = store
-        self.wanted: frozenset[int] = frozenset()
+        self.wanted: frozenset[int] | None = frozenset()
         self.sink = ""
         self.again: set[tuple[str, int | None]] = set()
 
     def put(self, letters: Sequence[DeadLetter]) -> None:
         """See ports.DeadLetters."""
         asked = {"", self.sink} if self.sink else {letter.sink for letter in letters}
-        kept = [letter for letter in letters if letter.position in self.wanted and letter.sink in asked]
+        wanted = self.wanted
+        kept = [each for each in letters if each.sink in asked and (wanted is None or each.position in wanted)]
         if kept:
             self._store.put(kept)
         self.again.update((each.sink, each.position) for each in letters if not each.document)
@@ -177,31 +183,44 @@ class Rereading:
         """
         account = Reread()
         without = (letter for letter in letters if not letter.document)
-        for _, group in itertools.groupby(without, lambda each: (each.source, each.logs, each.origin.uri, each.sink)):
+        for _, group in itertools.groupby(without, _readings):
             while batch := list(itertools.islice(group, _AT_ONCE)):
-                if self._can_be_read(batch[0]):
-                    self._again(batch, account)
-                else:
+                if not self._can_be_read(batch[0]):
                     account.not_read += len(batch)
+                elif batch[0].position is None:
+                    self._object_again(batch, account)
+                else:
+                    self._records_again(batch, account)
                 self._progress(account)
         return account
 
     def _can_be_read(self, letter: DeadLetter) -> bool:
-        known = letter.source in self._sources and bool(letter.origin.bucket)
-        return known and letter.reason in _REASONS and letter.position is not None
+        reasons = _OBJECTS if letter.position is None else _RECORDS
+        return letter.source in self._sources and bool(letter.origin.bucket) and letter.reason in reasons
 
-    def _again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
-        first = batch[0]
+    def _object_again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
+        """Ship an object whole: nobody knows how far it was read at first, and the ids tell what is present."""
+        receipt = self._read(batch[0], None, self._sinks)
+        if receipt.unread or ("", None) in self._letters.again:
+            account.still += len(batch)
+            return
+        self._store.discard([letter.id for letter in batch])
+        account.whole += len(batch)
+
+    def _records_again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
         wanted = frozenset(letter.position for letter in batch if letter.position is not None)
-        self._letters.wanted, self._letters.sink, self._letters.again = wanted, first.sink, set()
-        asked = [sink for sink in self._sinks if first.sink in ("", sink.name)]
-        for sink in self._sinks:
-            sink.wanted = wanted if sink in asked else frozenset()
-        receipt = self._ship(_split(first, wanted))
+        asked = [sink for sink in self._sinks if batch[0].sink in ("", sink.name)]
+        receipt = self._read(batch[0], wanted, asked)
         done = [] if receipt.unread else [letter for letter in batch if self._is_done(letter, asked)]
         self._store.discard([letter.id for letter in done])
         account.made += len(done)
         account.still += len(batch) - len(done)
+
+    def _read(self, letter: DeadLetter, wanted: frozenset[int] | None, asked: Sequence[PickingSink]) -> Receipt:
+        self._letters.wanted, self._letters.sink, self._letters.again = wanted, letter.sink, set()
+        for sink in self._sinks:
+            sink.wanted = wanted if sink in asked else frozenset()
+        return self._ship(_split(letter, wanted))
 
     def _is_done(self, letter: DeadLetter, asked: Sequence[PickingSink]) -> bool:
         again = self._letters.again
@@ -210,10 +229,16 @@ class Rereading:
         return not {("", letter.position), (letter.sink, letter.position)} & again
 
 
-def _split(letter: DeadLetter, wanted: frozenset[int]) -> S3Split:
+def _readings(letter: DeadLetter) -> tuple[str, str, str, str, bool]:
+    """Neighbours that are equal in this are read at once."""
+    return letter.source, letter.logs, letter.origin.uri, letter.sink, letter.position is None
+
+
+def _split(letter: DeadLetter, wanted: frozenset[int] | None) -> S3Split:
     """The object alone, under an id that no other split has: an archive's file must not take another's place."""
     origin: Origin = letter.origin
     item = S3Object(origin.bucket, origin.key, 0, "", 0.0)
-    text = "\0".join((origin.uri, letter.sink, *map(str, sorted(wanted))))
+    positions = ["whole"] if wanted is None else map(str, sorted(wanted))
+    text = "\0".join((origin.uri, letter.sink, *positions))
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=15).hexdigest()
     return S3Split(f"replay-{digest}", letter.source, "", letter.logs, (item,))

@@ -137,7 +137,9 @@ def purge(file: Path, wanted: Wanted, *, everything: bool, yes: bool) -> int:
 
 @dead_letters.command()
 @_JSON
-@click.option("--reread", is_flag=True, help="Read the objects of records that made no document again, too.")
+@click.option(
+    "--reread", is_flag=True, help="Read objects again that made no documents, or some of whose records made none, too."
+)
 @_filtered
 def replay(file: Path, wanted: Wanted, *, as_json: bool, reread: bool) -> int:
     """Ship letters again to the sinks that refused them, under the same ids; what gets through is removed.
@@ -159,7 +161,11 @@ def replay(file: Path, wanted: Wanted, *, as_json: bool, reread: bool) -> int:
 
         def progress_of_objects(done: Any) -> None:
             if not as_json:
-                click.echo(f"records read again: {done.made:,} made documents, {done.still:,} stay", err=True)
+                click.echo(
+                    f"read again: {done.made:,} records made documents, {done.whole:,} objects read whole,"
+                    f" {done.still + done.not_read:,} stay",
+                    err=True,
+                )
 
         again = build.reread(settings, store, store.letters(wanted), progress_of_objects) if reread else None
         account = build.replay(settings, store, store.letters(wanted), progress)
@@ -169,16 +175,17 @@ def replay(file: Path, wanted: Wanted, *, as_json: bool, reread: bool) -> int:
 
 def _write_replayed(account: Replayed, again: Reread | None, *, as_json: bool) -> None:
     if as_json:
-        made = {"reread": again.made} if again else {}
+        made = {"reread": again.made, "reread_objects": again.whole} if again else {}
         click.echo(json.dumps({name: getattr(account, name) for name in account.__slots__} | made))
         return
     if again:
         click.echo(f"{again.made:,} records made documents, or are filtered now: removed")
+        click.echo(f"{again.whole:,} objects were read to their end: removed")
     click.echo(
         f"{account.delivered:,} delivered + {account.present:,} already there + {account.repaired:,} repaired: removed"
     )
     if account.kept:
-        hint = "shipper backfill" if again else "shipper deadletters replay --reread, or shipper backfill"
+        hint = "shipper backfill, shipper checkpoints reset" if again else "shipper deadletters replay --reread"
         click.echo(
             f"{account.refused:,} refused again + {account.no_document:,} without a document + {account.no_sink:,} of a"
             " sink that is not configured: kept. Records that were never decoded are shipped anew from their origin:"

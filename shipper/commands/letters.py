@@ -27,7 +27,11 @@ _MEANINGS = {
     ),
     "unreadable_object": (
         "the object is truncated, damaged, over a limit or of another log type; what stood before that was delivered",
-        "look at the object; after mending it or raising limits, ship it again: shipper backfill",
+        f"look at the object; after mending it or raising limits, {_REREAD}",
+    ),
+    "object_deleted": (
+        "the object was gone before it could be read: none of its records was shipped",
+        f"bring the object back under its name, {_REREAD}; else its records are lost at their origin",
     ),
     "unmappable": (
         "the record was read, but makes no document for this sink",

@@ -147,7 +147,7 @@ class Mended:
         "111122223333_CloudTrail_us-east-1_20260301T0000Z_a.json.gz"
     )
 
-    def __init__(self, folder: Path, moto: Moto, server: FakeElasticsearch) -> None:
+    def __init__(self, folder: Path, moto: Moto, server: FakeElasticsearch, *, damaged: bool = False) -> None:
         self.s3 = moto.client("s3")
         self.s3.create_bucket(Bucket="my-trail")
         self.server = server
@@ -158,7 +158,7 @@ class Mended:
         good = list(self.records)
         self.records[1] = "no record"
         self.records[3] = {**good[3], "eventTime": "no time"}
-        self.write()
+        self.write(damaged=damaged)
         self._path = folder / "shipper.yaml"
         settings = {
             "state": {"path": str(folder / "state")},
@@ -176,8 +176,9 @@ class Mended:
         assert self.run("run", "--once") == 0
         self.records = good
 
-    def write(self) -> None:
+    def write(self, *, damaged: bool = False) -> None:
         body = gzip.compress(json.dumps({"Records": self.records}).encode())
+        body = body[: len(body) // 2] if damaged else body
         self.s3.put_object(Bucket="my-trail", Key=self.KEY, Body=body)
 
     def run(self, *arguments: str) -> int:
@@ -241,3 +242,25 @@ def test_a_letter_that_was_purged_is_not_brought_back(mended: Mended, capfd: pyt
     capfd.readouterr()
     assert mended.run("deadletters", "list") == 0
     assert "1 shown: 1 undecodable" in capfd.readouterr().out
+
+
+def test_an_object_that_could_not_be_read_is_shipped_whole(
+    tmp_path: Path, server: FakeElasticsearch, moto: Moto, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its letter goes when it was read to its end and not a moment sooner; what was there before is found present."""
+    mended = Mended(tmp_path, moto, server, damaged=True)
+    capfd.readouterr()
+    assert mended.run("deadletters", "list", "--reason", "unreadable_object") == 0
+    assert "1 shown: 1 unreadable_object" in capfd.readouterr().out
+    assert mended.run("deadletters", "replay", "--reread") == 1
+    mended.s3.delete_object(Bucket="my-trail", Key=mended.KEY)
+    assert mended.run("deadletters", "replay", "--reread") == 1
+    capfd.readouterr()
+    assert mended.run("deadletters", "list", "--reason", "unreadable_object") == 0
+    assert "1 shown: 1 unreadable_object" in capfd.readouterr().out
+    mended.write()
+    assert mended.run("deadletters", "replay", "--reread", "--reason", "unreadable_object", "--json") == 0
+    assert json.loads(capfd.readouterr().out)["reread_objects"] == 1
+    assert mended.delivered() == Counter(mended.ids)
+    assert mended.run("deadletters", "list", "--reason", "unreadable_object") == 0
+    assert capfd.readouterr().out == "none\n"
