@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -32,3 +34,21 @@ def locked(name: str) -> Iterator[None]:
     with (cache_folder() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def kept(name: str, version: str, make: Callable[[Path], Path]) -> Path:
+    """Return what the cache holds under a name and version; made first where it is not there, whole or not at all.
+
+    Args:
+        make: given an empty folder, makes the thing in it and returns its path: the folder, or a file in it.
+    """
+    home = cache_folder() / f"{name}-{version}"
+    with locked(name):
+        if not home.exists():
+            folder = Path(tempfile.mkdtemp(prefix="unpack-", dir=cache_folder()))
+            folder.chmod(0o755)
+            try:
+                make(folder).rename(home)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    return home

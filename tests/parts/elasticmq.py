@@ -16,7 +16,7 @@ from typing import Any
 
 from shipper.aws import AwsSessions, AwsSettings
 from tests.parts import java
-from tests.parts.cache import cache_folder, locked
+from tests.parts.cache import kept
 from tests.parts.processes import end_session, free_port
 
 VERSION = "1.7.1"
@@ -35,7 +35,7 @@ class ElasticMq:
 
     def __init__(self) -> None:
         self._java = java.java_home(17)
-        self._libraries = _installed()
+        self._libraries = kept("elasticmq", VERSION, _fetched)
         self.folder = Path(tempfile.mkdtemp(prefix="shipper-elasticmq-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -96,12 +96,6 @@ def elasticmq() -> Iterator[ElasticMq]:
         server.stop()
 
 
-def _installed() -> Path:
-    home = cache_folder() / f"elasticmq-{VERSION}"
-    with locked("elasticmq"):
-        if not home.exists():
-            folder = Path(tempfile.mkdtemp(prefix="unpack-", dir=cache_folder()))
-            folder.chmod(0o755)
-            java.fetch_with_dependencies([_ARTIFACT], folder)
-            shutil.move(folder, home)  # whole or not at all
-    return home
+def _fetched(folder: Path) -> Path:
+    java.fetch_with_dependencies([_ARTIFACT], folder)
+    return folder

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.parts import java
-from tests.parts.cache import cache_folder, locked
+from tests.parts.cache import kept
 from tests.parts.search_server import SearchServer, give_to_nobody
 
 VERSION = "2.19.1"
@@ -26,7 +25,7 @@ class OpenSearchServer(SearchServer):
     def __init__(self) -> None:
         super().__init__("OpenSearch")
         self._java = java.java_home(17)
-        self._libraries = _installed()
+        self._libraries = kept("opensearch", VERSION, _fetched)
         shutil.copy(_MAIN, self.folder)
         give_to_nobody(self.folder)
 
@@ -53,12 +52,6 @@ def opensearch() -> Iterator[OpenSearchServer]:
         server.stop()
 
 
-def _installed() -> Path:
-    home = cache_folder() / f"opensearch-{VERSION}"
-    with locked("opensearch"):
-        if not home.exists():
-            folder = Path(tempfile.mkdtemp(prefix="unpack-", dir=cache_folder()))
-            folder.chmod(0o755)
-            java.fetch_with_dependencies(_ARTIFACTS, folder)
-            shutil.move(folder, home)  # whole or not at all
-    return home
+def _fetched(folder: Path) -> Path:
+    java.fetch_with_dependencies(_ARTIFACTS, folder)
+    return folder

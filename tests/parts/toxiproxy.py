@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.parts.cache import cache_folder, locked
+from tests.parts.cache import kept
 from tests.parts.debian import MissingPartError, install
 
 VERSION = "2.12.0"
@@ -30,7 +30,7 @@ class Toxiproxy:
     """One server on a free port of 127.0.0.1."""
 
     def __init__(self) -> None:
-        self._program = _installed()
+        self._program = kept("toxiproxy", VERSION, _built)
         self._port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -120,20 +120,9 @@ def toxiproxy() -> Iterator[Toxiproxy]:
         server.stop()
 
 
-def _installed() -> Path:
-    program = cache_folder() / f"toxiproxy-{VERSION}"
-    with locked("toxiproxy"):
-        if not program.exists():
-            made = cache_folder() / "download" / "toxiproxy"
-            _build(made)
-            (made / "server").rename(program)  # whole or not at all
-    return program
-
-
-def _build(folder: Path) -> None:
+def _built(folder: Path) -> Path:
     if shutil.which("go") is None:
         install(["golang-go"])
-    folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["go", "install", f"{_MODULE}@v{VERSION}"],
         env={**os.environ, "GOBIN": str(folder), "GOFLAGS": "-trimpath", "CGO_ENABLED": "0"},
@@ -144,6 +133,7 @@ def _build(folder: Path) -> None:
     )
     if done.returncode:
         raise MissingPartError(f"go does not build {_MODULE}, Go 1.23 or newer is needed: {done.stderr[-2000:]}")
+    return folder / "server"
 
 
 def _free_port() -> int:
