@@ -106,6 +106,11 @@ class Metrics:
         self.possible_duplicates = counter(
             "shipper_possible_duplicates", "Events that a sink without ids of its own may hold twice.", by_sink
         )
+        self.received_only = counter(
+            "shipper_unconfirmed_events",
+            "Events that count as delivered as received, although confirmation is asked for: the answer was a refusal.",
+            by_sink,
+        )
         self.acks_waiting = gauge("shipper_sink_acks_waiting", "Requests whose indexing is not confirmed yet.", by_sink)
         self.sink_endpoint_up = gauge(
             "shipper_sink_endpoint_up", "1 where the endpoint's last answer was as it should be.", ["sink", "endpoint"]

@@ -70,14 +70,17 @@ class AckedDelivery:
         self._policy = policy
         self._stop = stop
         self._clock = clock
-        self._delivered = 0
+        self._delivered = self._taken = 0
         self._pending: list[_Pending] = []
 
     def send(self, documents: Sequence[Document]) -> SendResult:
         """Send a batch; waits first where too much is unconfirmed."""
         self._confirm(self._policy.most_pending - 1)
+        taken = self._taken
         result = transmit(documents, self._poster.endpoint, self._post)
         self._delivered += result.delivered
+        # What stood before an unacceptable event is indexed, and the refusal carries no ackId to ask about.
+        self._poster.received_only.inc(result.delivered - (self._taken - taken))
         return result
 
     def finish(self) -> None:
@@ -98,6 +101,7 @@ class AckedDelivery:
         made = request(self._poster.endpoint, documents)
         answer, pending = self._sent(made)
         if pending:
+            self._taken += made.events
             self._pending.append(pending)
             self._poster.waiting.inc()
         return answer

@@ -21,6 +21,7 @@ class Poster:
         self.links = links
         self.endpoint = endpoint
         self.waiting = metrics.acks_waiting.labels(sink)
+        self.received_only = metrics.received_only.labels(sink)
         self._possible_duplicates = metrics.possible_duplicates.labels(sink)
 
     def post(self, made: HecRequest, link: Link, *, channel: bool = False) -> HecAnswer:

@@ -102,6 +102,18 @@ def test_bad_events_beside_faults(server, ack):
     way.assert_whole(documents, dead=2)
 
 
+@pytest.mark.parametrize(("ack", "unconfirmed"), [(None, 0), (SLOW, 3)], ids=["received", "acknowledged"])
+def test_what_stands_before_a_bad_event_is_counted_as_unconfirmed(server, ack, unconfirmed):
+    """It is stored once, and no acknowledgement can be asked for; what comes after it is confirmed."""
+    way = Way(server, ack)
+    documents = [document(0), document(1), poison(2), document(3), poison(4), document(5)]
+    way.ship(documents)
+    way.assert_whole(documents, dead=2)
+    assert server.stored.total() == 4
+    found = way.metrics.registry.get_sample_value("shipper_unconfirmed_events_total", {"sink": "splunk"})
+    assert found == unconfirmed
+
+
 @pytest.mark.parametrize("ack", [None, SLOW], ids=["received", "acknowledged"])
 def test_bad_events_of_a_server_that_refuses_whole_batches(server, ack):
     """Another dialect: nothing of a batch with a bad event is stored, nor is the event named. Halves find it."""
