@@ -137,6 +137,7 @@ class _Gathered:
     """Indicators on their way into tables."""
 
     details: Details = field(default_factory=Details)
+    providers: dict[str, int] = field(default_factory=dict)
     networks: list[int] = field(default_factory=list)
     wide_networks: list[int] = field(default_factory=list)
     narrow_networks: list[int] = field(default_factory=list)
@@ -181,9 +182,11 @@ class _Gathered:
             self.narrow_networks.append(packed_hash(narrow_key(packed, length), detail))
 
     def _detail(self, entry: Entry, provider: str, value: str | None) -> int:
-        if not entry.details and value is None:
-            return self.details.add(_encode({"provider": provider}))
-        return self.details.add(_encode({"provider": provider, "value": value, **dict(entry.details)}))
+        """The number of what is known of an entry: most often who says so, and the network, in few bytes."""
+        if entry.details:
+            return self.details.add(_encode({"provider": provider, "value": value, **dict(entry.details)}))
+        number = self.providers.setdefault(provider, len(self.providers))
+        return self.details.add(b"%d %b" % (number, (value or "").encode()))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -201,7 +204,7 @@ class _Lists:
         self.states = [_read(source, gathered, renewed=renewed) for source in sources]
         self.count = sum(state.found for state in self.states)
         gathered.details.finish()
-        self._details = gathered.details
+        self._details, self._providers = gathered.details, tuple(gathered.providers)
         self._networks = Networks(32, _emptied(gathered.networks)).finder()
         self._has_wide = bool(gathered.wide_networks)
         self._wide = Networks(64, _emptied(gathered.wide_networks)).finder()
@@ -279,7 +282,11 @@ class _Lists:
         return agent
 
     def _indicator(self, number: int, kind: str, value: str) -> Indicator:
-        detail = msgspec.json.decode(self._details.get(number))
+        told = self._details.get(number)
+        if not told.startswith(b"{"):
+            provider, _, known = told.partition(b" ")
+            return Indicator(type=kind, value=known.decode() or value, provider=self._providers[int(provider)])
+        detail = msgspec.json.decode(told)
         return Indicator(type=kind, value=detail.pop("value", None) or value, **detail)
 
 
