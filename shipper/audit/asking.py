@@ -21,7 +21,7 @@ class Asked:
 
     Attributes:
         held: addresses of the objects that those are from that are stored, by id.
-        letters: ids of those that are kept as dead letters instead.
+        letters: ids of those that are kept as dead letters instead, or were purged.
         missing: the others.
     """
 
@@ -36,7 +36,7 @@ class AskingSink:
     Args:
         sink: the real one.
         recount: what asks it.
-        is_letter: whether a document, by its id, is a dead letter of this sink.
+        is_letter: whether a document is a dead letter of this sink, or was one until a person purged it.
 
     Attributes:
         active: false for a sink that is not asked now: it is taken to hold all.
@@ -44,7 +44,7 @@ class AskingSink:
         asked: of the split that was opened last.
     """
 
-    def __init__(self, sink: Sink, recount: Recount, is_letter: Callable[[str], bool]) -> None:
+    def __init__(self, sink: Sink, recount: Recount, is_letter: Callable[[Document], bool]) -> None:
         self.name = sink.name
         self.schema: SchemaName = sink.schema
         self.batch_bytes = sink.batch_bytes
@@ -83,7 +83,7 @@ class AskingSink:
         for position, document in enumerate(documents):
             if position not in absent:
                 asked.held[document.id] = document.origin.uri
-            elif self.recount.by_id and self._is_letter(document.id):
+            elif self.recount.by_id and self._is_letter(document):
                 asked.letters.add(document.id)
                 absent.discard(position)
             else:

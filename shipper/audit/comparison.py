@@ -18,7 +18,7 @@ _SPLITS_AT_ONCE = 16
 _GONE = "objects are gone from the bucket, so that their documents cannot be told one by one"
 _UNOPENED = "objects cannot be opened now, so that their documents cannot be told one by one"
 _EXPIRED = "documents are expired: what held them has been deleted since"
-_EXCUSED = "documents are not there, as many as were filtered or dead letters then and are no more"
+_EXCUSED = "documents are not there, as many as were filtered then and are no more"
 _MORE = "splits hold more than their receipts say, in {}: doubles, and behind them there may be a loss"
 _UNASKED = "splits are not counted in {}: it cannot be asked (see docs/audit.md)"
 _UNKNOWN = "receipts are of sink {}, which is not in the configuration"
@@ -91,7 +91,9 @@ class Comparison:
                 continue
             pair.splits += 1
             pair.records += expected
-            if found == expected or self._is_expired(source, sink, each, found):
+            # A dead letter that was replayed since is a document more, and would stand for one that is lost.
+            replayable = line.dead_lettered and sink.recount.by_id
+            if (found == expected and not replayable) or self._is_expired(source, sink, each, found):
                 continue
             if not sink.recount.by_id and found is not None and found > expected:
                 self._account.remark(source, _MORE.format(name))
@@ -119,15 +121,13 @@ class Comparison:
         asked, tally = sink.asked, receipt.sinks[sink.name]
         missing = self._left(source, sink, asked, line.settled_at)
         unread = self._unread(source, receipt)
-        # As far as the receipt tells: documents that were refused and purged since, and what a rule keeps now.
-        refused = max(line.dead_lettered - tally.dead_lettered - len(asked.letters), 0)
-        excused = refused + max(line.filtered - tally.filtered, 0)
+        excused = max(line.filtered - tally.filtered, 0)  # what a rule keeps now: it never was in the sink
         if len(missing) <= excused:
             self._account.remark(source, _EXCUSED, len(missing))
             missing = {}
         told = _by_object(source, sink.name, asked, missing, "missing")
         if missing and excused:
-            told = [replace(each, why=f"{excused} at most were filtered or dead letters then") for each in told]
+            told = [replace(each, why=f"{excused} at most were filtered then") for each in told]
         lost = line.delivered + line.repaired - found - len(missing)
         if unread and lost > 0:  # these were newly stored, under the very objects that are gone
             what, why = f"split {each.split.id}", "gone from the bucket, too: it cannot be shipped again"

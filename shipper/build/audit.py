@@ -45,7 +45,7 @@ from shipper.config import (
 from shipper.delivery import Patience
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import S3Object, SettledSplit
+from shipper.model import Document, S3Object, SettledSplit
 from shipper.ports import Lookups, Recount, Sink, Stop
 
 if TYPE_CHECKING:
@@ -256,12 +256,13 @@ class _Audit:
             for name, sink in real.items()
         }
 
-    def _is_letter_of(self, sink: str) -> Callable[[str], bool]:
+    def _is_letter_of(self, sink: str) -> Callable[[Document], bool]:
         from shipper.deadletters.sqlite import Wanted as WantedLetters
 
-        def is_letter(document_id: str) -> bool:
-            wanted = WantedLetters(sink=sink, document_id=document_id)
-            return next(iter(self._letters.letters(wanted, 1)), None) is not None
+        def is_letter(document: Document) -> bool:
+            wanted = WantedLetters(sink=sink, document_id=document.id)
+            kept = next(iter(self._letters.letters(wanted, 1)), None) is not None
+            return kept or self._letters.was_purged(sink, document)
 
         return is_letter
 

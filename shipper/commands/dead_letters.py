@@ -131,7 +131,7 @@ def purge(file: Path, wanted: Wanted, *, everything: bool, yes: bool) -> int:
             return DONE
         if not yes:
             click.confirm(f"Remove {count:,} dead letters for ever?", abort=True, err=True)
-        click.echo(f"removed: {store.remove(wanted):,}")
+        click.echo(f"removed: {store.purge(wanted):,}")
     return DONE
 
 

@@ -26,6 +26,13 @@ _MIGRATIONS = (
     ALTER TABLE letters ADD COLUMN doc_index TEXT NOT NULL DEFAULT '';
     ALTER TABLE letters ADD COLUMN doc_time_ms INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE IF NOT EXISTS purged (
+        document_id TEXT NOT NULL, uri TEXT NOT NULL, position INTEGER NOT NULL, sink TEXT NOT NULL,
+        time REAL NOT NULL,
+        PRIMARY KEY (document_id, uri, position, sink)
+    ) WITHOUT ROWID;
+    """,
 )
 VERSION = len(_MIGRATIONS)
 COLUMNS = (
@@ -37,6 +44,15 @@ PUT = (
     f"INSERT INTO letters ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"
     " ON CONFLICT (source, sink, uri, position, document_id) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _NEWEST)
+)
+# What a person purged stays known by its identity, so that an audit does not take it for a loss, nor a loss for it.
+PURGE = (
+    "INSERT OR REPLACE INTO purged (document_id, uri, position, sink, time)"
+    " SELECT document_id, uri, position, sink, ? FROM letters WHERE "
+)
+PURGED = (
+    "SELECT 1 FROM purged WHERE sink IN (?, '') AND (document_id = ? AND document_id != ''"
+    " OR document_id = '' AND uri = ? AND position = ?) LIMIT 1"
 )
 _WHOLE_OBJECT = -1
 _MOST_ANSWER_CHARACTERS = 8_000

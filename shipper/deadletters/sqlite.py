@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shipper.deadletters.rows import COLUMNS, PUT, VERSION, letter_of, migrate, row_of
+from shipper.deadletters.rows import COLUMNS, PURGE, PURGED, PUT, VERSION, letter_of, migrate, row_of
 from shipper.errors import ConfigError, RetryableError
-from shipper.model import DeadLetter
+from shipper.model import DeadLetter, Document
 
 _PAGE = 100
+# Longer than receipts are kept one by one, so that no audit misses it.
+_PURGED_SECONDS = 60 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,30 @@ class SqliteDeadLetters:
                     return self._connection.execute(f"DELETE FROM letters WHERE {where}", values).rowcount
             except sqlite3.Error as error:
                 raise RetryableError(f"the dead-letter store {self.path} cannot be written: {error}") from error
+
+    def purge(self, wanted: Wanted) -> int:
+        """Remove letters as `remove` does, for a person who gives them up: which they were stays known for 60 days.
+
+        Raises:
+            RetryableError: the disk fails; nothing was removed.
+        """
+        where, values = wanted.where()
+        now = time.time()
+        with self._lock:
+            try:
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    self._connection.execute("DELETE FROM purged WHERE time < ?", (now - _PURGED_SECONDS,))
+                    self._connection.execute(PURGE + where, (now, *values))
+                    return self._connection.execute(f"DELETE FROM letters WHERE {where}", values).rowcount
+            except sqlite3.Error as error:
+                raise RetryableError(f"the dead-letter store {self.path} cannot be written: {error}") from error
+
+    def was_purged(self, sink: str, document: Document) -> bool:
+        """Whether a document, or the record that it is made of, was a dead letter that a person gave up."""
+        values = (sink, document.id, document.origin.uri, document.record.position)
+        with self._lock:
+            return self._connection.execute(PURGED, values).fetchone() is not None
 
     def discard(self, ids: Sequence[int]) -> None:
         """Remove letters by their numbers.

@@ -15,7 +15,7 @@ import pytest
 from shipper.deadletters import rows
 from shipper.deadletters.sqlite import SqliteDeadLetters, Wanted
 from shipper.errors import ConfigError, RetryableError
-from shipper.model import DeadLetter, Origin
+from shipper.model import DeadLetter, Document, Origin, Record
 
 LETTER = DeadLetter(
     source="trail",
@@ -93,6 +93,27 @@ def test_counts_and_removal_keep_to_the_filter(store):
     assert store.reasons(Wanted()) == [("siem", "document_parsing_exception", 2), ("siem", "other", 1)]
     assert store.remove(Wanted(reason="other")) == 1
     assert store.count() == 2
+
+
+def test_what_was_purged_stays_known_by_its_identity(store):
+    """By its id, or, where it never was a document, by its place; what was replayed or never there does not."""
+    undecodable = replace(LETTER, sink="", position=1, document_id="")
+    store.put(
+        [LETTER, undecodable, replace(LETTER, sink="splunk"), replace(LETTER, position=3, document_id="replayed")]
+    )
+    store.discard([letter.id for letter in store.letters(Wanted(document_id="replayed"))])
+    assert store.purge(Wanted(sink="siem")) + store.purge(Wanted(sink="")) == 2
+    assert store.count() == 1
+
+    def purged(sink: str, document_id: str, position: int) -> bool:
+        made = Document(document_id, "index", 0, b"{}", Record(b"{}", position), LETTER.origin)
+        return bool(store.was_purged(sink, made))
+
+    assert purged("siem", LETTER.document_id, 99)
+    assert not purged("splunk", LETTER.document_id, 99)
+    assert purged("siem", "new", 1)
+    assert purged("splunk", "new", 1)
+    assert not purged("siem", "replayed", 3)
 
 
 def test_an_older_store_is_brought_up_to_date(tmp_path):
