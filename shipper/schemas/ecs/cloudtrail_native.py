@@ -96,11 +96,30 @@ def native_encoder(
 
     if native.CloudTrailEncoder is None:
         return None
-    enriched = principals is not None or sessions is not None
+    callers = _Callers(principals, sessions) if principals is not None or sessions is not None else None
+    return native.CloudTrailEncoder(
+        _tables(),
+        _identity,
+        lambda raw: _call(raw, names),
+        placed,
+        agent,
+        _connection,
+        {source: list(names) for source, names in lessons.calls.items()} if lessons is not None else {},
+        learned if lessons is not None else None,
+        callers.extra if callers is not None else None,
+    )
 
-    kept: dict[int, tuple[Identity, IamPrincipal | None, Person | None, _Extra]] = {}
 
-    def enrich(who: Identity) -> _Extra | None:
+class _Callers:
+    """What is known of callers now, as JSON; written anew only where what is known of one is other than before."""
+
+    def __init__(self, principals: PrincipalLookup | None, sessions: SessionLookup | None) -> None:
+        self._principals = principals
+        self._sessions = sessions
+        self._kept: dict[int, tuple[Identity, IamPrincipal | None, Person | None, _Extra]] = {}
+
+    def extra(self, who: Identity) -> _Extra | None:
+        principals, sessions, kept = self._principals, self._sessions, self._kept
         found = principals(who.principal) if principals is not None and who.principal is not None else None
         person = person_of(sessions, who) if sessions is not None else None
         if found is None and person is None:
@@ -113,18 +132,6 @@ def native_encoder(
         extra = _extra(found, who, person)
         kept[id(who)] = (who, found, person, extra)  # holds the identity, so that no other gets the same id
         return extra
-
-    return native.CloudTrailEncoder(
-        _tables(),
-        _identity,
-        lambda raw: _call(raw, names),
-        placed,
-        agent,
-        _connection,
-        {source: list(names) for source, names in lessons.calls.items()} if lessons is not None else {},
-        learned if lessons is not None else None,
-        enrich if enriched else None,
-    )
 
 
 def _extra(found: IamPrincipal | None, who: Identity, person: Person | None) -> _Extra:
