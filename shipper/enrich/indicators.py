@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import fnmatch
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from socket import AF_INET, inet_pton
 
 import msgspec
 import structlog
 
-from shipper.enrich.indicator_files import Entry, Source, entries
-from shipper.enrich.indicator_tables import (
-    MOST_DETAILS,
-    NONE,
-    Details,
-    Hashes,
-    Networks,
-    packed_address,
-    packed_hash,
-    packed_network,
-)
+from shipper.enrich.indicator_files import Source, entries
+from shipper.enrich.indicator_gathering import Gathered, narrow_key
+from shipper.enrich.indicator_tables import MOST_DETAILS, NONE, Hashes, Networks, packed_address
 from shipper.errors import ConfigError
 from shipper.model import Indicator
 
 _MOST_ENTRIES = 20_000_000
-_MOST_WILD_AGENTS = 1_000
 _LONGEST = 4_096
 
 Finder = Callable[[str], Indicator | None]
@@ -132,66 +121,6 @@ class Indicators:
         return tuple(_stamp(source) for source in self._sources)
 
 
-@dataclass(slots=True)
-class _Gathered:
-    """Indicators on their way into tables."""
-
-    details: Details = field(default_factory=Details)
-    providers: dict[str, int] = field(default_factory=dict)
-    networks: list[int] = field(default_factory=list)
-    wide_networks: list[int] = field(default_factory=list)
-    narrow_networks: list[int] = field(default_factory=list)
-    narrow_lengths: set[int] = field(default_factory=set)
-    domains: list[int] = field(default_factory=list)
-    dots: set[int] = field(default_factory=set)
-    agents: list[int] = field(default_factory=list)
-    wild_agents: list[tuple[re.Pattern[str], int]] = field(default_factory=list)
-
-    def add(self, entry: Entry, provider: str) -> None:
-        if entry.kind == "address":
-            self._add_network(entry, provider)
-            return
-        if entry.kind == "domain":
-            self.dots.add(entry.value.count("."))
-            self.domains.append(packed_hash(entry.value, self._detail(entry, provider, None)))
-        elif "*" in entry.value:
-            if len(self.wild_agents) >= _MOST_WILD_AGENTS:
-                raise ConfigError(f"more than {_MOST_WILD_AGENTS} user agents with *", "write the whole user agents")
-            wild = re.compile(fnmatch.translate(entry.value.replace("[", "[[]")))
-            self.wild_agents.append((wild, self._detail(entry, provider, entry.value)))
-        else:
-            self.agents.append(packed_hash(entry.value, self._detail(entry, provider, None)))
-
-    def _add_network(self, entry: Entry, provider: str) -> None:
-        address, slash, text = entry.value.partition("/")
-        packed = packed_address(address)
-        if packed is None:
-            return
-        bits = 8 * len(packed)
-        length = int(text) if slash else bits
-        if slash and ":" in address and bits == 32:  # ::ffff:203.0.113.0/120
-            length = max(length - 96, 0)
-        detail = self._detail(entry, provider, entry.value if length < bits else None)
-        number = int.from_bytes(packed) >> (bits - length) << (bits - length)
-        if bits == 32:
-            self.networks.append(packed_network(number, length, detail))
-        elif length <= 64:
-            self.wide_networks.append(packed_network(number >> 64, length, detail))
-        else:
-            self.narrow_lengths.add(length)
-            self.narrow_networks.append(packed_hash(narrow_key(packed, length), detail))
-
-    def _detail(self, entry: Entry, provider: str, value: str | None) -> int:
-        """The number of what is known of an entry: most often who says so, and the network, in few bytes."""
-        if entry.details:
-            return self.details.add(_encode({"provider": provider, "value": value, **dict(entry.details)}))
-        number = self.providers.setdefault(provider, len(self.providers))
-        return self.details.add(b"%d %b" % (number, (value or "").encode()))
-
-
-_encode = msgspec.json.Encoder().encode
-
-
 class _Lists:
     """Some lists as tables.
 
@@ -200,7 +129,7 @@ class _Lists:
     """
 
     def __init__(self, sources: Sequence[Source], *, renewed: bool = False) -> None:
-        gathered = _Gathered()
+        gathered = Gathered()
         self.states = [_read(source, gathered, renewed=renewed) for source in sources]
         self.count = sum(state.found for state in self.states)
         gathered.details.finish()
@@ -290,7 +219,7 @@ class _Lists:
         return Indicator(type=kind, value=detail.pop("value", None) or value, **detail)
 
 
-def _read(source: Source, gathered: _Gathered, *, renewed: bool) -> ListState:
+def _read(source: Source, gathered: Gathered, *, renewed: bool) -> ListState:
     found = skipped = 0
     for entry in entries(source):
         if entry is None:
@@ -303,14 +232,6 @@ def _read(source: Source, gathered: _Gathered, *, renewed: bool) -> ListState:
     if not found and (skipped or renewed):
         raise ConfigError(f"{source.path}: nothing in it is an indicator", "download the list again")
     return ListState(source, found, skipped)
-
-
-def narrow_key(packed: bytes, length: int) -> bytes:
-    """What stands for the IPv6 network of a length that an address is in."""
-    if length == 128:
-        return packed
-    number = int.from_bytes(packed) >> (128 - length) << (128 - length)
-    return number.to_bytes(16) + bytes([length])
 
 
 def _emptied(numbers: list[int]) -> list[int]:
