@@ -17,8 +17,9 @@ from typing import Final
 import orjson
 
 from shipper.schemas.community_id import community_id
-from shipper.schemas.ecs.vpc_flow_layout import Caches, Fixtures, plan_of
+from shipper.schemas.ecs.vpc_flow_layout import Caches, Fixed, Fixtures, plan_of
 from shipper.schemas.ecs.vpc_flow_values import DIRECTION_MEMBERS, PROTOCOLS
+from shipper.schemas.flow_owners import FlowOwners
 
 Compiled = Callable[[bytes, str, str], "tuple[int, str] | None"]
 """(line, top, aws) → time in milliseconds and document; None for a line out of the ordinary.
@@ -92,11 +93,7 @@ def _encoder(
         if owners is None:
             fixed = known_fixed(values) or fixtures.find(values, 0)
         else:
-            if fixtures.version != owners.lookup.version:
-                fixtures.renew(owners.lookup.version)
-            known = known_fixed(values)
-            holds = known is not None and known.since <= start[0] < known.until
-            fixed = known if known is not None and holds else fixtures.find(values, start[0])
+            fixed = _at(start[0], values, fixtures, owners)
         if not fixed.own:
             return None
         related, own, seen, apart = "", fixed.own, "", ""
@@ -114,12 +111,7 @@ def _encoder(
         if source == "-":
             if related or traffic[:7] != _NO_TRAFFIC:
                 return None
-            network = f',"network":{{{fixed.network[1:]}}}' if fixed.network else ""
-            return end[0], (
-                f'{{"@timestamp":"{end[1]}",{top}"cloud":{{{fixed.cloud}}}{fixed.objects},'
-                f'"event":{{{fixed.event},"start":"{start[1]}",'
-                f'"end":"{end[1]}","original":"{text}"}}{network},"aws":{{{aws}{fixed.aws}"vpcflow":{{{own}}}}}}}'
-            )
+            return end[0], _without_traffic(text, fixed, own, start=start[1], end=end[1], top=top, aws=aws)
         one, other = known_end(source) or find_end(source), known_end(destination) or find_end(destination)
         one_port = known_port(source_port) or find_port(source_port)
         other_port = known_port(destination_port) or find_port(destination_port)
@@ -156,3 +148,23 @@ def _encoder(
         )
 
     return encode
+
+
+def _at(start_ms: int, values: tuple[str, ...], fixtures: Fixtures, owners: FlowOwners) -> Fixed:
+    """What lines share, of which owners of interfaces are a part: it holds for a while only."""
+    if fixtures.version != owners.lookup.version:
+        fixtures.renew(owners.lookup.version)
+    known = fixtures.get(values)
+    if known is not None and known.since <= start_ms < known.until:
+        return known
+    return fixtures.find(values, start_ms)
+
+
+def _without_traffic(text: str, fixed: Fixed, own: str, *, start: str, end: str, top: str, aws: str) -> str:
+    """The document of a line that tells that there was nothing (NODATA), or nothing captured (SKIPDATA)."""
+    network = f',"network":{{{fixed.network[1:]}}}' if fixed.network else ""
+    return (
+        f'{{"@timestamp":"{end}",{top}"cloud":{{{fixed.cloud}}}{fixed.objects},'
+        f'"event":{{{fixed.event},"start":"{start}",'
+        f'"end":"{end}","original":"{text}"}}{network},"aws":{{{aws}{fixed.aws}"vpcflow":{{{own}}}}}}}'
+    )
