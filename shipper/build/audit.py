@@ -30,7 +30,7 @@ from shipper.build import (
 )
 from shipper.build.backfill import FOLDER as BACKFILLS
 from shipper.build.cloudwatch import cloudwatch_calls, log_type_of
-from shipper.build.sinks import splunk_servers
+from shipper.build.sinks import splunk_recount
 from shipper.build.sources import listed_places, readers
 from shipper.config import (
     AnySink,
@@ -276,15 +276,5 @@ def _recount(chosen: AnySink, sink: Sink) -> Recount:
     from shipper.sinks.elasticsearch import ElasticsearchSink as Elasticsearch
 
     if isinstance(chosen, SplunkHecSink):
-        return _splunk(sink.name, chosen)
+        return splunk_recount(sink.name, chosen) or Unasked()
     return sink.recount() if isinstance(sink, Elasticsearch | ArchiveSink) else Unasked()
-
-
-def _splunk(name: str, chosen: SplunkHecSink) -> Recount:
-    if chosen.search_url is None:
-        return Unasked()
-    from shipper.sinks.splunk_search import SplunkRecount
-
-    servers = splunk_servers(chosen, [chosen.search_url], chosen.search_secret)
-    indexes = [chosen.index, *chosen.indexes.values()]
-    return SplunkRecount(name, servers, indexes, by_id=chosen.endpoint == "event")

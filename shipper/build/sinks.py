@@ -22,6 +22,7 @@ from shipper.shipping import Lane
 
 if TYPE_CHECKING:
     from shipper.sinks.splunk_hec_connection import HecServers
+    from shipper.sinks.splunk_search import SplunkRecount
 
 
 class _EcsDocuments(NamedTuple):
@@ -118,6 +119,17 @@ def splunk_servers(chosen: SplunkHecSink, urls: Sequence[str], token: str) -> He
         proxy=chosen.proxy,
         proxy_auth=chosen.proxy_auth,
     )
+
+
+def splunk_recount(name: str, chosen: SplunkHecSink) -> SplunkRecount | None:
+    """What asks Splunk which events it holds; None without `search_url`."""
+    if chosen.search_url is None:
+        return None
+    from shipper.sinks.splunk_search import SplunkRecount
+
+    servers = splunk_servers(chosen, [chosen.search_url], chosen.search_secret)
+    indexes = [chosen.index, *chosen.indexes.values()]
+    return SplunkRecount(name, servers, indexes, by_id=chosen.endpoint == "event")
 
 
 def _text(path: Path | None) -> str | None:

@@ -16,11 +16,12 @@ from shipper.errors import RetryableError
 from shipper.escaping import printable
 
 if TYPE_CHECKING:
-    from shipper.config import Settings
+    from shipper.config import Settings, SplunkHecSink
 
 _ID_BYTES = 18
 _ELSEWHERE = {
-    "splunk_hec": 'not asked: search Splunk for event_uid="{id}"',
+    "splunk_hec": 'not asked, for want of search_url: search Splunk for event_uid="{id}"',
+    "splunk_raw": "not asked: events of the raw endpoint have no ids",
     "archive": "not asked: the archive's files are named by split",
 }
 
@@ -38,8 +39,8 @@ class _Locates(Protocol):
 def trace(file: Path, document_id: str, *, as_json: bool) -> int:
     """Say where the document with this id came from and how it ended in each sink.
 
-    Searches the Elasticsearch sinks and the dead letters. Exit code 1 where it is found nowhere, or a sink cannot be
-    asked.
+    Searches the Elasticsearch sinks, Splunk where search_url is set, and the dead letters. Exit code 1 where it is
+    found nowhere, or a sink cannot be asked.
     """
     from shipper import config
 
@@ -86,9 +87,11 @@ def _sink(settings: Settings, name: str, document_id: str) -> dict[str, Any]:
     from shipper import build
     from shipper.metrics import Metrics
 
-    kind = settings.sinks[name].type
-    if kind != "elasticsearch":
-        return {"note": _ELSEWHERE[kind].replace("{id}", document_id)}
+    chosen = settings.sinks[name]
+    if chosen.type == "splunk_hec":
+        return _splunk(name, chosen, document_id)
+    if chosen.type != "elasticsearch":
+        return {"note": _ELSEWHERE[chosen.type]}
     only = settings.model_copy(update={"sinks": {name: settings.sinks[name]}})
     sink = cast("_Locates", build.sinks(only, Metrics())[name])
     try:
@@ -100,6 +103,20 @@ def _sink(settings: Settings, name: str, document_id: str) -> dict[str, Any]:
     return {"stored": [{"index": hit["_index"], **hit.get("_source", {})} for hit in hits]}
 
 
+def _splunk(name: str, chosen: SplunkHecSink, document_id: str) -> dict[str, Any]:
+    from shipper.build.sinks import splunk_recount
+
+    recount = splunk_recount(name, chosen)
+    if recount is None:
+        return {"note": _ELSEWHERE["splunk_hec"].replace("{id}", document_id)}
+    if not recount.by_id:
+        return {"note": _ELSEWHERE["splunk_raw"]}
+    try:
+        return {"stored": recount.locate(document_id)}
+    except RetryableError as error:
+        return {"error": str(error)}
+
+
 def _lines(found: dict[str, Any]) -> list[str]:
     lines = [f"document {found['document_id']}, event of {found['event_time'] or 'unknown time'}"]
     for name, sink in found["sinks"].items():
@@ -109,7 +126,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         if not sink["stored"]:
             lines.append(f"  {name}: not stored, or within the last refresh interval")
         for hit in sink["stored"]:
-            lines.append(f"  {name}: stored in {hit['index']}, from {_origin(hit)}")
+            lines.append(f"  {name}: {_stored(hit)}")
             if "mapping_conflict" in (hit.get("tags") or []):
                 lines.append(f"  {name}: repaired: what its mapping refused is under unmapped")
     lines += [
@@ -120,7 +137,14 @@ def _lines(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _stored(hit: dict[str, Any]) -> str:
+    if "index" in hit:
+        return f"stored in {hit['index']}, from {_origin(hit)}"
+    times = f", {hit['events']} times" if hit["events"] > 1 else ""
+    return f"stored{times}, from {hit['source']}"
+
+
 def _origin(hit: dict[str, Any]) -> str:
     """What the document itself says of its source."""
-    said = {key: value for key, value in hit.items() if key in ("log", "aws") and value}
+    said = {key: value for key, value in hit.items() if key in ("log", "aws", "awscloudwatch") and value}
     return json.dumps(said, sort_keys=True) if said else "it does not say"

@@ -18,7 +18,10 @@ HINT = "run `shipper setup elasticsearch` with credentials that have the cluster
 _DOCUMENT_PRIVILEGES = ["create_doc", "auto_configure"]
 _MOST_CONCESSIONS = 12
 _MOST_HITS = 10
-_ORIGIN_FIELDS = ["@timestamp", "event.id", "event.action", "log.*", "aws.s3.*", "aws.cloudwatch.*", "cloud.*", "tags"]
+_ORIGIN_FIELDS = [
+    *("@timestamp", "event.id", "event.action", "log.*", "aws.s3.*", "aws.cloudwatch.*", "awscloudwatch.*"),
+    *("cloud.*", "tags"),
+]
 
 
 class NotAllowedError(ConfigError):

@@ -74,6 +74,15 @@ class SplunkRecount:
             held.update(row["event_uid"] for row in self._search("count", "event_uid", ids[first : first + _MOST_IDS]))
         return [position for position, document in enumerate(documents) if document.id not in held]
 
+    def locate(self, document_id: str) -> list[dict[str, Any]]:
+        """Return the source of an event, and how often it stands there: more than once is a double.
+
+        Raises:
+            RetryableError: the search head does not answer, or refuses the search.
+        """
+        rows = self._search("count AS events", "event_uid", [document_id], by="source")
+        return [{"source": row["source"], "events": int(row["events"])} for row in rows]
+
     def expired(self, index: str, time_ms: int, stored_at: float) -> bool:  # noqa: ARG002 - the port's signature
         """See ports.Recount. By the index's `frozenTimePeriodInSecs`, where the token may see it."""
         if not index:

@@ -181,3 +181,24 @@ def test_objects_that_a_queue_told_of_are_counted(place: Place, audit: Audit, *,
     assert (code, [each["document_ids"] for each in found["differences"]]) == (1, [[lost.uid]])
     assert audit()[0] == 0
     assert place.splunk.stored[lost.uid] == 1
+
+
+def test_trace_tells_where_an_event_is_from(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    """By its event_uid, and that it stands twice; a refused search is no answer, and an unknown id is nowhere."""
+    place.ship()
+    event = place.splunk.events[7]
+    place.splunk.events.append(event)
+    capfd.readouterr()
+    assert place.run("trace", event.uid, "--json") == 0
+    stored = json.loads(capfd.readouterr().out)["sinks"]["splunk"]["stored"]
+    assert stored == [{"source": event.source, "events": 2}]
+    assert place.run("trace", event.uid) == 0
+    assert f"splunk: stored, 2 times, from {event.source}" in capfd.readouterr().out
+    assert place.run("trace", "nobody") == 1
+    assert "splunk: not stored" in capfd.readouterr().out
+    place.sink["search_token"] = "wrong"
+    assert place.run("trace", event.uid) == 1
+    assert "splunk: cannot be asked" in capfd.readouterr().out
+    del place.sink["search_url"], place.sink["search_token"]
+    assert place.run("trace", event.uid) == 1
+    assert "not asked, for want of search_url" in capfd.readouterr().out
