@@ -1,18 +1,31 @@
-"""Dead letters that never became documents: their objects are read again, and what makes documents now is shipped."""
+"""Dead letters that never became documents: their origin is read again, and what makes documents now is shipped."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from shipper.model import DeadLetter, Document, Origin, Problem, Receipt, S3Object, S3Split, SendResult, Split
+from shipper.model import (
+    DeadLetter,
+    Document,
+    Origin,
+    Problem,
+    Receipt,
+    S3Object,
+    S3Split,
+    SendResult,
+    Split,
+    WindowSplit,
+)
 from shipper.ports import DeadLetters, Delivery, SchemaName, Sink
 
 _AT_ONCE = 500
 _RECORDS = frozenset({"undecodable", "unmappable"})
+_WINDOW_MS = 60_000
+_POSITIONS = 2**63 - 1  # a log event's position is so much of what the receipt has of it
 _OBJECTS = frozenset({"unreadable_object", "object_deleted"})
 
 
@@ -42,7 +55,7 @@ class Reread:
         whole: letters of whole objects, which were read to their end now; removed. What is wrong with single records of
             them is in letters of their own.
         still: nothing can be made of them now either, or their objects are gone; kept.
-        not_read: of no object in S3; kept.
+        not_read: of no object in S3 and no log group, or a log event whose time is not known; kept.
     """
 
     made: int = 0
@@ -148,12 +161,13 @@ class WantedLetters:
 
 
 class Rereading:
-    """Reads objects again, one after the other. Used by one thread.
+    """Reads objects and log events again, one after the other. Used by one thread.
 
     Args:
         sinks: by name; those that `ship` ships to.
         letters: what `ship` puts dead letters into.
         sources: names of the sources that `ship` knows.
+        window: makes the window of a letter's log group, from and to a time in milliseconds, both included.
         progress: told the account after each object.
     """
 
@@ -165,6 +179,7 @@ class Rereading:
         store: Letters,
         *,
         sources: frozenset[str],
+        window: Callable[[DeadLetter, int, int], WindowSplit],
         progress: Callable[[Reread], None] = lambda _: None,
     ) -> None:
         self._ship = ship
@@ -172,6 +187,7 @@ class Rereading:
         self._letters = letters
         self._store = store
         self._sources = sources
+        self._window = window
         self._progress = progress
 
     def run(self, letters: Iterable[DeadLetter]) -> Reread:
@@ -189,6 +205,8 @@ class Rereading:
                     account.not_read += len(batch)
                 elif batch[0].position is None:
                     self._object_again(batch, account)
+                elif not batch[0].origin.bucket:
+                    self._events_again(batch, account)
                 else:
                     self._records_again(batch, account)
                 self._progress(account)
@@ -196,11 +214,14 @@ class Rereading:
 
     def _can_be_read(self, letter: DeadLetter) -> bool:
         reasons = _OBJECTS if letter.position is None else _RECORDS
-        return letter.source in self._sources and bool(letter.origin.bucket) and letter.reason in reasons
+        if letter.source not in self._sources or letter.reason not in reasons:
+            return False
+        event = letter.origin.uri.startswith("arn:") and letter.time_ms > 0 and letter.position is not None
+        return bool(letter.origin.bucket) or event
 
     def _object_again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
         """Ship an object whole: nobody knows how far it was read at first, and the ids tell what is present."""
-        receipt = self._read(batch[0], None, self._sinks)
+        receipt = self._read(_split(batch[0], None), batch[0], None, self._sinks)
         if receipt.unread or ("", None) in self._letters.again:
             account.still += len(batch)
             return
@@ -210,17 +231,39 @@ class Rereading:
     def _records_again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
         wanted = frozenset(letter.position for letter in batch if letter.position is not None)
         asked = [sink for sink in self._sinks if batch[0].sink in ("", sink.name)]
-        receipt = self._read(batch[0], wanted, asked)
+        receipt = self._read(_split(batch[0], wanted), batch[0], wanted, asked)
         done = [] if receipt.unread else [letter for letter in batch if self._is_done(letter, asked)]
         self._store.discard([letter.id for letter in done])
         account.made += len(done)
         account.still += len(batch) - len(done)
 
-    def _read(self, letter: DeadLetter, wanted: frozenset[int] | None, asked: Sequence[PickingSink]) -> Receipt:
+    def _events_again(self, batch: Sequence[DeadLetter], account: Reread) -> None:
+        """Read the minutes that events are of; one that is not there any more stays a letter."""
+        asked = [sink for sink in self._sinks if batch[0].sink in ("", sink.name)]
+        for minute in _minutes(batch):
+            wanted = frozenset(letter.position for letter in minute if letter.position is not None)
+            first: int | None = minute[0].time_ms
+            found: set[int] = set()
+            again: set[tuple[str, int | None]] = set()
+            while first is not None:
+                split = self._window(minute[0], first, minute[-1].time_ms)
+                receipt = self._read(split, minute[0], wanted, asked)
+                found.update(key & _POSITIONS for _, key in receipt.done)
+                again |= self._letters.again
+                first = receipt.reached_ms
+            self._letters.again = again
+            done = [letter for letter in minute if letter.position in found and self._is_done(letter, asked)]
+            self._store.discard([letter.id for letter in done])
+            account.made += len(done)
+            account.still += len(minute) - len(done)
+
+    def _read(
+        self, split: Split, letter: DeadLetter, wanted: frozenset[int] | None, asked: Sequence[PickingSink]
+    ) -> Receipt:
         self._letters.wanted, self._letters.sink, self._letters.again = wanted, letter.sink, set()
         for sink in self._sinks:
             sink.wanted = wanted if sink in asked else frozenset()
-        return self._ship(_split(letter, wanted))
+        return self._ship(split)
 
     def _is_done(self, letter: DeadLetter, asked: Sequence[PickingSink]) -> bool:
         again = self._letters.again
@@ -229,9 +272,21 @@ class Rereading:
         return not {("", letter.position), (letter.sink, letter.position)} & again
 
 
-def _readings(letter: DeadLetter) -> tuple[str, str, str, str, bool]:
+def _readings(letter: DeadLetter) -> tuple[str, str, str, str, bool, bool]:
     """Neighbours that are equal in this are read at once."""
-    return letter.source, letter.logs, letter.origin.uri, letter.sink, letter.position is None
+    whole, timeless = letter.position is None, not letter.time_ms
+    return letter.source, letter.logs, letter.origin.uri, letter.sink, whole, timeless
+
+
+def _minutes(batch: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Letters of events by their time, in groups that span a minute at most."""
+    group: list[DeadLetter] = []
+    for letter in sorted(batch, key=lambda each: each.time_ms):
+        if group and letter.time_ms - group[0].time_ms >= _WINDOW_MS:
+            yield group
+            group = []
+        group.append(letter)
+    yield group
 
 
 def _split(letter: DeadLetter, wanted: frozenset[int] | None) -> S3Split:

@@ -229,7 +229,14 @@ class _Journey:
                 if redact is not None:
                     record = redact(record)  # noqa: PLW2901 - nothing after this may see the other
                 if type(record) is Rejected:
-                    self._dead(origin, record.position, "undecodable", record.reason, raw=record.raw)
+                    self._dead(
+                        origin,
+                        record.position,
+                        "undecodable",
+                        record.reason,
+                        raw=record.raw,
+                        time_ms=record.time_ms,
+                    )
                     for strand in self._strands:
                         strand.dead()
                     continue
@@ -260,8 +267,17 @@ class _Journey:
             self._bytes_in += payload.size or 0
 
     def _unmappable(self, strand: _Strand, record: Record, origin: Origin, error: BadInputError) -> None:
+        time_ms = record.event.time_ms if record.event else 0
         for outlet in strand.outlets:
-            self._dead(origin, record.position, "unmappable", str(error), raw=record.raw, sink=outlet.sink)
+            self._dead(
+                origin,
+                record.position,
+                "unmappable",
+                str(error),
+                raw=record.raw,
+                sink=outlet.sink,
+                time_ms=time_ms,
+            )
         strand.dead()
 
     def leave_out(self, unopened: S3Object, error: Exception) -> None:
@@ -272,7 +288,15 @@ class _Journey:
         log.warning("object left out for now", source=self._split.source, object=unopened.uri, why=str(error))
 
     def _dead(
-        self, origin: Origin, position: int | None, reason: str, answer: str, *, raw: bytes = b"", sink: str = ""
+        self,
+        origin: Origin,
+        position: int | None,
+        reason: str,
+        answer: str,
+        *,
+        raw: bytes = b"",
+        sink: str = "",
+        time_ms: int = 0,
     ) -> None:
         letter = DeadLetter(
             source=self._split.source,
@@ -285,6 +309,7 @@ class _Journey:
             answer=answer,
             payload=raw,
             time=time.time(),
+            time_ms=time_ms,
         )
         self._bury([letter])
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shipper.build.cloudwatch import cloudwatch_calls
+from shipper.build.cloudwatch import cloudwatch_calls, letter_windows
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
 from shipper.build.enrichment_check import enrichment_probes
 from shipper.build.log_types import LOG_TYPES, LogType
@@ -233,9 +233,8 @@ def reread(
     picking = {name: PickingSink(sink) for name, sink in sinks(settings, metrics, stop).items()}
     found = lookups(settings, metrics, stop)
     sessions = aws_sessions(settings)
-    openers = readers(
-        settings, sessions, cloudwatch_calls(settings, sessions, metrics, stop), metrics, read_limits(settings)
-    )
+    calls = cloudwatch_calls(settings, sessions, metrics, stop)
+    openers = readers(settings, sessions, calls, metrics, read_limits(settings))
     kept = WantedLetters(letters)
     shipper = shipper_to(
         settings,
@@ -249,7 +248,10 @@ def reread(
     )
     try:
         known = frozenset(openers)
-        again = Rereading(shipper.ship, list(picking.values()), kept, letters, sources=known, progress=progress)
+        window = letter_windows(settings, sessions, calls)
+        again = Rereading(
+            shipper.ship, list(picking.values()), kept, letters, sources=known, window=window, progress=progress
+        )
         return again.run(wanted)
     finally:
         for sink in picking.values():

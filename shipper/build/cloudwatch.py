@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import Aws, CloudWatchLogsSource, Settings
 from shipper.errors import ConfigError
 from shipper.metrics import Metrics
-from shipper.model import ReadLimits
+from shipper.model import DeadLetter, ReadLimits, WindowSplit
 from shipper.ports import CheckpointStore, Reader, Source, Stop
 
 if TYPE_CHECKING:
@@ -156,6 +158,40 @@ def window_reader(source: CloudWatchLogsSource, calls: Calls, metrics: Metrics, 
         by_arn=bool(source.accounts),
         limits=limits,
     )
+
+
+def letter_windows(
+    settings: Settings, sessions: Mapping[str, AwsSessions], calls: Mapping[str, Calls]
+) -> Callable[[DeadLetter, int, int], WindowSplit]:
+    """How the events of dead letters are found again; the group is taken for what the configuration says of it now."""
+    from shipper.sources.cloudwatch_groups import READABLE_CLASS, LogGroup
+
+    types = {
+        name: log_type_of(source, calls[name], sessions[name])
+        for name, source in settings.sources.items()
+        if isinstance(source, CloudWatchLogsSource)
+    }
+
+    def window(letter: DeadLetter, first_ms: int, last_ms: int) -> WindowSplit:
+        arn = letter.origin.uri
+        region, account, name = itemgetter(3, 4, 6)(arn.split(":", 6))
+        logs, layout = types[letter.source](LogGroup(arn, account, region, name, READABLE_CLASS, 0.0))
+        text = "\0".join(map(str, (letter.source, arn, letter.sink, letter.position, first_ms, last_ms)))
+        return WindowSplit(
+            # Of its own: an archive's file must not take another's place.
+            id=f"replay-{hashlib.blake2b(text.encode(), digest_size=15).hexdigest()}",
+            source=letter.source,
+            scope=arn,
+            logs=logs,
+            account=account,
+            region=region,
+            group=name,
+            first_ms=first_ms,
+            last_ms=last_ms,
+            layout=layout,
+        )
+
+    return window
 
 
 def usual_region(profile: str | None) -> str | None:

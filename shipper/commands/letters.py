@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
 _AGO = re.compile(r"(\d{1,6})([dhm])")
 _REPLAY = "then: shipper deadletters replay --id {id}"
-_REREAD = "then, from S3: shipper deadletters replay --reread --id {id}"
+_REREAD = "then: shipper deadletters replay --reread --id {id}"
 _MEANINGS = {
     "undecodable": (
         "the record is not what its log type promises, so that it never became a document",

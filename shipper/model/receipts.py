@@ -158,7 +158,7 @@ class DeadLetter:
         answer: the server's or the decoder's own words.
         payload: the record's own bytes; empty for a whole object, which can be fetched again by its origin.
         document: what the sink refused, to be sent again as it was; empty where there was none yet.
-        index, time_ms: of that document.
+        index, time_ms: of that document; where there is none, `time_ms` is the log event's, or 0.
         id: the store's number for the letter.
     """
 

@@ -120,8 +120,10 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         raw: the bytes as far as they are known (cut to a bound), for the dead letter.
         reason: what is wrong, in words.
+        time_ms: of a log event, as in LogEvent: reading it again needs it. 0 where it is none or not known.
     """
 
     raw: bytes
     position: int
     reason: str
+    time_ms: int = 0

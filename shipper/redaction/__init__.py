@@ -86,7 +86,7 @@ class Redactor:
         before = record.raw
         if isinstance(record, Rejected):
             after = self.text(before)
-            return record if after is before else Rejected(after, record.position, record.reason)
+            return record if after is before else Rejected(after, record.position, record.reason, record.time_ms)
         after = self.text(before, record.layout)
         return record if after is before else Record(after, record.position, record.layout, record.event)
 

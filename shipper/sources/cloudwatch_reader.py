@@ -102,7 +102,7 @@ class CloudWatchReader:
         # A letter is known by its position: of the event alone, whichever window it is read in.
         position = key & _POSITIONS
         if len(raw) > self._limits.record_bytes:
-            return Rejected(raw[:_KEPT_BYTES], position, f"longer than {self._limits.record_bytes} bytes")
+            return Rejected(raw[:_KEPT_BYTES], position, f"longer than {self._limits.record_bytes} bytes", time_ms)
         return Record(raw, position, layout, LogEvent(item["eventId"], time_ms, stream, item.get("ingestionTime")))
 
     def _pages(self, split: WindowSplit) -> Iterator[list[dict[str, Any]]]:

@@ -162,6 +162,28 @@ def test_a_subscription_names_the_fields_of_flow_logs_where_ec2_cannot_be_asked(
     assert document["event"]["action"] == "REJECT"
 
 
+def test_dead_letters_of_a_log_group_are_read_again_and_settled(shipper, tmp_path):
+    """Found by their time, shipped alone, taken for what the group is now; an event that is gone stays a letter."""
+    now_ms = int(time.time() * 1000)
+    short = shipper.logs.group("short")
+    shipper.logs.page_events = 1
+    good = "2 111122223333 eni-1 203.0.113.1 10.0.0.5 50000 22 6 1 40 1767225600 1767225660 REJECT OK"
+    shipper.logs.put(short, "eni-1-all", (now_ms - 240_000, good))
+    for age_ms in (240_000, 239_000, 60_000, 50_000):
+        shipper.logs.put(short, "eni-1-all", (now_ms - age_ms, f"203.0.113.9 10.0.0.5 {age_ms // 1000}"))
+    own = {"log_groups": ["short"], "logs": "vpcflow"}
+    replay = ("deadletters", "replay", "--reread", "--json")
+    shipper("run", "--once", **own)
+    code, output, errors = shipper(*replay, **own)
+    assert (code, json.loads(output)["no_document"], json.loads(output)["reread"]) == (1, 4, 0), errors
+    short.events.pop()
+    own["format"] = "${srcaddr} ${dstaddr} ${dstport}"
+    code, output, errors = shipper(*replay, **own)
+    assert (code, json.loads(output)["no_document"], json.loads(output)["reread"]) == (1, 1, 3), errors
+    documents = [document for path in (tmp_path / "archive").rglob("*.zst") for document in unpacked(path)]
+    assert sorted(document["destination"]["port"] for document in documents) == [22, 60, 239, 240]
+
+
 WINDOW_BYTES = 300 << 20
 MESSAGE_BYTES = 250_000
 TELLING_ITS_PEAK = """
