@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from shipper.model import Resource
 
 S3 = "s3.amazonaws.com"
 
+_MOST_KEPT = 8_192
 _BUCKET = "AWS::S3::Bucket"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -80,6 +82,7 @@ def bucket(
     return _resource(asked, account, region) if isinstance(asked, str) and account else None
 
 
+@lru_cache(_MOST_KEPT)
 def _resource(name: str, account: str, region: str | None) -> Resource | None:
     if not region or not _NAME.fullmatch(name):
         return None
