@@ -16,6 +16,12 @@ from shipper.errors import ConfigError
 
 APP = "aws_log_shipper"
 _ADDON_SOURCETYPES = {"cloudtrail": "aws:cloudtrail"}
+# All that envelopes may have: fields.conf takes wildcards in names of fields, and none in sourcetypes.
+_SOURCETYPES = (
+    *("aws:cloudtrail", "aws:cloudwatchlogs", "aws:cloudwatchlogs:eks", "aws:cloudwatchlogs:vpcflow"),
+    *("aws:elb:accesslogs", "aws:s3:accesslogs", "aws:transitgateway:flowlogs", "aws:waf"),
+)
+_NAMED_BY_OTHERS = ("account_tag_*", "bucket_tag_*", "dest_tag_*", "iam_*", "log_group_tag_*", "src_tag_*")
 _PLACE_FIELDS = (
     *("country", "country_code", "region", "city", "lat", "lon", "asn", "as_org", "isp", "isp_organization"),
     *("anonymity", "cloud_provider", "cloud_service", "cloud_region"),
@@ -88,10 +94,11 @@ def _contents(indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> dict[st
         "version": __version__,
         "indexes": _any_of("index", indexes),
         "cloudtrail": f'sourcetype="{chosen["cloudtrail"]}"',
-        "sourcetype": chosen["cloudtrail"],
     }
     found = {name: _filled(text, words) for name, text in _templates(files("shipper.sinks") / "splunk_app_files")}
-    found["default/fields.conf"] += "".join(f"\n[{field}]\nINDEXED = true\n" for field in _INDEXED)
+    kinds = sorted({*_SOURCETYPES, *sourcetypes.values()})
+    patterns = [f"sourcetype::{kind}::{pattern}" for kind in kinds for pattern in _NAMED_BY_OTHERS]
+    found["default/fields.conf"] += "".join(f"\n[{field}]\nINDEXED = true\n" for field in (*_INDEXED, *patterns))
     if sourcetypes:
         stanzas = [(f"[{chosen[name]}]", *_PROPS.get(name, _LINES)) for name in sorted(sourcetypes)]
         found["default/props.conf"] = "\n\n".join("\n".join(stanza) for stanza in stanzas) + "\n"

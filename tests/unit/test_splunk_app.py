@@ -16,7 +16,9 @@ from shipper.enrich.interface_inventory import Inventory
 from shipper.errors import ConfigError
 from shipper.model import Instance, NetworkInterface, Origin, Record
 from shipper.ports import Lookups
+from shipper.schemas.splunk import cloudtrail, cloudwatch
 from shipper.schemas.splunk.flow_owners import write
+from shipper.schemas.splunk.vpc_flow import SOURCETYPE, TRANSIT_GATEWAY_SOURCETYPE
 from shipper.sinks.splunk_app import APP, write_app
 
 CONFIGURATION = """
@@ -158,7 +160,17 @@ def test_every_indexed_field_of_a_flow_is_declared(app):
     }
     assert len(fields) == 20
     assert fields <= declared
-    assert "sourcetype::aws:cloudwatchlogs*::src_tag_*" in declared
+    assert f"sourcetype::{SOURCETYPE}::src_tag_*" in declared
+    assert f"sourcetype::{TRANSIT_GATEWAY_SOURCETYPE}::dest_tag_*" in declared
+
+
+def test_patterns_of_fields_are_of_one_sourcetype_each(app):
+    """fields.conf knows wildcards in names of fields only; every sourcetype that envelopes have is there."""
+    patterns = [name.split("::") for name in conf(app / "default/fields.conf") if "::" in name]
+    assert not [kind for _, kind, _ in patterns if "*" in kind]
+    made = {SOURCETYPE, TRANSIT_GATEWAY_SOURCETYPE, cloudtrail.SOURCETYPE, cloudwatch.SOURCETYPE}
+    made |= {cloudwatch.EKS_SOURCETYPE, cloudwatch.ELB_SOURCETYPE, cloudwatch.S3ACCESS_SOURCETYPE}
+    assert {kind for _, kind, _ in patterns} == made | {cloudwatch.WAF_SOURCETYPE}
 
 
 def test_a_sourcetype_of_ones_own_gets_props(tmp_path):
