@@ -10,7 +10,7 @@ import structlog
 
 from shipper.build.event_types import PLAIN, type_of_events, type_of_group, type_of_name
 from shipper.build.filter_patterns import type_of_patterns
-from shipper.build.log_writers import Found
+from shipper.build.log_writers import Found, Written
 from shipper.errors import ShipperError
 from shipper.sources.cloudwatch_groups import LogGroup
 
@@ -18,6 +18,8 @@ TAG = "shipper:logs"
 """The tag of a log group whose value is its log type."""
 
 _KEPT_SECONDS = 3600.0
+_KEPT_IN_PART_SECONDS = 60.0
+"""For less than all of an answer: a flow log's lines would be read by the wrong fields for as long."""
 _MOST_GROUPS = 10_000
 
 log = structlog.get_logger(__name__)
@@ -26,11 +28,13 @@ T = TypeVar("T")
 
 
 class LogGroupTypes:
-    """Tells log types, and remembers them for an hour. Used by its source's thread only.
+    """Tells log types, and remembers them for an hour, or a minute where AWS did not say all that it might.
+
+    Used by its source's thread only.
 
     Args:
         known_types: the values that the tag may have.
-        written: by region, what AWS's services are told to write, by group's ARN or name. May block.
+        written: what AWS's services are told to write in a region. May block.
         tags: of a group. May block.
         patterns: of the filters that subscribe to a group; None where they cannot be asked for. May block.
         first_events: some messages of a group. May block.
@@ -40,7 +44,7 @@ class LogGroupTypes:
         self,
         known_types: frozenset[str],
         *,
-        written: Callable[[str], Mapping[str, Found]],
+        written: Callable[[str], Written],
         tags: Callable[[LogGroup], Mapping[str, str]],
         first_events: Callable[[LogGroup], Sequence[str]],
         patterns: Callable[[LogGroup], Sequence[str]] | None = None,
@@ -55,20 +59,20 @@ class LogGroupTypes:
         self._known: dict[str, tuple[float, Found]] = {}
         self._tagged: dict[str, tuple[float, str | None]] = {}
         self._hinted: dict[str, tuple[float, Found | None]] = {}
-        self._written: dict[str, tuple[float, Mapping[str, Found]]] = {}
+        self._written: dict[str, tuple[float, Written]] = {}
 
     def __call__(self, group: LogGroup) -> Found:
         """A group's log type, and the field names of its lines where AWS says them."""
         now = self._monotonic()
         known = self._known.get(group.arn)
-        if known is not None and now - known[0] < _KEPT_SECONDS:
+        if known is not None and now < known[0]:
             return known[1]
         found = self._told(group, now)
         if found is None:
             return type_of_name(group.name), None
         if len(self._known) >= _MOST_GROUPS:
             self._known.clear()
-        self._known[group.arn] = (now, found)
+        self._known[group.arn] = (self._written[group.region][0], found)
         return found
 
     def _told(self, group: LogGroup, now: float) -> Found | None:
@@ -93,9 +97,12 @@ class LogGroupTypes:
 
     def _written_to(self, group: LogGroup, now: float) -> Found | None:
         asked = self._written.get(group.region)
-        if asked is None or now - asked[0] >= _KEPT_SECONDS:
-            asked = self._written[group.region] = (now, self._ask_written(group.region))
-        return asked[1].get(group.arn) or asked[1].get(group.name)
+        if asked is None or now >= asked[0]:
+            written = self._ask_written(group.region)
+            until = now + (_KEPT_SECONDS if written.whole else _KEPT_IN_PART_SECONDS)
+            asked = self._written[group.region] = (until, written)
+        groups = asked[1].groups
+        return groups.get(group.arn) or groups.get(group.name)
 
     def _ask_hint(self, group: LogGroup) -> Found | None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -18,21 +18,36 @@ Found = tuple[str, Layout | None]
 
 _ARN_PARTS = 6
 
+
+class Written(NamedTuple):
+    """What is written to the log groups of a region.
+
+    Attributes:
+        groups: by a group's ARN, or by its name where only that is known.
+        whole: false where a service gave no answer now, and may give one soon.
+    """
+
+    groups: dict[str, Found]
+    whole: bool = True
+
+
 log = structlog.get_logger(__name__)
 
 
-def written_groups(session: AwsSessions, region: str) -> dict[str, Found]:
-    """What is written to the log groups of a region, by a group's ARN, or by its name where only that is known.
+def written_groups(session: AwsSessions, region: str) -> Written:
+    """What is written to the log groups of a region.
 
     A service that cannot be asked is left out, with a line in the log: events and names tell types as well.
     """
     found: dict[str, Found] = {}
+    whole = True
     for service, ask in _WRITERS.items():
         try:
             found.update(_answered(ask, session.client(service, region)))
         except ShipperError as error:
+            whole = whole and not (isinstance(error, RetryableError) and not error.paused)
             log.info("what a service writes to log groups is not known", service=service, region=region, why=str(error))
-    return found
+    return Written(found, whole)
 
 
 def _answered(ask: Callable[[Any], Iterator[tuple[str, Found]]], client: Any) -> dict[str, Found]:

@@ -30,12 +30,12 @@ def test_flow_logs_trails_and_query_logs_are_found(moto: Moto):
     )
     resolver.create_resolver_query_log_config(Name="queries", DestinationArn=f"{GROUP}:dns", CreatorRequestId="1")
     session = AwsSessions(moto.settings())
-    assert written_groups(session, "us-east-1") == {
+    assert written_groups(session, "us-east-1").groups == {
         f"{GROUP}:net": ("vpcflow", FIELDS),
         f"{GROUP}:trail": ("cloudtrail", None),
         f"{GROUP}:dns": ("route53_resolver", None),
     }
-    assert written_groups(session, "eu-west-1") == {}
+    assert written_groups(session, "eu-west-1") == ({}, True)
 
 
 def test_a_group_of_two_formats_is_told_by_the_lines(moto: Moto):
@@ -49,7 +49,7 @@ def test_a_group_of_two_formats_is_told_by_the_lines(moto: Moto):
             common = {"ResourceIds": [vpc], "ResourceType": "VPC", "TrafficType": "ALL"}
             made = ec2.create_flow_logs(**common, LogGroupName=group, DeliverLogsPermissionArn=ROLE, LogFormat=text)
             assert not made["Unsuccessful"]
-    assert written_groups(AwsSessions(moto.settings()), "us-east-1") == {
+    assert written_groups(AwsSessions(moto.settings()), "us-east-1").groups == {
         f"{GROUP}:mixed": ("vpcflow", None),
         f"{GROUP}:alike": ("vpcflow", FIELDS),
     }
@@ -58,4 +58,4 @@ def test_a_group_of_two_formats_is_told_by_the_lines(moto: Moto):
 def test_a_service_that_does_not_answer_is_left_out(aws_environment: None):
     """Nothing is held up: types are told by events and names then."""
     settings = Moto("http://127.0.0.1:9").settings()
-    assert written_groups(AwsSessions(settings), "us-east-1") == {}
+    assert written_groups(AwsSessions(settings), "us-east-1") == ({}, False), "it is asked again soon"

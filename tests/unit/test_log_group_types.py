@@ -7,7 +7,7 @@ import pytest
 from shipper.build import LOG_TYPES
 from shipper.build.filter_patterns import type_of_patterns
 from shipper.build.log_group_types import TAG, LogGroupTypes
-from shipper.build.log_writers import Found
+from shipper.build.log_writers import Found, Written
 from shipper.errors import RetryableError
 from shipper.flow_layouts import V2
 from shipper.sources.cloudwatch_groups import LogGroup
@@ -24,7 +24,10 @@ def types(
     events: list[str], written: dict[str, Found] | None = None, tags: dict[str, str] | None = None
 ) -> LogGroupTypes:
     return LogGroupTypes(
-        frozenset(LOG_TYPES), written=lambda _: written or {}, tags=lambda _: tags or {}, first_events=lambda _: events
+        frozenset(LOG_TYPES),
+        written=lambda _: Written(written or {}),
+        tags=lambda _: tags or {},
+        first_events=lambda _: events,
     )
 
 
@@ -66,6 +69,27 @@ def test_a_group_of_the_same_name_in_another_account_is_another():
     assert tell(linked) == ("vpcflow", None)
 
 
+def test_half_an_answer_is_not_kept_for_an_hour():
+    """A flow log of other fields than the usual ones, whose service was throttled, is told a minute later."""
+    layout = tuple(reversed(V2))
+    answers = [Written({}, whole=False), Written({"net": ("vpcflow", layout)})]
+    now = [0.0]
+    tell = LogGroupTypes(
+        frozenset(LOG_TYPES),
+        written=lambda _: answers.pop(0),
+        tags=lambda _: {},
+        first_events=lambda _: [FLOW],
+        monotonic=lambda: now[0],
+    )
+    assert tell(group("net")) == ("vpcflow", None)
+    now[0] = 59.0
+    assert tell(group("net")) == ("vpcflow", None)
+    now[0] = 61.0
+    assert tell(group("net")) == ("vpcflow", layout)
+    now[0] = 3600.0
+    assert tell(group("net")) == ("vpcflow", layout), "a whole answer is kept"
+
+
 def test_a_groups_tag_counts_most():
     """The fields of a flow log are still AWS's to say; a tag that names no type counts for nothing."""
     layout = ("srcaddr", "dstaddr", "action")
@@ -104,7 +128,7 @@ def test_a_refused_look_holds_nothing_up():
     def refused(_: LogGroup) -> dict[str, str]:
         raise RetryableError("logs:ListTagsForResource is needed", paused=True)
 
-    tell = LogGroupTypes(frozenset(LOG_TYPES), written=lambda _: {}, tags=refused, first_events=events)
+    tell = LogGroupTypes(frozenset(LOG_TYPES), written=lambda _: Written({}), tags=refused, first_events=events)
     assert [tell(group("audit"))[0] for _ in range(3)] == ["cloudwatch", "cloudtrail", "cloudtrail"]
 
 
@@ -162,7 +186,7 @@ def test_events_count_more_than_a_subscription_which_alone_names_fields(pattern,
     """A pattern is what an operator expected; where there are events they must fit it."""
     tell = LogGroupTypes(
         frozenset(LOG_TYPES),
-        written=lambda _: {},
+        written=lambda _: Written({}),
         tags=lambda _: {},
         first_events=lambda _: events,
         patterns=lambda _: [pattern],
@@ -181,7 +205,7 @@ def test_subscriptions_are_asked_for_once_an_hour_and_only_where_nothing_else_te
 
     tell = LogGroupTypes(
         frozenset(LOG_TYPES),
-        written=lambda _: {"told": ("cloudtrail", None)},
+        written=lambda _: Written({"told": ("cloudtrail", None)}),
         tags=lambda _: {},
         first_events=lambda _: [],
         patterns=patterns,
