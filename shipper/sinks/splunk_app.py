@@ -51,7 +51,16 @@ _PROPS = {
         "TZ = UTC",
         "KV_MODE = json",
     ),
+    "waf": (
+        *_LINES,
+        r'TIME_PREFIX = "timestamp"\s*:\s*',
+        "TIME_FORMAT = %s%3N",
+        "MAX_TIMESTAMP_LOOKAHEAD = 13",
+        "TZ = UTC",
+        "KV_MODE = json",
+    ),
 }
+_ADDON_LACKS = {"waf": "aws:waf"}
 
 
 def write_app(folder: Path, indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> list[Path]:
@@ -81,8 +90,6 @@ def write_app(folder: Path, indexes: Sequence[str], sourcetypes: Mapping[str, st
             beside.write_text(text, encoding="utf-8")
             beside.replace(path)
             written.append(path)
-        if "default/props.conf" not in made:
-            (folder / APP / "default" / "props.conf").unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}", "choose another folder with --to") from error
     return written
@@ -99,9 +106,12 @@ def _contents(indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> dict[st
     kinds = sorted({*_SOURCETYPES, *sourcetypes.values()})
     patterns = [f"sourcetype::{kind}::{pattern}" for kind in kinds for pattern in _NAMED_BY_OTHERS]
     found["default/fields.conf"] += "".join(f"\n[{field}]\nINDEXED = true\n" for field in (*_INDEXED, *patterns))
-    if sourcetypes:
-        stanzas = [(f"[{chosen[name]}]", *_PROPS.get(name, _LINES)) for name in sorted(sourcetypes)]
-        found["default/props.conf"] = "\n\n".join("\n".join(stanza) for stanza in stanzas) + "\n"
+    props = {
+        kind: _PROPS.get(logs, _LINES)
+        for logs, kind in sorted({**_ADDON_LACKS, **sourcetypes}.items())
+        if kind == _ADDON_LACKS.get(logs) or kind not in _SOURCETYPES
+    }
+    found["default/props.conf"] = "\n\n".join("\n".join((f"[{name}]", *lines)) for name, lines in props.items()) + "\n"
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -20,6 +21,8 @@ from shipper.schemas.splunk import cloudtrail, cloudwatch
 from shipper.schemas.splunk.flow_owners import write
 from shipper.schemas.splunk.vpc_flow import SOURCETYPE, TRANSIT_GATEWAY_SOURCETYPE
 from shipper.sinks.splunk_app import APP, write_app
+
+ORACLE = Path(__file__).parents[3] / "shared/oracles/splunk/sourcetypes.json"
 
 CONFIGURATION = """
 sources: {t: {type: s3, bucket: abc}}
@@ -61,7 +64,7 @@ def test_the_folder_is_an_app(app, capsys):
     assert re.fullmatch(r"\d+\.\d+\.\d+", settings["launcher"]["version"])
     assert conf(app / "metadata/default.meta")["macros"]["export"] == "system"
     assert "@@" not in "".join(path.read_text() for path in app.rglob("*") if path.is_file())
-    assert not (app / "default/props.conf").exists(), "the add-on's sourcetypes need nothing"
+    assert set(conf(app / "default/props.conf")) == {"aws:waf"}, "the add-on's sourcetypes need nothing"
 
 
 def test_searches_use_macros_that_are_there_and_are_whole(app):
@@ -181,7 +184,23 @@ def test_a_sourcetype_of_ones_own_gets_props(tmp_path):
     assert 'sourcetype="acme:trail"' in conf(app / "default/macros.conf")["aws_log_shipper_cloudtrail"]["definition"]
     assert "sourcetype::acme:trail::iam_*" in conf(app / "default/fields.conf")
     assert set_up(tmp_path) == 0
-    assert not (app / "default/props.conf").exists()
+    assert set(conf(app / "default/props.conf")) == {"aws:waf"}
+    assert set_up(tmp_path, "index: aws, sourcetypes: {cloudtrail: 'aws:cloudtrail', waf: 'acme:waf'}") == 0
+    assert set(conf(app / "default/props.conf")) == {"acme:waf"}
+
+
+@pytest.mark.skipif(not ORACLE.exists(), reason="skipped: no ../shared")
+def test_props_leave_what_the_add_on_knows_alone(app):
+    """Its sourcetypes are its own; the other one that the shipper gives is made known here."""
+    known = {
+        name
+        for each in json.loads(ORACLE.read_text())["sourcetypes"]
+        for name in each["sourcetype"].split(" (")[0].split(" / ")
+    }
+    given = {name.split("::")[1] for name in conf(app / "default/fields.conf") if "::" in name}
+    props = conf(app / "default/props.conf")
+    assert given - known == {"aws:waf"} == set(props)
+    assert props["aws:waf"]["KV_MODE"] == "json"
 
 
 def test_what_the_operator_changed_stays(app, tmp_path):
