@@ -22,6 +22,7 @@ from shipper.errors import ConfigError, RetryableError
 if TYPE_CHECKING:
     from elastic_transport import BaseNode, NodeConfig, NodePool
 
+_HINT = "hosts are URLs such as https://es:9200; cloud_id is as Elastic Cloud shows it; certificates are PEM files"
 _CONNECTIONS_PER_NODE = 32
 _NODE_FAILURES = frozenset({502, 503, 504})
 
@@ -149,7 +150,7 @@ class Connection:
             return NodePool(self._node_configs(), node_class=_node_class(self._access))
         except (ValueError, OSError) as error:
             words = f"Elasticsearch cannot be reached as configured: {error}"
-            raise ConfigError(words, "hosts are URLs such as https://es:9200; certificates are PEM files") from error
+            raise ConfigError(words, _HINT) from error
 
     def _node_configs(self) -> list[NodeConfig]:
         from elastic_transport.client_utils import parse_cloud_id, url_to_node_config
