@@ -233,6 +233,10 @@ class Rereading:
         asked = [sink for sink in self._sinks if batch[0].sink in ("", sink.name)]
         receipt = self._read(_split(batch[0], wanted), batch[0], wanted, asked)
         done = [] if receipt.unread else [letter for letter in batch if self._is_done(letter, asked)]
+        # One that neither came to a sink nor failed again was filtered, or is not in the object any more.
+        absent = [letter for letter in done if not any(letter.position in sink.passed for sink in asked)]
+        if len(absent) > max((tally.filtered for tally in receipt.sinks.values()), default=0):
+            done = [letter for letter in done if letter not in absent]
         self._store.discard([letter.id for letter in done])
         account.made += len(done)
         account.still += len(batch) - len(done)

@@ -51,7 +51,9 @@ class VpcFlowFormat:
         pieces = decompressed(payload, self._limits)
         first = next(pieces, b"")
         if is_enveloped(first):  # written to a log group, and from there by a subscription filter
-            yield from enveloped(first, pieces, payload.origin, self._limits, self._fields)
+            for found in enveloped(first, pieces, payload.origin, self._limits, self._fields):
+                stray = isinstance(found, Record) and found.event is None  # a line between envelopes
+                yield _record(found.raw, found.position, self._fields) if stray else found
             return
         layout, spaces, position = self._fields, len(self._fields or ()) - 1, 0
         for batch in lines(itertools.chain([first], pieces), self._limits.record_bytes):

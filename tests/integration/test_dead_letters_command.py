@@ -235,6 +235,19 @@ def test_records_that_still_make_no_document_stay_letters(mended: Mended, capfd:
     assert mended.archived() == mended.delivered()
 
 
+def test_records_that_are_no_longer_in_their_object_stay_letters(
+    mended: Mended, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A shorter object took its place: the letters hold the only copies."""
+    mended.records = mended.records[:1]
+    mended.write()
+    capfd.readouterr()
+    assert mended.run("deadletters", "replay", "--reread", "--json") == 1
+    assert json.loads(capfd.readouterr().out)["reread"] == 0
+    assert mended.run("deadletters", "list") == 0
+    assert "3 shown: 2 unmappable, 1 undecodable" in capfd.readouterr().out
+
+
 def test_a_letter_that_was_purged_is_not_brought_back(mended: Mended, capfd: pytest.CaptureFixture[str]) -> None:
     """Reading an object again meets its other bad records too; they are nobody's question."""
     assert mended.run("deadletters", "purge", "--reason", "unmappable", "--yes") == 0

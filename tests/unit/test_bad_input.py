@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 
@@ -24,6 +25,7 @@ from tests.fakes.pipeline import LinesReader, MemoryDeadLetters, MemorySink, lin
 
 LIMITS = ReadLimits(object_bytes=8 << 20, record_bytes=1 << 18)
 TRAIL = {"eventVersion": "1.11", "eventTime": "2026-01-02T03:04:05Z", "eventID": "e", "eventName": "Name"}
+FUZZ = int(os.environ.get("SHIPPER_FUZZ", "150"))  # examples; more by hand
 GOOD: dict[str, bytes] = {
     "cloudtrail": orjson.dumps(TRAIL),
     "vpcflow": b"2 123456789012 eni-1 192.0.2.1 192.0.2.2 22 40000 6 1 40 1700000000 1700000060 ACCEPT OK",
@@ -195,7 +197,14 @@ def mutants(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, gzip.compress(mutant) if draw(st.booleans()) else mutant
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@pytest.mark.parametrize("name", sorted(LOG_TYPES))
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_a_line_between_envelopes_has_an_end(name, line):
+    """What begins as a subscription filter's envelope and goes on as something else: fuzzing made flow logs crash."""
+    check(*ship(name, b'{"owner"' + GOOD.get(name, b"text") + b"\n" + line[:4_000] + b"\n" + GOOD.get(name, b"text")))
+
+
+@settings(max_examples=FUZZ, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(mutants())
 def test_mutants_have_an_end(mutant):
     """Whatever a few wrong bytes make of an object."""
