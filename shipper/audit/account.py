@@ -107,7 +107,11 @@ class Account:
         self.differences += named
         self.untold += len(told) - len(named)
         self.lacking += sum(each.lacking for each in told)
-        self.repaired += sum(each.lacking for each in told if each.repaired)
+
+    def mend(self, difference: Difference) -> None:
+        """Note that what it is about has been shipped again, after it was told."""
+        difference.repaired = True
+        self.repaired += difference.lacking
 
     def pair(self, source: str, sink: str) -> Pair:
         """One source's account in one sink."""

@@ -178,7 +178,8 @@ class Comparison:
         receipt = self._asker.ask(split, [sink], ships=True)
         left_out = {left.object.uri for left in receipt.unread}
         for each in mendable:
-            each.repaired = each.what not in left_out
+            if each.what not in left_out:
+                self._account.mend(each)
         if not left_out:
             self._ledger.keep(split, replace(receipt, sinks={sink.name: receipt.sinks[sink.name]}))
 

@@ -176,7 +176,7 @@ class GroupComparison:
             seen = pack_seen(key for key in read.keys if key & _POSITIONS not in wanted)
             for _ in self._windows(replace(window, seen=seen), [sink], ships=True):
                 pass
-            told.repaired = True
+            self._account.mend(told)
 
     def _read(self, span: Span, sinks: Sequence[AskingSink]) -> dict[str, _Read]:
         """Read a span again, and note what each sink holds of it."""

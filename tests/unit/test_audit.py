@@ -214,6 +214,10 @@ def test_a_repair_sends_only_what_is_missing(tmp_path: Path) -> None:
     world = World(tmp_path, HeldByMemory(ids(*range(7))), letters={"id9"})
     account, real = world.audit(Tally(delivered=9, dead_lettered=1), repair=True)
     assert [each.repaired for each in account.differences] == [True]
+    assert lines_of(account)[-2:] == [
+        "2 records were missing in 1 place",
+        "shipped again; the next audit says whether they arrived",
+    ]
     assert sorted(real.stored) == ["id7", "id8"]
     own = SqliteCheckpoints(tmp_path / "audit" / "checkpoints.sqlite")
     (kept,) = own.settled("s3")
@@ -250,7 +254,10 @@ def test_the_summary_says_what_is_and_what_was_missing(repaired: list[bool], tol
     """One record is no records, and what has been shipped again is not missing any more as far as is known."""
     account = Account()
     account.pair("s3", "siem").splits = 1
-    account.tell([Difference("s3", "siem", f"x{n}", "missing", 5, 4, repaired=done) for n, done in enumerate(repaired)])
+    account.tell([Difference("s3", "siem", f"x{n}", "missing", 5, 4) for n in range(len(repaired))])
+    for difference, done in zip(account.differences, repaired, strict=True):
+        if done:
+            account.mend(difference)
     written = lines_of(account)
     assert written[0] == "s3 → siem: 0 records of 1 split counted"
     assert written[-2:] == told
