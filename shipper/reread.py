@@ -19,13 +19,13 @@ from shipper.model import (
     SendResult,
     Split,
     WindowSplit,
+    event_position,
 )
 from shipper.ports import DeadLetters, Delivery, SchemaName, Sink
 
 _AT_ONCE = 500
 _RECORDS = frozenset({"undecodable", "unmappable"})
 _WINDOW_MS = 60_000
-_POSITIONS = 2**63 - 1  # a log event's position is so much of what the receipt has of it
 _OBJECTS = frozenset({"unreadable_object", "object_deleted"})
 
 
@@ -252,7 +252,7 @@ class Rereading:
             while first is not None:
                 split = self._window(minute[0], first, minute[-1].time_ms)
                 receipt = self._read(split, minute[0], wanted, asked)
-                found.update(key & _POSITIONS for _, key in receipt.done)
+                found.update(event_position(key) for _, key in receipt.done)
                 again |= self._letters.again
                 first = receipt.reached_ms
             self._letters.again = again

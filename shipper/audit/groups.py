@@ -10,12 +10,11 @@ from functools import partial
 
 from shipper.audit.account import MOST_IDS, Account, Difference
 from shipper.audit.asking import Asker, AskingSink, patiently
-from shipper.model import Document, LedgerLine, S3Split, WindowSplit
+from shipper.model import Document, LedgerLine, S3Split, WindowSplit, event_position
 from shipper.ports import Stop
 from shipper.sources.cloudwatch_windows import MINUTE_MS, pack_seen
 
 _HOUR_MINUTES = 60
-_POSITIONS = 2**63 - 1  # as the reader makes a record's position of an event's hash
 _LINES_AT_ONCE = 200
 
 _LATE = "events are not delivered yet: they became visible late, and the next looks read them"
@@ -173,14 +172,14 @@ class GroupComparison:
         self._account.tell([told])
         if self._repair:
             wanted = {document.record.position for document in lost.values()}
-            seen = pack_seen(key for key in read.keys if key & _POSITIONS not in wanted)
+            seen = pack_seen(key for key in read.keys if event_position(key) not in wanted)
             for _ in self._windows(replace(window, seen=seen), [sink], ships=True):
                 pass
             self._account.mend(told)
 
     def _read(self, span: Span, sinks: Sequence[AskingSink]) -> dict[str, _Read]:
         """Read a span again, and note what each sink holds of it."""
-        known = {key & _POSITIONS for key in span.known}
+        known = {event_position(key) for key in span.known}
         reads = {sink.name: _Read() for sink in sinks}
         for keys in self._windows(span.window, sinks):
             for sink in sinks:

@@ -27,7 +27,17 @@ from shipper.model.receipts import (
     Tally,
     Unread,
 )
-from shipper.model.records import Events, LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected
+from shipper.model.records import (
+    Events,
+    LogEvent,
+    LogStream,
+    Origin,
+    Payload,
+    ReadLimits,
+    Record,
+    Rejected,
+    event_position,
+)
 from shipper.model.splits import S3Object, S3Split, Split, WindowSplit
 
 __all__ = [
@@ -66,5 +76,6 @@ __all__ = [
     "Unread",
     "WindowSplit",
     "document_id",
+    "event_position",
     "hash64",
 ]

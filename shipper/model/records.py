@@ -8,6 +8,8 @@ from typing import Any, final
 
 import msgspec
 
+_POSITIONS = 2**63 - 1
+
 
 class LogStream(msgspec.Struct, frozen=True):
     """A CloudWatch log stream, shared by its events."""
@@ -80,6 +82,14 @@ class Events:
     done: list[tuple[int, int]] = field(default_factory=list)
     bytes_in: int = 0
     reached_ms: int | None = None
+
+
+def event_position(key: int) -> int:
+    """The position of a log event's record: so much of the hash in `Events.done` as SQLite takes for a number.
+
+    It is of the event alone, whichever window it is read in: a dead letter is known by it.
+    """
+    return key & _POSITIONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,25 @@ import structlog
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Events, LogEvent, LogStream, Origin, ReadLimits, Record, Rejected, Split, WindowSplit, hash64
+from shipper.model import (
+    Events,
+    LogEvent,
+    LogStream,
+    Origin,
+    ReadLimits,
+    Record,
+    Rejected,
+    Split,
+    WindowSplit,
+    event_position,
+    hash64,
+)
 from shipper.sources.cloudwatch_calls import Calls, TokenRefusedError
 from shipper.sources.cloudwatch_windows import MINUTE_MS, as_window, unpack_seen
 
 MOST_PAGES = 8
 _KEPT_BYTES = 4096
 _MOST_RESTARTS = 5
-_POSITIONS = 2**63 - 1
 
 log = structlog.get_logger(__name__)
 
@@ -99,8 +110,7 @@ class CloudWatchReader:
         raw = item["message"].encode("utf-8", "replace")
         events.done.append((time_ms // MINUTE_MS, key))
         events.bytes_in += len(raw)
-        # A letter is known by its position: of the event alone, whichever window it is read in.
-        position = key & _POSITIONS
+        position = event_position(key)
         if len(raw) > self._limits.record_bytes:
             return Rejected(raw[:_KEPT_BYTES], position, f"longer than {self._limits.record_bytes} bytes", time_ms)
         return Record(raw, position, layout, LogEvent(item["eventId"], time_ms, stream, item.get("ingestionTime")))
