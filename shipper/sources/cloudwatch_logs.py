@@ -18,6 +18,7 @@ from shipper.sources.cloudwatch_group import GroupState, Span, Sweep
 from shipper.sources.cloudwatch_groups import READABLE_CLASS, Finder, LogGroup, Selection
 from shipper.sources.cloudwatch_tiers import Tiers, late_horizon
 from shipper.sources.cloudwatch_windows import as_window, window
+from shipper.sources.kept_start import KeptStart
 
 LogTypeOf = Callable[[LogGroup], tuple[str, tuple[str, ...] | None]]
 """A log group's log type, and the field names of its lines where the log type has them. May block."""
@@ -71,8 +72,7 @@ class CloudWatchSource:
         self._selection = selection
         self._calls = calls
         self._tiers = tiers
-        self._start_at = start if callable(start) else lambda _: start
-        self._start: float | None = None
+        self._start = KeptStart(name, start, store, self._now)
         self._log_type_of = log_type_of
         self._store = store
         self._metrics = metrics
@@ -181,23 +181,10 @@ class CloudWatchSource:
         if self._loaded:
             return
         self._cursors = self._store.cursors(self.name)
-        kept = self._cursors.get("", {}).get("start")
-        if kept is not None and self._start_at(self._now()) < kept:
-            log.warning(
-                "an earlier start has no effect on a source that has begun; see `shipper checkpoints reset`",
-                source=self.name,
-            )
-        self._start = kept
+        self._start.load(self._cursors)
         self._ready = [split for split in self._store.pinned(self.name) if isinstance(split, WindowSplit)]
         self._pinned = {split.id: split for split in self._ready}
         self._loaded = True
-
-    def _begun(self) -> float:
-        """The start, kept from the first run on; a group has been found by then, so that the clock is AWS's."""
-        if self._start is None:
-            self._start = self._start_at(self._now())
-            self._store.set_cursors(self.name, {"": {"start": self._start}})
-        return self._start
 
     def _now(self) -> float:
         return self._calls.clock.now()
@@ -244,7 +231,7 @@ class CloudWatchSource:
         self._count_groups()
 
     def _new(self, group: LogGroup) -> GroupState:
-        state = GroupState(group, self._tiers, start=self._begun(), cursor=self._cursors.get(group.arn, {}))
+        state = GroupState(group, self._tiers, start=self._start.seconds(), cursor=self._cursors.get(group.arn, {}))
         self._states[group.arn] = state
         for split in self._pinned.values():
             if split.scope == group.arn:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import structlog
-
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.model import Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
+from shipper.sources.kept_start import KeptStart
 from shipper.sources.s3_bucket import Bucket, S3Bucket
 from shipper.sources.s3_check import check_bucket
 from shipper.sources.s3_keys import Scope, scope_of, services_of
@@ -26,8 +25,6 @@ from shipper.sources.s3_walk import Walk
 _WALK_SECONDS = HOUR
 _DENIED_SECONDS = 60.0
 _DENIED_LIMIT = 3
-
-log = structlog.get_logger(__name__)
 
 
 class S3ListingSource:
@@ -89,8 +86,7 @@ class S3ListingSource:
         self._prefix = prefix
         self._logs = logs
         self._services = services_of(logs)
-        self._start_at = start if callable(start) else lambda _: start
-        self._start: float | None = None
+        self._start = KeptStart(name, start, store, clock)
         self._end = end
         self._layouts_only = layouts_only
         self._of_another = of_another
@@ -192,7 +188,7 @@ class S3ListingSource:
         if self._loaded:
             return
         self._cursors = self._store.cursors(self.name)
-        self._keep_start()
+        self._start.load(self._cursors)
         waiting = Waiting(self._store.retries(self.name))
         self._unopened = Unopened(self.name, waiting, self._dead_letters, self._metrics)
         for split in self._pending.restore():
@@ -204,22 +200,6 @@ class S3ListingSource:
                 self._list(scope)
         self._unopened.show()
         self._loaded = True
-
-    def _keep_start(self) -> None:
-        kept = self._cursors.get("", {}).get("start")
-        if kept is not None and self._start_at(self._clock()) < kept:
-            log.warning(
-                "an earlier start has no effect on a source that has begun; see `shipper checkpoints reset`",
-                source=self.name,
-            )
-        self._start = kept
-
-    def _begun(self) -> float:
-        """The start; what asks for it first has been answered by AWS, so that the clock is AWS's."""
-        if self._start is None:
-            self._start = self._start_at(self._clock())
-            self._store.set_cursors(self.name, {"": {"start": self._start}})
-        return self._start
 
     def _step(self, now: float) -> bool:
         """Do the most urgent piece of work, one request to S3; return false where nothing is due."""
@@ -317,8 +297,9 @@ class S3ListingSource:
             prefix = name.partition("/")[2]
             scope = scope_of(prefix, self._services) or Scope(prefix)
             cursor = self._cursors.get(name, {})
+            start = self._start.seconds()
             state = ScopeState(
-                name, scope, source=self.name, store=self._store, start=self._begun(), end=self._end, cursor=cursor
+                name, scope, source=self.name, store=self._store, start=start, end=self._end, cursor=cursor
             )
             self._states[name] = state
         return state
