@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/cloudtrail-logging-underst
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -80,6 +80,24 @@ def bucket(
         if kind == _BUCKET and arn and owner:
             return _resource(arn.rpartition(":")[2], owner, region)
     return _resource(asked, account, region) if isinstance(asked, str) and account else None
+
+
+class TagParts:
+    """What was written of a resource and its tags, until its tags are others. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Resource, tuple[Mapping[str, str], bytes]] = {}
+
+    def find(self, resource: Resource, tags: Mapping[str, str], write: Callable[[], bytes]) -> bytes:
+        """What `write` makes of them, made now where the tags are not the very object of the last time."""
+        kept = self._kept.get(resource)
+        if kept is not None and kept[0] is tags:
+            return kept[1]
+        written = write()
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        self._kept[resource] = tags, written
+        return written
 
 
 @lru_cache(_MOST_KEPT)

@@ -12,9 +12,7 @@ from shipper.model import Resource
 from shipper.ports import ResourceLookup
 from shipper.schemas.cloudtrail_record import CloudTrailRecord
 from shipper.schemas.ecs.cloudtrail_parts import Parts
-from shipper.schemas.resources import bucket, named_resources, usual_bucket_of
-
-_MOST_KEPT = 8_192
+from shipper.schemas.resources import TagParts, bucket, named_resources, usual_bucket_of
 
 
 def add_bucket(resources: ResourceLookup, fields: dict[str, Any], event: CloudTrailRecord, parts: Parts) -> None:
@@ -34,7 +32,7 @@ class BucketMembers:
 
     def __init__(self, resources: ResourceLookup) -> None:
         self._resources = resources
-        self._kept: dict[Resource, tuple[Mapping[str, str], bytes]] = {}
+        self._parts = TagParts()
 
     def find(self, raw: bytes) -> bytes | None:
         """The member with a comma before it, b"" where nothing is known; None for a record that is to be mapped."""
@@ -45,14 +43,7 @@ class BucketMembers:
         tags = self._resources(found) if found is not None else None
         if found is None or not tags:
             return b""
-        kept = self._kept.get(found)
-        if kept is not None and kept[0] is tags:
-            return kept[1]
-        member = b',"bucket":' + orjson.dumps(_written(found, tags))
-        if len(self._kept) >= _MOST_KEPT:
-            self._kept.clear()
-        self._kept[found] = tags, member
-        return member
+        return self._parts.find(found, tags, lambda: b',"bucket":' + orjson.dumps(_written(found, tags)))
 
 
 def _written(found: Resource, tags: Mapping[str, str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -11,9 +11,8 @@ import orjson
 from shipper.model import AccountFacts, LogEvent, Resource
 from shipper.ports import Lookups, ResourceLookup
 from shipper.schemas.account_parts import AccountParts
-from shipper.schemas.resources import bucket_of
+from shipper.schemas.resources import TagParts, bucket_of
 
-_MOST_KEPT = 8_192
 # What may stand in a field's name: https://docs.splunk.com/Documentation/Splunk/latest/Knowledge/Aboutfields
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -28,7 +27,7 @@ class FlatPlaces:
     def __init__(self, lookups: Lookups) -> None:
         self._regions: Mapping[str, str] = lookups.regions or {}
         self._resources: ResourceLookup | None = lookups.resources
-        self._of_resources: dict[Resource, tuple[Mapping[str, str], bytes]] = {}
+        self._tagged = TagParts()
         self._parts = AccountParts(lookups.accounts, self._written)
 
     def find(self, account: str, region: str) -> bytes:
@@ -56,7 +55,7 @@ class FlatPlaces:
         if self._resources is not None and stream.account and stream.region:
             group = Resource("log_group", stream.account, stream.region, stream.group)
             if tags := self._resources(group):
-                written += self._tagged(group, tags, lambda: _tag_fields("log_group_tag_", tags))
+                written += self._tagged.find(group, tags, lambda: members(_tag_fields("log_group_tag_", tags)))
         return written
 
     def of_bucket(self, raw: bytes) -> bytes:
@@ -65,18 +64,8 @@ class FlatPlaces:
         tags = self._resources(bucket) if bucket is not None and self._resources is not None else None
         if bucket is None or not tags:
             return b""
-        return self._tagged(bucket, tags, lambda: {"bucket_name": bucket.name, **_tag_fields("bucket_tag_", tags)})
-
-    def _tagged(self, resource: Resource, tags: Mapping[str, str], fields: Callable[[], Mapping[str, Any]]) -> bytes:
-        """What was written of a resource, until its tags are others."""
-        kept = self._of_resources.get(resource)
-        if kept is not None and kept[0] is tags:
-            return kept[1]
-        if len(self._of_resources) >= _MOST_KEPT:
-            self._of_resources.clear()
-        written = members(fields())
-        self._of_resources[resource] = tags, written
-        return written
+        named = {"bucket_name": bucket.name}
+        return self._tagged.find(bucket, tags, lambda: members(named | _tag_fields("bucket_tag_", tags)))
 
 
 def flat_places_of(lookups: Lookups) -> FlatPlaces | None:
