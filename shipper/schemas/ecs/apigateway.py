@@ -23,8 +23,8 @@ from shipper.schemas.ecs.log_event import (
     number_in,
     object_of,
     text_in,
-    time_of,
 )
+from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
 
 DATASET = "aws.apigateway_logs"
 
@@ -59,7 +59,6 @@ _CLF = re.compile(
     r'"(?P<httpMethod>[A-Z]{1,16}) (?P<resourcePath>\S{1,4096}) (?P<protocol>[^"\s]{1,32})"'
     r" (?P<status>\d{1,3}|-) (?P<responseLength>\d{1,18}|-) (?P<requestId>\S{1,128})\s*"
 )
-_CLF_TIME = "%d/%b/%Y:%H:%M:%S %z"
 _EXECUTION = re.compile(r"\((?P<id>[0-9a-f-]{36})\) (?P<message>.*)", re.DOTALL)
 
 
@@ -98,7 +97,7 @@ def _add_execution(document: Fields, text: str) -> None:
 def _add_access(document: Fields, said: Fields, geo: GeoLookup | None) -> int | None:
     own: Fields = {name: text_in(said, *keys) for name, keys in _TEXTS.items()}
     own |= {name: number_in(said, *keys) for name, keys in _NUMBERS.items()}
-    time_ms = time_of(text_in(said, "requestTime") or "", _CLF_TIME)
+    time_ms = time_of(text_in(said, "requestTime") or "", COMMON_LOG_FORM)
     if time_ms is not None and time_ms >= 0:
         own["request_time"] = iso_time(time_ms)
     address = text_in(said, "ip", "sourceIp")

@@ -11,7 +11,8 @@ import re
 from shipper.model import LogEvent
 from shipper.ports import Clock, wall_clock
 from shipper.schemas.ecs.lambda_lines import lambda_fields
-from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add_fields, object_of, time_of
+from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add_fields, object_of
+from shipper.schemas.event_times import time_of
 
 _ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
 _TIME = re.compile(_ISO_TIME)

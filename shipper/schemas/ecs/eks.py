@@ -22,8 +22,8 @@ from shipper.schemas.ecs.log_event import (
     merge,
     object_of,
     text_in,
-    time_of,
 )
+from shipper.schemas.event_times import time_of
 
 DATASET = "aws.eks_logs"
 

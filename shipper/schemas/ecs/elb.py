@@ -13,9 +13,10 @@ from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, iso_time, merge, time_of, whole
+from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, iso_time, merge, whole
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
+from shipper.schemas.event_times import time_of
 
 DATASET = "aws.elb_logs"
 

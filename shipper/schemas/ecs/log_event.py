@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Self
@@ -13,6 +13,7 @@ import orjson
 from shipper.errors import BadInputError
 from shipper.model import Document, LogEvent, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
+from shipper.schemas.event_times import LAST_MS
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
@@ -20,15 +21,11 @@ from shipper.schemas.log_event_ids import event_document_id
 ECS_VERSION = "8.11.0"
 _MOST_DEPTH = 20
 _MOST_TIMES = 4_096
-_LONGEST_TIME = 64
 _MOST_PATHS = 2_048
 _MOST_NAME = 256
 _MOST_NAMES = 1000
 _MOST_DIGITS = 18
-_LAST_MS = 253_402_300_799_999
 _NOWHERE = Origin("", "", "")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 Fields = dict[str, Any]
 Describe = Callable[[Fields, str, LogEvent | None], int | None]
@@ -96,7 +93,7 @@ class LogEventEcs:
             said_ms = self._describe(document, text, event)
             if self._more is not None:
                 self._more(document, event)
-            if said_ms is not None and not 0 <= said_ms <= _LAST_MS:
+            if said_ms is not None and not 0 <= said_ms <= LAST_MS:
                 said_ms = None
             time_ms = fallback_ms if said_ms is None else said_ms
             if event is not None and (said_ms is None or not self._own_time):
@@ -141,7 +138,7 @@ def _place(document: Fields, event: LogEvent) -> None:
     if stream.region:
         document["cloud"]["region"] = stream.region
     place = {"log_group": stream.group, "log_stream": stream.name}
-    if event.ingested_ms is not None and 0 <= event.ingested_ms <= _LAST_MS:
+    if event.ingested_ms is not None and 0 <= event.ingested_ms <= LAST_MS:
         place["ingestion_time"] = iso_time(event.ingested_ms)
     document["aws"]["cloudwatch"] = dict(place)
     document["awscloudwatch"] = place
@@ -154,7 +151,7 @@ def iso_time(time_ms: int) -> str:
     Raises:
         BadInputError: it is no time of the calendar.
     """
-    if not 0 <= time_ms <= _LAST_MS:
+    if not 0 <= time_ms <= LAST_MS:
         raise BadInputError(f"{time_ms} is no time")
     return f"{_to_the_second(time_ms // 1000)}.{time_ms % 1000:03d}Z"
 
@@ -162,25 +159,6 @@ def iso_time(time_ms: int) -> str:
 @lru_cache(_MOST_TIMES)
 def _to_the_second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
-
-
-def time_of(text: str, form: str = "") -> int | None:
-    """A text's time in whole milliseconds since the epoch, None where it is none; UTC where it names no zone.
-
-    Args:
-        form: of `datetime.strptime`; ISO 8601 when not given.
-    """
-    return _time_of(text, form) if len(text) <= _LONGEST_TIME else None
-
-
-@lru_cache(_MOST_TIMES)
-def _time_of(text: str, form: str) -> int | None:
-    try:
-        moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007 - set below
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // _MILLISECOND
-    except (ValueError, OverflowError):
-        return None
 
 
 def object_of(text: str) -> Fields | None:

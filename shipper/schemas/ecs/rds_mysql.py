@@ -10,7 +10,8 @@ import re
 from typing import Any
 
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.log_event import time_of, whole
+from shipper.schemas.ecs.log_event import whole
+from shipper.schemas.event_times import time_of
 
 Told = tuple[int | None, dict[str, Any]]
 """The line's own time in milliseconds, None where it has none, and ECS fields by dotted path."""

@@ -20,8 +20,8 @@ from shipper.schemas.ecs.log_event import (
     number_in,
     object_of,
     text_in,
-    time_of,
 )
+from shipper.schemas.event_times import time_of
 
 RESOLVER = "aws.route53_resolver_logs"
 PUBLIC = "aws.route53_public_logs"

@@ -13,12 +13,12 @@ from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, merge, time_of, whole
+from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, merge, whole
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
+from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
 
 DATASET = "aws.s3access"
-TIME_FORM = "%d/%b/%Y:%H:%M:%S %z"
 
 _NUMBERS = frozenset({"http_status", "bytes_sent", "object_size", "total_time", "turn_around_time"})
 _ABSENT = frozenset({"", "-"})
@@ -64,7 +64,7 @@ def _described(geo: GeoLookup | None) -> Describe:
             "http.response.status_code": own.get("http_status"),
         }
         add(document, fields)
-        return time_of(time, TIME_FORM)
+        return time_of(time, COMMON_LOG_FORM)
 
     return describe
 

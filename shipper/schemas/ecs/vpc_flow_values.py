@@ -13,13 +13,10 @@ from shipper.model import Indicator
 from shipper.ports import AddressLookup, GeoLookup, IndicatorLookup
 from shipper.schemas.community_id import packed_address, packed_port
 from shipper.schemas.ecs.addresses import address_fields
+from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM
 
 _MOST_ADDRESSES = 20_000
 _MOST_TIMES = 10_000
-_MILLISECONDS_FROM = 100_000_000_000
-"""Larger numbers are milliseconds: as seconds they would lie after the year 5000."""
-_LAST_MS = 253_402_300_799_999
-"""The end of the year 9999."""
 
 TRANSPORTS: Final = {
     0: "hopopt",
@@ -154,8 +151,8 @@ class Times(dict[str, tuple[int, str]]):
         value = whole_number(text)
         if value is None:
             return None
-        time_ms = value if value >= _MILLISECONDS_FROM else value * 1000
-        if time_ms > _LAST_MS:
+        time_ms = value if value >= MILLISECONDS_FROM else value * 1000
+        if time_ms > LAST_MS:
             return None
         if len(self) >= _MOST_TIMES:
             self.clear()

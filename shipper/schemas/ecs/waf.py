@@ -21,9 +21,9 @@ from shipper.schemas.ecs.log_event import (
     number_in,
     object_of,
     text_in,
-    time_of,
 )
 from shipper.schemas.ecs.user_agent import user_agent
+from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM, time_of
 
 DATASET = "aws.waf"
 
@@ -52,10 +52,6 @@ _TOKENS = {"captcha_response": "captchaResponse", "challenge_response": "challen
 _LONGEST = 8_191
 _LONGEST_NAME = 256
 _MOST_NAMES = 100
-_MILLISECONDS_FROM = 100_000_000_000
-"""Larger numbers are milliseconds: as seconds they would lie after the year 5000."""
-_LAST_MS = 253_402_300_799_999
-"""The end of the year 9999."""
 
 
 def waf_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
@@ -104,9 +100,9 @@ def _add_own(document: Fields, said: Fields) -> None:
     for name, theirs in _TOKENS.items():
         if isinstance(token := said.get(theirs), dict):
             solved = number_in(token, "solveTimestamp") or 0
-            solved *= 1000 if solved < _MILLISECONDS_FROM else 1
+            solved *= 1000 if solved < MILLISECONDS_FROM else 1
             own[f"{name}.response_code"] = number_in(token, "responseCode")
-            own[f"{name}.solve_timestamp"] = iso_time(solved) if 0 < solved <= _LAST_MS else None
+            own[f"{name}.solve_timestamp"] = iso_time(solved) if 0 < solved <= LAST_MS else None
             own[f"{name}.failure_reason"] = _text(token, "failureReason")
     parts = (own["arn"] or "").split(":", 5)
     if len(parts) == 6 and parts[0] == "arn":

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 
 import orjson
 
 from shipper.model import Document, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
+from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
@@ -27,8 +27,6 @@ WAF_SOURCETYPE = "aws:waf"
 WAF_TIME = re.compile(rb'"timestamp"\s*:\s*"?([0-9TZ:.+-]{10,40})')
 _MOST_SEARCHED = 8192
 _MOST_DIGITS = 15
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 class CloudWatchSplunk:
@@ -105,12 +103,7 @@ class CloudWatchSplunk:
         found = self._line_time.search(raw[:_MOST_SEARCHED]) if self._line_time is not None else None
         if found is None:
             return None
-        try:
-            text = found[1].decode("ascii", "replace")
-            if text.isdigit() and len(text) <= _MOST_DIGITS:  # milliseconds
-                return int(text)
-            common = "/" in text  # Common Log Format, else ISO 8601
-            moment = datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z") if common else datetime.fromisoformat(text)
-            return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
-        except (ValueError, OverflowError):
-            return None
+        text = found[1].decode("ascii", "replace")
+        if text.isdigit() and len(text) <= _MOST_DIGITS:  # milliseconds
+            return int(text)
+        return time_of(text, COMMON_LOG_FORM if "/" in text else "")

@@ -15,6 +15,7 @@ import orjson
 from shipper.flow_layouts import layout_from_count
 from shipper.model import AddressFacts, Document, LogEvent, Origin, Record
 from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, IndicatorLookup, InterfaceLookup, wall_clock
+from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
@@ -41,8 +42,6 @@ _DIRECTIONS: dict[tuple[bool | None, bool | None], str] = {
     (False, True): ',"network_direction":"inbound"',
     (False, False): ',"network_direction":"external"',
 }
-_MILLISECONDS_FROM = 100_000_000_000
-_LAST_MS = 253_402_300_799_999
 
 
 class VpcFlowSplunk:
@@ -264,5 +263,5 @@ def _time_ms(parts: Sequence[str], column: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         return 0
     value = int(text)
-    time_ms = value if value >= _MILLISECONDS_FROM else value * 1000
-    return time_ms if time_ms <= _LAST_MS else 0
+    time_ms = value if value >= MILLISECONDS_FROM else value * 1000
+    return time_ms if time_ms <= LAST_MS else 0
