@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from shipper.build.event_types import PLAIN, type_of_event
 from shipper.flow_layouts import Layout
 from shipper.model import LogEvent, ReadLimits
-from shipper.ports import Format, Lookups, Schema
+from shipper.ports import Format, GeoLookup, Lookups, Schema
 
 if TYPE_CHECKING:
     from shipper.schemas.ecs.log_event import LogEventEcs
+
+    EventSchema = Callable[[str, GeoLookup | None], LogEventEcs]
 
 SUBSCRIPTION = "subscription"
 """What subscription filters deliver: envelopes of events of any log group, each with a type of its own."""
@@ -142,108 +143,105 @@ def _cloudwatch_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return _event_splunk(index, host, lookups, None)
 
 
-def _event_splunk(
-    index: str,
-    host: str,
-    lookups: Lookups,
-    ecs: LogEventEcs | None,
-    *,
-    sourcetype: str | None = None,
-    line_time: re.Pattern[bytes] | None = None,
-) -> Schema:
-    """The envelopes of log events, with what is known of the addresses that their ECS documents have.
-
-    Args:
-        ecs: None where messages may be anything.
-    """
-    from shipper.schemas.splunk.cloudwatch import CloudWatchSplunk
-    from shipper.schemas.splunk.event_fields import event_fields
-    from shipper.schemas.splunk.places import flat_places_of
-
-    known = event_fields(lookups, ecs.said) if ecs is not None else None
-    places = flat_places_of(lookups)
-    return CloudWatchSplunk(index, host, sourcetype=sourcetype, line_time=line_time, places=places, known=known)
-
-
-def _resolver_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.route53 import resolver_ecs
-
-    return resolver_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _resolver_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.route53 import resolver_ecs
-    from shipper.schemas.splunk.cloudwatch import RESOLVER_TIME
-
-    return _event_splunk(index, host, lookups, resolver_ecs("", None), line_time=RESOLVER_TIME)
-
-
-def _public_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.route53 import public_ecs
-
-    return public_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _public_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.route53 import public_ecs
-    from shipper.schemas.splunk.cloudwatch import PUBLIC_TIME
-
-    return _event_splunk(index, host, lookups, public_ecs("", None), line_time=PUBLIC_TIME)
-
-
-def _apigateway_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.apigateway import apigateway_ecs
-
-    return apigateway_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _apigateway_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.apigateway import apigateway_ecs
-
-    return _event_splunk(index, host, lookups, apigateway_ecs("", None))
-
-
-def _rds_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.rds import rds_ecs
-
-    return rds_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _rds_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.rds import rds_ecs
-
-    return _event_splunk(index, host, lookups, rds_ecs("", None))
-
-
-def _containers_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.containers import containers_ecs
-
-    return containers_ecs(namespace).adding(_event_places(lookups))
-
-
-def _containers_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.containers import containers_ecs
-
-    return _event_splunk(index, host, lookups, containers_ecs(""))
-
-
-def _eks_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.eks import eks_ecs
-
-    return eks_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
 def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None], None] | None:
     from shipper.schemas.ecs.places import event_places
 
     return event_places(lookups)
 
 
-def _eks_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.eks import eks_ecs
-    from shipper.schemas.splunk.cloudwatch import EKS_SOURCETYPE
+def _event_splunk(index: str, host: str, lookups: Lookups, ecs: LogEventEcs | None, name: str = "") -> Schema:
+    """The envelopes of log events, with what is known of the addresses that their ECS documents have.
 
-    return _event_splunk(index, host, lookups, eks_ecs("", None), sourcetype=EKS_SOURCETYPE)
+    Args:
+        ecs: None where messages may be anything.
+        name: of the log type.
+    """
+    from shipper.schemas.splunk.cloudwatch import LINES, CloudWatchSplunk
+    from shipper.schemas.splunk.event_fields import event_fields
+    from shipper.schemas.splunk.places import flat_places_of
+
+    known = event_fields(lookups, ecs.said) if ecs is not None else None
+    places = flat_places_of(lookups)
+    sourcetype, line_time = LINES.get(name, (None, None))
+    return CloudWatchSplunk(index, host, sourcetype=sourcetype, line_time=line_time, places=places, known=known)
+
+
+def _of_messages(
+    name: str,
+    dataset: str,
+    schema: Callable[[], EventSchema],
+    format_: Callable[[ReadLimits], Format] = _cloudwatch_format,
+    *,
+    told: bool = True,
+) -> LogType:
+    """The log type of messages that say what they mean.
+
+    Args:
+        schema: imports what makes their ECS documents: only what is shipped is to be read at the start.
+        told: see LogType.
+    """
+
+    def ecs(namespace: str, lookups: Lookups) -> Schema:
+        return schema()(namespace, lookups.geo).adding(_event_places(lookups))
+
+    def splunk(index: str, host: str, lookups: Lookups) -> Schema:
+        return _event_splunk(index, host, lookups, schema()("", None), name)
+
+    return LogType(name, dataset, format_, ecs, splunk, told=told)
+
+
+def _resolver() -> EventSchema:
+    from shipper.schemas.ecs.route53 import resolver_ecs
+
+    return resolver_ecs
+
+
+def _public() -> EventSchema:
+    from shipper.schemas.ecs.route53 import public_ecs
+
+    return public_ecs
+
+
+def _apigateway() -> EventSchema:
+    from shipper.schemas.ecs.apigateway import apigateway_ecs
+
+    return apigateway_ecs
+
+
+def _rds() -> EventSchema:
+    from shipper.schemas.ecs.rds import rds_ecs
+
+    return rds_ecs
+
+
+def _eks() -> EventSchema:
+    from shipper.schemas.ecs.eks import eks_ecs
+
+    return eks_ecs
+
+
+def _elb() -> EventSchema:
+    from shipper.schemas.ecs.elb import elb_ecs
+
+    return elb_ecs
+
+
+def _s3access() -> EventSchema:
+    from shipper.schemas.ecs.s3access import s3access_ecs
+
+    return s3access_ecs
+
+
+def _waf() -> EventSchema:
+    from shipper.schemas.ecs.waf import waf_ecs
+
+    return waf_ecs
+
+
+def _containers() -> EventSchema:
+    from shipper.schemas.ecs.containers import containers_ecs
+
+    return lambda namespace, _: containers_ecs(namespace)
 
 
 def _elb_format(limits: ReadLimits) -> Format:
@@ -253,52 +251,11 @@ def _elb_format(limits: ReadLimits) -> Format:
     return AccessLinesFormat(limits, elb_layout)
 
 
-def _elb_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.elb import elb_ecs
-
-    return elb_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _elb_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.elb import elb_ecs
-    from shipper.schemas.splunk.cloudwatch import ELB_SOURCETYPE, ELB_TIME
-
-    return _event_splunk(index, host, lookups, elb_ecs("", None), sourcetype=ELB_SOURCETYPE, line_time=ELB_TIME)
-
-
 def _s3access_format(limits: ReadLimits) -> Format:
     from shipper.access_layouts import s3_layout
     from shipper.formats.access_lines import AccessLinesFormat
 
     return AccessLinesFormat(limits, s3_layout)
-
-
-def _s3access_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.s3access import s3access_ecs
-
-    return s3access_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _s3access_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.s3access import s3access_ecs
-    from shipper.schemas.splunk.cloudwatch import S3ACCESS_SOURCETYPE, S3ACCESS_TIME
-
-    return _event_splunk(
-        index, host, lookups, s3access_ecs("", None), sourcetype=S3ACCESS_SOURCETYPE, line_time=S3ACCESS_TIME
-    )
-
-
-def _waf_ecs(namespace: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.waf import waf_ecs
-
-    return waf_ecs(namespace, lookups.geo).adding(_event_places(lookups))
-
-
-def _waf_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    from shipper.schemas.ecs.waf import waf_ecs
-    from shipper.schemas.splunk.cloudwatch import WAF_SOURCETYPE, WAF_TIME
-
-    return _event_splunk(index, host, lookups, waf_ecs("", None), sourcetype=WAF_SOURCETYPE, line_time=WAF_TIME)
 
 
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
@@ -328,19 +285,15 @@ LOG_TYPES: dict[str, LogType] = {
     ),
     "cloudwatch": LogType("cloudwatch", "aws.cloudwatch_logs", _cloudwatch_format, _cloudwatch_ecs, _cloudwatch_splunk),
     "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _cloudwatch_splunk),
-    "route53_resolver": LogType(
-        "route53_resolver", "aws.route53_resolver_logs", _cloudwatch_format, _resolver_ecs, _resolver_splunk
-    ),
-    "route53_public": LogType(
-        "route53_public", "aws.route53_public_logs", _cloudwatch_format, _public_ecs, _public_splunk
-    ),
-    "apigateway": LogType("apigateway", "aws.apigateway_logs", _cloudwatch_format, _apigateway_ecs, _apigateway_splunk),
-    "rds": LogType("rds", "aws.rds_logs", _cloudwatch_format, _rds_ecs, _rds_splunk),
-    "containers": LogType("containers", "aws.container_logs", _cloudwatch_format, _containers_ecs, _containers_splunk),
-    "eks": LogType("eks", "aws.eks_logs", _cloudwatch_format, _eks_ecs, _eks_splunk),
-    "elb": LogType("elb", "aws.elb_logs", _elb_format, _elb_ecs, _elb_splunk, told=False),
-    "s3access": LogType("s3access", "aws.s3access", _s3access_format, _s3access_ecs, _s3access_splunk, told=False),
-    "waf": LogType("waf", "aws.waf", _cloudwatch_format, _waf_ecs, _waf_splunk),
+    "route53_resolver": _of_messages("route53_resolver", "aws.route53_resolver_logs", _resolver),
+    "route53_public": _of_messages("route53_public", "aws.route53_public_logs", _public),
+    "apigateway": _of_messages("apigateway", "aws.apigateway_logs", _apigateway),
+    "rds": _of_messages("rds", "aws.rds_logs", _rds),
+    "containers": _of_messages("containers", "aws.container_logs", _containers),
+    "eks": _of_messages("eks", "aws.eks_logs", _eks),
+    "elb": _of_messages("elb", "aws.elb_logs", _elb, _elb_format, told=False),
+    "s3access": _of_messages("s3access", "aws.s3access", _s3access, _s3access_format, told=False),
+    "waf": _of_messages("waf", "aws.waf", _waf),
     SUBSCRIPTION: LogType(
         SUBSCRIPTION,
         "",

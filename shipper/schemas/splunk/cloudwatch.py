@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import orjson
 
@@ -25,6 +26,15 @@ S3ACCESS_SOURCETYPE = "aws:s3:accesslogs"
 S3ACCESS_TIME = re.compile(rb"\A\S+ \S+ \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ")
 WAF_SOURCETYPE = "aws:waf"
 WAF_TIME = re.compile(rb'"timestamp"\s*:\s*"?([0-9TZ:.+-]{10,40})')
+LINES: Mapping[str, tuple[str | None, re.Pattern[bytes] | None]] = {
+    "route53_resolver": (None, RESOLVER_TIME),
+    "route53_public": (None, PUBLIC_TIME),
+    "eks": (EKS_SOURCETYPE, None),
+    "elb": (ELB_SOURCETYPE, ELB_TIME),
+    "s3access": (S3ACCESS_SOURCETYPE, S3ACCESS_TIME),
+    "waf": (WAF_SOURCETYPE, WAF_TIME),
+}
+"""By log type: the sourcetype and `line_time` of `CloudWatchSplunk`, where they are others than its defaults."""
 _MOST_SEARCHED = 8192
 _MOST_DIGITS = 15
 
