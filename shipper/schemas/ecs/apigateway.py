@@ -17,9 +17,9 @@ from shipper.schemas.ecs.log_event import (
     Fields,
     LogEventEcs,
     add,
+    add_end,
     add_fields,
     iso_time,
-    merge,
     number_in,
     object_of,
     text_in,
@@ -103,10 +103,7 @@ def _add_access(document: Fields, said: Fields, geo: GeoLookup | None) -> int | 
     address = text_in(said, "ip", "sourceIp")
     if address and is_address(address):
         own["ip_address"] = address
-        document["source"] = {"address": address, "ip": address}
-        document["related"] = {"ip": [address]}
-        if geo is not None and (place := geo(address)):
-            merge(document["source"], place)
+        add_end(document, "source", address, geo)
     document["aws"]["apigateway"] = {name: value for name, value in own.items() if value is not None}
     status, latency = own["status"], own["response_latency"]
     user = own["user"] if own["user"] != "-" else None

@@ -12,8 +12,7 @@ from shipper.access_layouts import APPLICATION, CLASSIC, CONNECTION, elb_layout
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.quoted_lines import fields_of
-from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, iso_time, merge, whole
+from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, iso_time, whole
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import time_of
@@ -123,11 +122,8 @@ def _certificate(written: dict[str, str]) -> dict[str, Any]:
 def _add_ends(document: Fields, said: dict[str, str], side: str, geo: GeoLookup | None) -> None:
     address, port = (said.get("client"), said.get("client_port")) if side == "client" else _end(said.get("client", ""))
     if address:
-        add(document, {f"{side}.address": address, f"{side}.port": whole(port or "")})
-        if is_address(address):
-            add(document, {f"{side}.ip": address, "related.ip": [address]})
-            if geo is not None and (place := geo(address)):
-                merge(document[side], place)
+        add(document, {f"{side}.port": whole(port or "")})
+        add_end(document, side, address, geo)
     if domain := said.get("domain_name"):
         add(document, {"destination.domain": domain})
 

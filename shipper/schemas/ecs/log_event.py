@@ -12,7 +12,8 @@ import orjson
 
 from shipper.errors import BadInputError
 from shipper.model import Document, LogEvent, Origin, Record
-from shipper.ports import Clock, Encoder, wall_clock
+from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
+from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.event_times import LAST_MS
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
@@ -242,6 +243,24 @@ def add(document: Fields, fields: Mapping[str, Any]) -> None:
             merge(there, value)
         else:
             place[leaf] = value
+
+
+def add_end(document: Fields, side: str, address: str, geo: GeoLookup | None) -> Mapping[str, Any]:
+    """Add an end of the traffic; an IP address with its place, which is returned: empty where nothing is known.
+
+    Args:
+        side: `source` or `client`.
+        address: an IP address, or the name that stands in its place.
+    """
+    add(document, {f"{side}.address": address})
+    if not is_address(address):
+        return {}
+    add(document, {f"{side}.ip": address, "related.ip": [address]})
+    place = geo(address) if geo is not None else None
+    if not place:
+        return {}
+    merge(document[side], place)
+    return place
 
 
 @lru_cache(_MOST_PATHS)

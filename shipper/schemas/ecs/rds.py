@@ -10,8 +10,7 @@ import re
 
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
-from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_fields, merge, object_of
+from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, add_fields, object_of
 from shipper.schemas.ecs.rds_mysql import MYSQL_LINES
 from shipper.schemas.ecs.rds_postgresql import postgresql_line
 
@@ -57,10 +56,7 @@ def _described(geo: GeoLookup | None) -> Describe:
 def _add_client(document: Fields, geo: GeoLookup | None) -> None:
     """Where the client is, and who it says that it is."""
     address = document.get("source", {}).get("address")
-    if address and is_address(address):
-        document["source"]["ip"] = address
-        document["related"] = {"ip": [address]}
-        if geo is not None and (place := geo(address)):
-            merge(document["source"], place)
+    if address:
+        add_end(document, "source", address, geo)
     if name := document.get("user", {}).get("name"):
         document.setdefault("related", {})["user"] = [name]

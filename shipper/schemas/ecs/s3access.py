@@ -13,7 +13,7 @@ from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, merge, whole
+from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, whole
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
@@ -73,13 +73,9 @@ def _add_client(document: Fields, said: dict[str, str], geo: GeoLookup | None) -
     """Add who asked; the integration has the client's geography at the document's top too."""
     address, requester = said.get("remote_ip"), said.get("requester")
     users = [name for name in dict.fromkeys((said.get("bucket_owner"), requester)) if name]
-    add(document, {"client.address": address, "client.user.id": requester, "related.user": users or None})
-    if address and is_address(address):
-        add(document, {"client.ip": address, "related.ip": [address]})
-        if geo is not None and (place := geo(address)):
-            merge(document["client"], place)
-            if "geo" in place:
-                document["geo"] = place["geo"]
+    add(document, {"client.user.id": requester, "related.user": users or None})
+    if address and "geo" in (place := add_end(document, "client", address, geo)):
+        document["geo"] = place["geo"]
 
 
 def _add_request(document: Fields, said: dict[str, str]) -> None:

@@ -9,15 +9,14 @@ from typing import Any
 
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
-from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.log_event import (
     Describe,
     Fields,
     LogEventEcs,
     add,
+    add_end,
     bounded,
     iso_time,
-    merge,
     number_in,
     object_of,
     text_in,
@@ -114,12 +113,8 @@ def _add_own(document: Fields, said: Fields) -> None:
 
 def _add_source(document: Fields, said: Fields, request: Fields, geo: GeoLookup | None) -> None:
     address, country = _text(request, "clientIp"), _text(request, "country")
-    if address and is_address(address):
-        add(document, {"source.address": address, "source.ip": address, "related.ip": [address]})
-        if geo is not None and (place := geo(address)):
-            merge(document["source"], place)
-    elif address:
-        add(document, {"source.address": address})
+    if address:
+        add_end(document, "source", address, geo)
     source: Fields = document.get("source", {})
     if country and "country_iso_code" not in source.get("geo", {}):
         shared = source.get("geo", {})  # never changed: it is that of all documents of the address
