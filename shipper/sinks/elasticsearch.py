@@ -13,7 +13,7 @@ from isal import isal_zlib
 
 from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Document, Problem, SendResult, Split
+from shipper.model import Document, Problem, Rejection, SendResult, Split
 from shipper.ports import Clock, SchemaName, wall_clock
 from shipper.sinks.elasticsearch_again import Again
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
@@ -207,15 +207,15 @@ class ElasticsearchSink:
             second = self._attempt(list(mended.values()))
         except RetryableError as error:
             second = SendResult(0, retry=tuple(range(len(mended))), retry_reason=str(error), paused=error.paused)
-        refusals = [replace(r, position=positions[r.position]) for r in second.rejected]
         return replace(
             result,
             repaired=second.delivered,
             present=result.present + second.present,
-            rejected=(*(r for r in result.rejected if r.position not in mended), *refusals),
+            rejected=(*(r for r in result.rejected if r.position not in mended), *_placed(second.rejected, positions)),
             retry=tuple(sorted([*result.retry, *(positions[i] for i in second.retry)])),
             retry_reason=result.retry_reason or second.retry_reason,
             paused=result.paused or second.paused,
+            faults=(*result.faults, *_placed(second.faults, positions)),
         )
 
     def _post(self, plain: bytes, *, require_data_stream: bool) -> Answer:
@@ -274,8 +274,9 @@ class ElasticsearchDelivery:
         return replace(
             result,
             present=result.present + len(documents) - len(places),
-            rejected=tuple(replace(each, position=places[each.position]) for each in result.rejected),
+            rejected=_placed(result.rejected, places),
             retry=tuple(places[position] for position in result.retry),
+            faults=_placed(result.faults, places),
         )
 
     def finish(self) -> None:
@@ -283,6 +284,10 @@ class ElasticsearchDelivery:
 
     def abandon(self) -> None:
         """Nothing is held back."""
+
+
+def _placed(refusals: Sequence[Rejection], places: Sequence[int]) -> tuple[Rejection, ...]:
+    return tuple(replace(each, position=places[each.position]) for each in refusals)
 
 
 def _all_local(hosts: Sequence[str]) -> bool:
