@@ -182,10 +182,9 @@ class Outlet:
             self._log.mass_refusal(refusals, answered)
             held.append(_Batch([batch.documents[each.position] for each in refusals], reason))
         kept = tuple(each for each in result.rejected if each.reason not in by_reason or each.stored)
-        reason = (
-            f"{len(alike)} of {answered} documents are refused alike ({alike[0].reason}), so that the fault is not "
-        )
-        words = f"{reason}theirs and they wait: {alike[0].answer}"
+        kind, answer = alike[0].reason, alike[0].answer
+        words = f"{len(alike)} of {answered} documents are refused alike ({kind}), so that the fault is not theirs"
+        words = f"{words} and they wait: {answer}"
         return replace(result, rejected=kept, retry_reason=words, paused=True), held
 
     def _refused(self, batch: _Batch, result: SendResult, held: Sequence[_Batch]) -> RetryableError:

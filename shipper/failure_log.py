@@ -1,4 +1,4 @@
-"""What one split's way into a sink writes to the log about failures: each kind at once, and then less and less often."""
+"""What one split's way into a sink logs about failures: each kind at once, and then less and less often."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 class FailureLog:
     """Counts failures of each kind until the sink takes documents again. Used by one thread.
 
-    The first of a kind is written, and then the second, the fourth, the eighth and so on: a long wait stays in sight and
-    does not fill the log.
+    The first of a kind is written, and then the second, the fourth, the eighth and so on: a long wait stays in sight
+    and does not fill the log.
     """
 
     def __init__(self, sink: str, source: str) -> None:

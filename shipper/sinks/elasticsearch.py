@@ -19,8 +19,9 @@ from shipper.sinks.elasticsearch_again import Again
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
 from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
+from shipper.sinks.elasticsearch_probes import HINT, NotAllowedError, hint_for
 from shipper.sinks.elasticsearch_recount import ElasticsearchRecount
-from shipper.sinks.elasticsearch_setup import HINT, NotAllowedError, Setup
+from shipper.sinks.elasticsearch_setup import Setup
 
 _GZIP = 31  # zlib's number for a gzip header and trailer around a window of 32 kB
 _REQUIRE = "&require_data_stream=true"
@@ -182,7 +183,7 @@ class ElasticsearchSink:
         except ConfigError as error:
             yield Problem(where, str(error), error.hint)
         except RetryableError as error:
-            yield Problem(where, str(error), _hint(error))
+            yield Problem(where, str(error), hint_for(error))
 
     def close(self) -> None:
         """Close the connections."""
@@ -292,14 +293,3 @@ def _placed(refusals: Sequence[Rejection], places: Sequence[int]) -> tuple[Rejec
 
 def _all_local(hosts: Sequence[str]) -> bool:
     return all(urlsplit(host).hostname in ("localhost", "127.0.0.1", "::1") for host in hosts)
-
-
-def _hint(error: RetryableError) -> str:
-    words = str(error)
-    if "TLS" in words:
-        return "give the cluster's CA as ca_certs, or its fingerprint as ssl_assert_fingerprint"
-    if "HTTP 401" in words:
-        return "check api_key_file, or user and password"
-    if "HTTP 403" in words:
-        return "the credentials lack privileges: create_doc and auto_configure on logs-aws.* to deliver"
-    return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"

@@ -3,8 +3,8 @@
 A document is refused before it is looked at where its data stream cannot be found or made, where the pipeline of it is
 missing, or where an alias stands in its place: the next document would be refused too, and this one is stored as soon
 as the fault is mended. All of it comes as 400 or 404, as a document with a bad field does, so that the words tell.
-Sources: Elasticsearch 8.19 and 9.5 and OpenSearch 2.19 as they answered (`tests/integration/test_elasticsearch_refusals.py`),
-and their code for what those distributions cannot be brought to: MetadataCreateIndexService, MetadataCreateDataStreamService,
+Sources: Elasticsearch 8.19 and 9.5 and OpenSearch 2.19 as they answered (`test_elasticsearch_refusals.py`), and their
+code for what those distributions cannot be brought to: MetadataCreateIndexService, MetadataCreateDataStreamService,
 IngestService, PipelineProcessor, IndexNameExpressionResolver, ScriptService.
 """
 
@@ -51,13 +51,13 @@ _BY_WORDS = tuple(
         ),
         (r"only write ops with an op_type of create are allowed|no write index is defined for", _NAME),
         (r"(the provided expression |alias |data stream )?\[[^\]]*\] has more than one ind(ex|ices) associated", _NAME),
-        (r"\[require_(data_stream|alias)\]|an? (alias|index|data stream) \[?[^\]]*\]? already exists", _NAME),
+        (r"\[require_(data_stream|alias)\]", _NAME),
         (r"cannot create index with name \[|(composable |index )?template \[[^\]]*\] .{0,40}invalid", _TEMPLATE),
         (r"no matching (index )?template|multiple (v2 |index )?templates|component templates? \[", _TEMPLATE),
         (r"unknown setting \[|unknown index sort field|failed to parse (value|setting) \[", _TEMPLATE),
         (r"(analyzer|normalizer|tokenizer|similarity|codec) \[[^\]]*\] (not found|has not been)", _TEMPLATE),
-        (r"failed to parse mappings? \[|data stream timestamp field mapper|mapping type \[", _TEMPLATE),
-        (r"(a )?routing (value )?is required", _ROUTING),
+        (r"failed to parse mappings? \[|data stream timestamp field mapper", _TEMPLATE),
+        (r"(a )?routing (value )?is required|mapping type \[[^\]]*\] must have routing required", _ROUTING),
         (
             r"cannot execute (\[\w+\] )?scripts|compile error|unable to find script \[|script_lang not supported",
             _SCRIPT,
