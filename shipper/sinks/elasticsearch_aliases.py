@@ -7,7 +7,7 @@ an earlier version made get it here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -38,7 +38,7 @@ class StrictAliases:
             ConfigError: the cluster refuses the aliases.
         """
         missing = self._missing()
-        if not missing:
+        if not missing or not self._visible(missing):
             return []
         answer = self._client.ask("POST", "/_aliases", {"actions": _actions(missing)})
         count = sum(map(len, missing.values()))
@@ -53,13 +53,18 @@ class StrictAliases:
         Raises:
             RetryableError: the server does not say now.
         """
-        if missing := self._missing():
+        missing = self._missing()
+        if missing and not self._visible(missing):
+            what = f"whether strict indices have their aliases cannot be seen: {', '.join(missing)}"
+            hint = "the role that `shipper setup elasticsearch --show-role` prints may see them; with it, check again"
+            yield Problem(where, what, hint, serious=False, note=True)
+        elif missing:
             what = f"{_lacking(sum(map(len, missing.values())))}: Elastic's rules do not see it"
             hint = f"the next start adds it where the credentials may; else {self._command(missing)}"
             yield Problem(where, what, hint, serious=False)
 
     def _missing(self) -> dict[str, list[str]]:
-        """Indices without their alias, by alias; none where the credentials may not see them."""
+        """Indices that show no alias, by alias; none where the credentials may not see indices."""
         answer = self._client.get(f"/{self._names}/_alias")
         if not present(answer, "aliases of strict indices"):
             return {}
@@ -69,6 +74,13 @@ class StrictAliases:
             if alias and alias not in (entry.get("aliases") or {}):
                 missing.setdefault(alias, []).append(index)
         return missing
+
+    def _visible(self, aliases: Iterable[str]) -> bool:
+        """Whether the credentials may see these aliases; those that they may not are left out of every answer."""
+        wanted = {"index": [{"names": list(aliases), "privileges": ["view_index_metadata"]}]}
+        answer = self._client.ask("POST", "/_security/user/_has_privileges", wanted)
+        secured = present(answer, "privileges of the credentials")
+        return secured is False or bool(answer.json().get("has_all_requested"))
 
     def _command(self, missing: dict[str, list[str]]) -> str:
         actions = [{"add": {"index": f"{_pattern(alias)}-*", "alias": alias}} for alias in missing]

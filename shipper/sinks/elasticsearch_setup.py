@@ -73,14 +73,19 @@ class Setup:
 
         https://www.elastic.co/docs/reference/elasticsearch/security-privileges
         """
-        return {
-            "cluster": ["monitor"],
-            "indices": [{"names": [self.names], "privileges": [*_DOCUMENT_PRIVILEGES, "read", "view_index_metadata"]}],
-        }
+        look = ["read", "view_index_metadata"]
+        indices = [{"names": [self.names], "privileges": [*_DOCUMENT_PRIVILEGES, *look]}]
+        if self._strict:
+            indices.append({"names": [f"logs-aws.*-{self._namespace}-strict"], "privileges": look})
+        return {"cluster": ["monitor"], "indices": indices}
 
     def setup_role(self) -> dict[str, Any]:
-        """The role that `shipper setup elasticsearch` needs, once."""
-        return {"cluster": ["monitor", "manage_index_templates", "manage_ilm"]}
+        """The role that `shipper setup elasticsearch` needs, once; in strict mode also to give indices an alias."""
+        role: dict[str, Any] = {"cluster": ["monitor", "manage_index_templates", "manage_ilm"]}
+        if self._strict:
+            names = [self.names, f"logs-aws.*-{self._namespace}-strict"]
+            role["indices"] = [{"names": names, "privileges": ["manage"]}]
+        return role
 
     def locate(self, document_id: str) -> list[dict[str, Any]]:
         """Return the hits for an id: `_index`, and of `_source` what says where the document came from.

@@ -36,8 +36,8 @@ DATASETS = (
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.
 _PRIORITY_DATASET, _PRIORITY_OTHER = 250, 240
-# Above those of 0.1.0, which stand beside them: they served all namespaces, and no alias can be named after one then.
-_PRIORITY_STRICT_DATASET, _PRIORITY_STRICT_OTHER = 270, 260
+# Above that of 0.1.0, which stands beside it: it served all namespaces, and its alias could not be named after one.
+_PRIORITY_STRICT = 260
 _STRICT_INDEX = re.compile(r"shipper-(?P<dataset>[^-]+)-(?P<namespace>[^-]+)-\d{4}\.\d{2}\.\d{2}")
 _SUBSTITUTES = {
     "match_only_text": "text",
@@ -92,10 +92,10 @@ def strict_alias(index: str) -> str:
     """Return the name by which what searches data streams (Elastic's rules, data views) finds a strict index.
 
     It matches `logs-<dataset>-*` and `logs-*-*`, and no data stream has it: a namespace has no hyphen. "" where the
-    index is none of ours.
+    index is of no data set that has a template.
     """
     found = _STRICT_INDEX.fullmatch(index)
-    return _alias(found["dataset"] if found["dataset"] in DATASETS else None, found["namespace"]) if found else ""
+    return _alias(found["dataset"], found["namespace"]) if found and found["dataset"] in DATASETS else ""
 
 
 def names_policy(component: dict[str, Any]) -> bool:
@@ -194,21 +194,22 @@ def _index_template(dataset: str | None) -> Template:
 
 
 def _strict_template(dataset: str | None, namespace: str) -> Template:
+    """Return that of a data set and namespace; all others share one, because patterns by namespace would overlap."""
     name = f"shipper-{dataset}" if dataset else "shipper-aws"
     custom = f"{name}@custom"
     own = [f"shipper-{dataset}@mappings"] if dataset else []
     body = {
-        "index_patterns": [f"{name}-{namespace}-*" if dataset else f"shipper-aws.*-{namespace}-*"],
-        "priority": _PRIORITY_STRICT_DATASET if dataset else _PRIORITY_STRICT_OTHER,
+        "index_patterns": [f"{name}-{namespace}-*" if dataset else "shipper-aws.*-*"],
+        "priority": _PRIORITY_STRICT if dataset else _PRIORITY_OTHER,
         "composed_of": [_STRICT_SETTINGS, "shipper-ecs@mappings", *own, custom],
         "ignore_missing_component_templates": [custom],
-        "template": {"aliases": {_alias(dataset, namespace): {}}},
+        "template": {"aliases": {_alias(dataset, namespace) if dataset else "logs-aws.other-strict": {}}},
     }
-    return _template("index", f"{name}-{namespace}", body)
+    return _template("index", f"{name}-{namespace}" if dataset else name, body)
 
 
-def _alias(dataset: str | None, namespace: str) -> str:
-    return f"logs-{dataset or 'aws.other'}-{namespace}-strict"
+def _alias(dataset: str, namespace: str) -> str:
+    return f"logs-{dataset}-{namespace}-strict"
 
 
 def _template(kind: str, name: str, body: dict[str, Any]) -> Template:
