@@ -48,9 +48,8 @@ NONE = {
 @pytest.fixture
 def server() -> Iterator[FakeElasticsearch]:
     """A fake cluster."""
-    fake = FakeElasticsearch()
-    yield fake
-    fake.close()
+    with FakeElasticsearch() as fake:
+        yield fake
 
 
 @pytest.fixture
