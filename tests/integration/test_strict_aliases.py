@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -87,7 +87,7 @@ def secured() -> Iterator[ElasticsearchServer]:
         server.stop()
 
 
-def _add_roles(file: Path, roles: dict[str, object]) -> None:
+def _add_roles(file: Path, roles: Mapping[str, object]) -> None:
     file.write_bytes(msgspec.json.encode(roles))  # YAML takes JSON
     file.chmod(0o644)
 
