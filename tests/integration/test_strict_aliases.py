@@ -88,7 +88,8 @@ def secured() -> Iterator[ElasticsearchServer]:
 
 
 def _add_roles(file: Path, roles: Mapping[str, object]) -> None:
-    file.write_bytes(msgspec.json.encode(roles))  # YAML takes JSON
+    # A role begins with its name at the beginning of a line; what follows is YAML, which takes JSON.
+    file.write_bytes(b"".join(b"%b: %b\n" % (name.encode(), msgspec.json.encode(role)) for name, role in roles.items()))
     file.chmod(0o644)
 
 
