@@ -67,7 +67,6 @@ def decode(  # noqa: PLR0917 - click passes them by name
     with its position, and the exit code is 1; the good ones still come out.
     """
     from shipper import build, config
-    from shipper.metrics import Metrics
     from shipper.redaction import Redacted
 
     quiet_log()
@@ -80,7 +79,7 @@ def decode(  # noqa: PLR0917 - click passes them by name
         schema = Filtered(schema, report.add)
     elif rule is not None:
         schema = build.filtered({log_type: schema}, rule)[log_type]
-    if (redact := build.redactor(settings.redact if settings else config.Redact(), Metrics())) is not None:
+    if (redact := build.redactor(settings.redact if settings else config.Redact(), None)) is not None:
         schema = Redacted(schema, redact)
     limits = settings.limits if settings else config.Limits()
     format_ = _format(chosen, ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes), fields)
