@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shipper.build.redaction import redactor
 from shipper.config import Settings
+from shipper.config.part import plain
 from shipper.metrics import Metrics
 from shipper.ports import AccountLookup, InterfaceLookup, Lookups, PrincipalLookup, ResourceLookup, SessionLookup, Stop
 
@@ -97,7 +98,7 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
     from shipper.enrich.iam_accounts import IamAccounts
 
     return IamPrincipals(
-        IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id),
+        IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, plain(chosen.external_id)),
         metrics,
         stop,
         _policy(chosen),
@@ -122,7 +123,7 @@ def interfaces(settings: Settings, metrics: Metrics, stop: Stop) -> InterfaceLoo
     aws = AwsSettings(**settings.aws.model_dump())
     pause = 1.0 / chosen.requests_per_second
     return Interfaces(
-        InterfaceAccounts(aws, chosen.role_name, chosen.external_id, stop=stop, pause=pause),
+        InterfaceAccounts(aws, chosen.role_name, plain(chosen.external_id), stop=stop, pause=pause),
         settings.state.path / INTERFACES_FILE,
         metrics,
         stop,
@@ -194,7 +195,7 @@ def accounts(settings: Settings, metrics: Metrics, stop: Stop) -> AccountLookup 
 
     given = settings.aws.model_dump()
     if chosen.role_arn is not None:
-        given |= {"role_arn": chosen.role_arn, "external_id": chosen.external_id}
+        given |= {"role_arn": chosen.role_arn, "external_id": plain(chosen.external_id)}
     organizations = Organizations(
         AwsSettings(**given),
         stop,
@@ -230,7 +231,7 @@ def resources(settings: Settings, metrics: Metrics, stop: Stop) -> ResourceLooku
     from shipper.aws import AwsSettings
     from shipper.enrich.resources import ResourceAccounts, ResourceTags
 
-    fetch = ResourceAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id)
+    fetch = ResourceAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, plain(chosen.external_id))
     return ResourceTags(fetch, metrics, stop, _policy(chosen), _tags(chosen), kinds=chosen.kinds())
 
 

@@ -17,7 +17,7 @@ import click
 from shipper.commands import DONE, FAILED, config_option, quiet_log
 from shipper.counting import counted
 from shipper.errors import ConfigError
-from shipper.escaping import printable
+from shipper.escaping import printable, without_secrets
 from shipper.model import Problem
 
 if TYPE_CHECKING:
@@ -247,12 +247,12 @@ def _write_json(
     problems: list[Problem], untried: dict[str, str], line_of: Callable[[str], int | None] = lambda _: None
 ) -> None:
     shown = [
-        {"where": p.where, "what": p.what, "hint": p.hint, "serious": p.serious}
+        {"where": p.where, "what": without_secrets(p.what), "hint": without_secrets(p.hint), "serious": p.serious}
         | ({"line": line} if (line := line_of(p.where)) else {})
         for p in problems
         if not p.note
     ]
-    notes = [{"where": p.where, "what": p.what} for p in problems if p.note]
+    notes = [{"where": p.where, "what": without_secrets(p.what)} for p in problems if p.note]
     ok = not any(problem.serious for problem in problems)
     more = {"notes": notes, "untried": list(untried)}
     click.echo(json.dumps({"ok": ok, "problems": shown} | {key: some for key, some in more.items() if some}, indent=2))

@@ -37,6 +37,7 @@ def disagreements(data: dict[str, Any], folder: Path) -> Found:
                 yield from _plain_http(("sinks", name, key, position), url, sink)
         yield from _twice(("sinks", name), sink)
         yield from _proxy(("sinks", name), sink)
+        yield from _plain_proxy(("sinks", name), sink)
         if _given(sink, "client_key") and not _given(sink, "client_cert"):
             yield ("sinks", name, "client_key"), "needs client_cert beside it"
         if sink.get("type") == "elasticsearch":
@@ -169,6 +170,18 @@ def _proxy(place: Place, sink: dict[str, Any]) -> Found:
         yield (*place, "proxy_username"), "needs proxy beside it"
     if _given(sink, "proxy_username") != _given(sink, *passwords):
         yield place, "proxy_username and proxy_password or proxy_password_file are needed together"
+
+
+def _plain_proxy(place: Place, sink: dict[str, Any]) -> Found:
+    """Refuse a proxy that would see the sink's credentials: where server and proxy are both spoken to in plain http.
+
+    To https servers a proxy only passes on what it cannot read (CONNECT).
+    """
+    if not isinstance(sink.get("proxy"), str):
+        return
+    servers = [*_list(sink.get("hosts")), *_list(sink.get("urls")), sink.get("search_url")]
+    if any(isinstance(url, str) and url.startswith("http://") for url in servers):
+        yield from _plain_http((*place, "proxy"), sink["proxy"], sink)
 
 
 def _twice(place: Place, sink: dict[str, Any]) -> Found:
