@@ -14,13 +14,13 @@ from functools import lru_cache
 from shipper.schemas.ecs.java_trees import Bucket
 
 _FIRST_SIZE = 16
+# With so many keys in one bucket Java enlarges a small table, and makes a tree of the bucket of a large one.
+_CROWDED = 9
 _LONGEST_CACHED = 64
+_SMALLEST_WITH_TREES = 64
 _CACHED_KEYS = 32_768
 _CACHED_MAPS = 8_192
-_MOST_CACHED_KEYS = 24
-
-CROWDED = 9
-"""With so many keys in one bucket Java enlarges a small table, and makes a tree of a bucket of a large one."""
+_CACHED_MAP_KEYS = 24
 
 
 def in_order(keys: Collection[str]) -> Collection[str]:
@@ -28,14 +28,14 @@ def in_order(keys: Collection[str]) -> Collection[str]:
     count = len(keys)
     if count < 2:
         return keys
-    if count <= _MOST_CACHED_KEYS and max(map(len, keys)) <= _LONGEST_CACHED:
+    if count <= _CACHED_MAP_KEYS and max(map(len, keys)) <= _LONGEST_CACHED:
         return _cached(tuple(keys))
     return _ordered(tuple(keys))
 
 
 def _ordered(keys: tuple[str, ...]) -> tuple[str, ...]:
     hashes = [_short_hash(key) if len(key) <= _LONGEST_CACHED else spread_hash(key) for key in keys]
-    if len(keys) >= CROWDED and _is_crowded(hashes):
+    if len(keys) >= _CROWDED and _is_crowded(hashes):
         return _built(keys, hashes)
     mask = _table_size(len(keys)) - 1
     return tuple(key for _, key in sorted(zip((each & mask for each in hashes), keys, strict=True), key=_bucket))
@@ -72,7 +72,7 @@ def _is_crowded(hashes: list[int]) -> bool:
     counts = [0] * _FIRST_SIZE
     for each in hashes:
         counts[each & (_FIRST_SIZE - 1)] += 1
-    return max(counts) >= CROWDED
+    return max(counts) >= _CROWDED
 
 
 def _built(keys: tuple[str, ...], hashes: list[int]) -> tuple[str, ...]:
@@ -84,24 +84,21 @@ def _built(keys: tuple[str, ...], hashes: list[int]) -> tuple[str, ...]:
         bucket = table.get(place)
         if bucket is None:
             bucket = table[place] = Bucket()
-        crowded = bucket.add(each, key) >= CROWDED
+        crowded = bucket.add(each, key) >= _CROWDED
         if crowded and size < _SMALLEST_WITH_TREES:
             size, table = size * 2, _split(table, size)
         elif crowded:
             bucket.make_tree()
         if count * 4 > size * 3:
             size, table = size * 2, _split(table, size)
-    return tuple(key for place in sorted(table) for key in table[place].keys())
-
-
-_SMALLEST_WITH_TREES = 64
+    return tuple(key for place in sorted(table) for key in table[place].in_order())
 
 
 def _split(table: dict[int, Bucket], size: int) -> dict[int, Bucket]:
     """Double a table: a bucket's entries stay in it, or go as many buckets on as the table had."""
-    doubled: dict[int, Bucket] = {}
-    for place, bucket in table.items():
-        for new_place, part in zip((place, place + size), bucket.split(size), strict=True):
-            if part is not None:
-                doubled[new_place] = part
-    return doubled
+    parts = [
+        (new_place, part)
+        for place, bucket in table.items()
+        for new_place, part in zip((place, place + size), bucket.split(size), strict=True)
+    ]
+    return {place: part for place, part in parts if part is not None}

@@ -7,6 +7,7 @@ Behaviour: https://github.com/openjdk/jdk/blob/master/src/java.base/share/classe
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 _FEWEST_OF_A_TREE = 7
@@ -64,7 +65,7 @@ class Bucket:
         nodes = [_Node(spread, key) for spread, key in self._list]
         self._list = []
         self._first = self._root = nodes[0]
-        for before, node in zip(nodes, nodes[1:], strict=False):
+        for before, node in itertools.pairwise(nodes):
             before.after, node.before = node, before
         for node in nodes[1:]:
             self._hang(node)
@@ -88,7 +89,7 @@ class Bucket:
             part.make_tree()
         return part
 
-    def keys(self) -> Iterable[str]:
+    def in_order(self) -> Iterable[str]:
         """Return the keys in the order of iteration."""
         return [key for _, key in self._entries()]
 
