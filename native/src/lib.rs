@@ -3,6 +3,7 @@
 mod cache;
 mod encoder;
 mod flow;
+mod java;
 mod json;
 mod part;
 mod people;

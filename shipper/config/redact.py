@@ -13,6 +13,7 @@ from shipper.config.values import Secret, SecretFile
 _FIELD = re.compile(r"[^.\s\"]+(\.[^.\s\"]+)*")
 # Documents are told apart and put in order by these.
 _NEEDED = frozenset({"eventID", "eventTime", "recipientAccountId", "digestEndTime", "@timestamp", "start", "end", "*"})
+_NEEDED |= {"eventId", "timeWindow", "timeWindow.windowStart"}  # of CloudTrail's aggregated events
 
 
 def _field_path(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-VERSION = 7
+VERSION = 8
 """Raise it with every change of the files in `templates/`: what is older in a cluster is replaced."""
 
 MANAGED_BY = "aws-log-shipper"
