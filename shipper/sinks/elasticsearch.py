@@ -13,14 +13,15 @@ from isal import isal_zlib
 
 from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Document, Problem, SendResult, Split
+from shipper.model import Document, Problem, Rejection, SendResult, Split
 from shipper.ports import Clock, SchemaName, wall_clock
 from shipper.sinks.elasticsearch_again import Again
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
 from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
+from shipper.sinks.elasticsearch_probes import HINT, NotAllowedError, hint_for
 from shipper.sinks.elasticsearch_recount import ElasticsearchRecount
-from shipper.sinks.elasticsearch_setup import HINT, NotAllowedError, Setup
+from shipper.sinks.elasticsearch_setup import Setup
 
 _GZIP = 31  # zlib's number for a gzip header and trailer around a window of 32 kB
 _REQUIRE = "&require_data_stream=true"
@@ -182,7 +183,7 @@ class ElasticsearchSink:
         except ConfigError as error:
             yield Problem(where, str(error), error.hint)
         except RetryableError as error:
-            yield Problem(where, str(error), _hint(error))
+            yield Problem(where, str(error), hint_for(error))
 
     def close(self) -> None:
         """Close the connections."""
@@ -207,15 +208,15 @@ class ElasticsearchSink:
             second = self._attempt(list(mended.values()))
         except RetryableError as error:
             second = SendResult(0, retry=tuple(range(len(mended))), retry_reason=str(error), paused=error.paused)
-        refusals = [replace(r, position=positions[r.position]) for r in second.rejected]
         return replace(
             result,
             repaired=second.delivered,
             present=result.present + second.present,
-            rejected=(*(r for r in result.rejected if r.position not in mended), *refusals),
+            rejected=(*(r for r in result.rejected if r.position not in mended), *_placed(second.rejected, positions)),
             retry=tuple(sorted([*result.retry, *(positions[i] for i in second.retry)])),
             retry_reason=result.retry_reason or second.retry_reason,
             paused=result.paused or second.paused,
+            faults=(*result.faults, *_placed(second.faults, positions)),
         )
 
     def _post(self, plain: bytes, *, require_data_stream: bool) -> Answer:
@@ -274,8 +275,9 @@ class ElasticsearchDelivery:
         return replace(
             result,
             present=result.present + len(documents) - len(places),
-            rejected=tuple(replace(each, position=places[each.position]) for each in result.rejected),
+            rejected=_placed(result.rejected, places),
             retry=tuple(places[position] for position in result.retry),
+            faults=_placed(result.faults, places),
         )
 
     def finish(self) -> None:
@@ -285,16 +287,9 @@ class ElasticsearchDelivery:
         """Nothing is held back."""
 
 
+def _placed(refusals: Sequence[Rejection], places: Sequence[int]) -> tuple[Rejection, ...]:
+    return tuple(replace(each, position=places[each.position]) for each in refusals)
+
+
 def _all_local(hosts: Sequence[str]) -> bool:
     return all(urlsplit(host).hostname in ("localhost", "127.0.0.1", "::1") for host in hosts)
-
-
-def _hint(error: RetryableError) -> str:
-    words = str(error)
-    if "TLS" in words:
-        return "give the cluster's CA as ca_certs, or its fingerprint as ssl_assert_fingerprint"
-    if "HTTP 401" in words:
-        return "check api_key_file, or user and password"
-    if "HTTP 403" in words:
-        return "the credentials lack privileges: create_doc and auto_configure on logs-aws.* to deliver"
-    return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"
