@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipper.access_layouts import APPLICATION, CLASSIC, CONNECTION, elb_layout
+from shipper.access_layouts import APPLICATION, CLASSIC, CONNECTION, elb_line
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
-from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, iso_time, whole
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import time_of
@@ -70,11 +70,13 @@ def elb_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock)
 
 def _described(geo: GeoLookup | None) -> Describe:
     def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
-        layout = elb_layout(text)
-        if layout is None:
+        fitting = elb_line(text)
+        if fitting is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
-        written = dict(zip(layout, fields_of(text), strict=False))
+        layout = fitting[0]
+        written = dict(zip(*fitting, strict=False))
         said = {name: value for name, value in written.items() if value not in _ABSENT}
         http = layout is APPLICATION or (layout is CLASSIC and "elb_status_code" in said)
         own = _own(said) | {"protocol": "http" if http else "tcp"}

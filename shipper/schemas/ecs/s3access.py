@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from shipper.access_layouts import s3_layout
+from shipper.access_layouts import s3_line
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
-from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, whole
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
@@ -38,11 +38,12 @@ def s3access_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_c
 
 def _described(geo: GeoLookup | None) -> Describe:
     def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
-        layout = s3_layout(text)
-        if layout is None:
+        fitting = s3_line(text)
+        if fitting is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
-        written = zip(layout, fields_of(text), strict=False)
+        written = zip(*fitting, strict=False)
         said = {name: value for name, value in written if value not in _ABSENT}
         time = said.pop("time", "")
         own: Fields = {name: whole(value) if name in _NUMBERS else value for name, value in said.items()}
