@@ -12,3 +12,8 @@ def mark_unparsed(document: dict[str, Any]) -> None:
     tags = document.setdefault("tags", [])
     if _TAG not in tags:
         tags.append(_TAG)
+
+
+def is_unparsed(document: dict[str, Any]) -> bool:
+    """Return whether a document has the tag `unparsed`."""
+    return _TAG in document.get("tags", ())
