@@ -103,7 +103,7 @@ S3 = QuotedLayout(
         Field("source_region", r"[a-z0-9-]{1,32}"),
     ),
     "user_agent",
-    "version_id",
+    "host_header",
 )
 _ELB = (APPLICATION, NETWORK, CLASSIC, CONNECTION)
 
