@@ -12,7 +12,7 @@ from shipper.exported_lines import parted
 from shipper.model import LogEvent
 from shipper.ports import Clock, wall_clock
 from shipper.schemas.ecs.lambda_lines import lambda_line
-from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add, add_fields, object_of
+from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add, add_fields, object_of, text_in
 from shipper.schemas.ecs.syslog import SystemLine, system_line, traditional_line
 from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.event_times import time_of
@@ -47,7 +47,7 @@ def _of_any(document: Fields, text: str, _: LogEvent | None) -> int | None:
     if own := lambda_line(message, fields):
         document["faas"], document["aws"]["lambda"] = own.faas, own.own
         add(document, {"event.outcome": own.outcome, "error.type": own.error})
-    time = _TIME.match(text)
+    time = _TIME.match(text) or _TIME.fullmatch(text_in(fields or {}, "time", "timestamp") or "")
     return time_of(time[0]) if time is not None else None
 
 

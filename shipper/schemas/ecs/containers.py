@@ -73,8 +73,8 @@ def _describe(document: Fields, text: str, event: LogEvent | None) -> int | None
     if said is not None:
         add_fields(document, said)
         _add_record(document, said)
-        time_ms = time_of(text_in(said, "time") or "") if time_ms is None and wrapped else time_ms
-    if wrapped or line.stream:
+        time_ms = time_of(text_in(said, "time") or "") if time_ms is None and "log" in said else time_ms
+    if (said is not None and "log" in said) or line.stream:
         _add_line(document, line, said or {})
     if event is not None:
         _add_place(document, event)
@@ -99,8 +99,8 @@ def _add_line(document: Fields, line: _Line, said: Fields) -> None:
         document["stream"] = line.stream
     if line.partial or text_in(said, "partial_message") == "true":
         document.setdefault("log", {})["flags"] = ["partial"]
-    inner = said.get("log_processed")
-    inner = inner if isinstance(inner, dict) else object_of(line.text)
+    inner = next((said[name] for name in ("log_processed", "log") if isinstance(said.get(name), dict)), None)
+    inner = object_of(line.text) if inner is None else inner
     if inner is not None and isinstance(level := inner.get("level"), str) and 0 < len(level) < 32:
         document.setdefault("log", {})["level"] = level.lower()
 
