@@ -24,7 +24,7 @@ _ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z?"
 _COMMON = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
 _END = r"[0-9A-Fa-f.:\[\]]{2,64}:\d{1,5}|-"
 _SECONDS = r"-?\d{1,12}(?:\.\d{1,9})?|-"
-_STATUS = r"[1-9]\d\d|-"
+_STATUS = r"\d{3}|-"
 _NUMBER = r"\d{1,18}|-"
 _CIPHER = r"[A-Za-z0-9_-]{1,64}"
 _PROTOCOL = r"[A-Za-z0-9._-]{1,32}"
@@ -47,7 +47,7 @@ CLASSIC = QuotedLayout(_HTTP, "request", "ssl_protocol")
 APPLICATION = QuotedLayout(
     (
         *(Field("type", r"[a-z][a-z0-9]{0,15}"), *_HTTP, Field("target_group_arn", _ARN)),
-        *(Quoted("trace_id"), Quoted("domain_name"), Quoted("chosen_cert_arn", rf"{_ARN}|session-reused")),
+        *(Quoted("trace_id"), Quoted("domain_name"), Quoted("chosen_cert_arn", rf"{_ARN}|[A-Za-z-]{{1,64}}")),
         *(Field("matched_rule_priority", r"-?\d{1,9}|-"), Field("request_creation_time", rf"{_ISO}|-")),
         *(Quoted("actions_executed", _NAMED), Quoted("redirect_url", _ANY), Quoted("error_reason", _NAMED)),
         *(Quoted("target_port_list", r"[0-9A-Fa-f.:\[\] -]*"), Quoted("target_status_code_list", r"[\d -]*")),
@@ -91,9 +91,9 @@ S3 = QuotedLayout(
     (
         *(Field("bucket_owner", r"[0-9a-f]{8,128}|-"), Field("bucket", _WORD), Bracketed("time", _COMMON)),
         *(Field("remote_ip", _WORD), Spaced("requester", _WORD), Field("request_id", r"[0-9A-Za-z]{4,64}|-")),
-        Field("operation", r"[A-Z][A-Z0-9]{1,15}(?:\.[A-Za-z0-9_]{1,64}){1,3}"),
+        Field("operation", r"[A-Z][A-Z0-9]{1,15}(?:\.[A-Za-z0-9_-]{1,64}){1,3}"),
         *(Field("key", _CODED), Quoted("request_uri", bare="-"), Field("http_status", _STATUS)),
-        *(Field("error_code", r"[A-Za-z][A-Za-z0-9.]{0,63}|-"), Field("bytes_sent", _NUMBER)),
+        *(Field("error_code", r"[A-Za-z][A-Za-z0-9._-]{0,127}|-"), Field("bytes_sent", _NUMBER)),
         *(Field("object_size", _NUMBER), Field("total_time", _NUMBER), Field("turn_around_time", _NUMBER)),
         *(Quoted("referrer", bare="-"), Quoted("user_agent", bare="-"), Field("version_id", _CODED)),
         *(Field("host_id", r"[A-Za-z0-9+/=_-]{1,128}"), Field("signature_version", r"SigV[0-9A-Za-z]{1,8}|-")),

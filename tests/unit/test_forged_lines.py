@@ -18,7 +18,7 @@ from shipper.filters import read_filter
 from shipper.model import Record
 from shipper.ports import Lookups
 from shipper.quoted_lines import QuotedLayout
-from shipper.schemas.ecs.rds_mysql import audit_record, slow_query
+from shipper.schemas.ecs.rds_mysql import audit_record, error_record, slow_query
 from shipper.schemas.ecs.rds_postgresql import postgresql_line
 from tests.unit.test_access_logs import LINES, ORIGIN, OWNER, S3_LINES, body, document, records
 from tests.unit.test_log_event_types import flat, holds
@@ -139,6 +139,7 @@ def test_a_line_that_may_be_read_in_two_ways_is_not_read(line):
     assert not {"http", "url", "client", "user_agent"} & made.keys()
     assert made["event"].keys() == {"kind", "module", "dataset", "original"}
     (record,) = records("s3access", line.encode())
+    assert isinstance(record, Record)
     assert record.layout is None
 
 
@@ -364,6 +365,16 @@ def test_statements_and_names_forge_no_result_in_audit_records(line, expected):
     told = audit_record(line)
     found = None if told is None else (told[1]["aws.rds.audit.object"], told[1]["aws.rds.audit.return_code"])
     assert found == expected
+
+
+def test_mariadbs_error_log_pads_hours_with_spaces():
+    """As MySQL's does not."""
+    assert error_record("2026-01-02  3:04:05 0 [Warning] Aborted") == error_record(
+        "2026-01-02 03:04:05 0 [Warning] Aborted"
+    )
+    holds(
+        body("rds", "2026-01-02  3:04:05 0 [Warning] no"), {"@timestamp": "2026-01-02T03:04:05.000Z", "message": "no"}
+    )
 
 
 def test_a_slow_query_begins_with_its_own_head():

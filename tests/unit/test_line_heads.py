@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -13,7 +14,7 @@ from shipper.exported_lines import is_exported, parted
 from shipper.flow_layouts import EXPORT_TIME, V2, layout_from_log_format
 from shipper.formats.vpc_flow import VpcFlowFormat
 from shipper.model import Origin, Payload, ReadLimits, Record, Rejected
-from shipper.ports import Lookups
+from shipper.ports import Encoder, Lookups
 from shipper.schemas.ecs.syslog import system_line
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from tests.unit.test_log_event_types import ACCESS, PUBLIC, RESOLVER, SLOW, body, holds
@@ -209,8 +210,6 @@ def test_lines_that_cloudwatch_logs_exported_are_read_behind_their_time(name):
 
 def at(text: str) -> float:
     """ISO 8601 as seconds since the epoch."""
-    from datetime import datetime
-
     return datetime.fromisoformat(text).timestamp()
 
 
@@ -248,28 +247,36 @@ def test_the_time_of_an_export_has_one_form(line, found):
 FLOW = "2 111122223333 eni-1 203.0.113.9 10.0.0.5 54321 22 6 1 60 1767323045 1767323075 ACCEPT OK"
 
 
-def flow_records(*lines: str, fields: tuple[str, ...] | None = None) -> list[Record | Rejected]:
+def flow_records(*lines: str, fields: tuple[str, ...] | None = None) -> list[Record]:
     payload = Payload(ORIGIN, iter(["\n".join(lines).encode()]))
-    return list(VpcFlowFormat(ReadLimits(), fields).records(payload))
+    return [found for found in VpcFlowFormat(ReadLimits(), fields).records(payload) if isinstance(found, Record)]
+
+
+def flow(encode: Encoder, record: Record) -> dict[str, Any]:
+    made = encode(record)
+    assert made is not None
+    found: dict[str, Any] = orjson.loads(made.body)
+    return found
 
 
 @pytest.mark.parametrize("native", [True, False])
 def test_flow_logs_that_cloudwatch_logs_exported_are_the_same_flows(native):
     """Of any documented format, mixed with others, and of a format that the source names."""
     encode = VpcFlowEcs("default", None, native=native).encoder(ORIGIN)
-    exported, plain = (orjson.loads(encode(record).body) for record in flow_records(f"{EXPORT} {FLOW}", FLOW))
+    exported, plain = (flow(encode, record) for record in flow_records(f"{EXPORT} {FLOW}", FLOW))
     assert exported["event"].pop("original") == f"{EXPORT} {FLOW}"
     assert plain["event"].pop("original") == FLOW
     assert exported == plain
     own = layout_from_log_format("${dstaddr} ${srcaddr} ${action}")
     (record,) = flow_records(f"{EXPORT} 10.0.0.5 203.0.113.9 REJECT", fields=own)
     assert record.layout == (EXPORT_TIME, *own)
-    assert orjson.loads(encode(record).body)["source"]["ip"] == "203.0.113.9"
+    assert flow(encode, record)["source"]["ip"] == "203.0.113.9"
 
 
 def test_an_exported_flow_log_of_no_known_format_is_no_record():
     """As without the time in front: fields are told by their number."""
-    (found,) = flow_records(f"{EXPORT} {FLOW} more")
+    payload = Payload(ORIGIN, iter([f"{EXPORT} {FLOW} more".encode()]))
+    (found,) = VpcFlowFormat(ReadLimits()).records(payload)
     assert isinstance(found, Rejected)
     first, second = flow_records(f"{EXPORT} {FLOW}", f"{EXPORT} {FLOW}")
     assert first.layout is second.layout

@@ -55,7 +55,8 @@ _GENERAL = re.compile(
     re.DOTALL,
 )
 _ERROR = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?Z?) +(?P<thread>\d{1,18}) \[(?P<level>[A-Za-z]{3,10})\] "
+    r"(?P<time>\d{4}-\d\d-\d\d[T ][ \d]\d:\d\d:\d\d(?:\.\d{1,6})?Z?) {1,16}"
+    r"(?P<thread>\d{1,18}) \[(?P<level>[A-Za-z]{3,10})\] "
     r"(?:\[(?P<code>[A-Z]{2}-\d{1,8})\] \[(?P<part>[^\]]{1,64})\] )?(?P<message>.*)",
     re.DOTALL,
 )
@@ -155,7 +156,7 @@ def error_record(text: str) -> Told | None:
         "event.provider": found["part"],
         "event.type": ["error"] if level.lower() == "error" else ["info"],
     }
-    return time_of(found["time"]), fields
+    return time_of(found["time"].replace("  ", " 0")), fields
 
 
 MYSQL_LINES = (slow_query, audit_record, general_record, error_record)
