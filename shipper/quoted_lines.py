@@ -40,7 +40,7 @@ class Field:
 
     @property
     def usual(self) -> str:
-        """A regular expression of the field as nearly all lines have it, with one group for its text."""
+        """Return a regular expression of the field as nearly all lines have it, with a group for its text."""
         return f"({self.shape})"
 
     @property
@@ -52,7 +52,7 @@ class Field:
         }
 
     def text(self, words: Sequence[str]) -> str:
-        """The field's text, of the words that it consists of."""
+        """Return the field's text, of the words that it consists of."""
         return " ".join(words)
 
 
@@ -207,7 +207,7 @@ class QuotedLayout(tuple[str, ...]):  # noqa: SLOT001 - a tuple takes no slots b
         return layout
 
     def apart(self, line: str) -> list[str] | None:
-        """The fields of a line, without the quotes and brackets around them; None if it does not surely have them.
+        """Return a line's fields without the quotes and brackets around them; None if it does not surely have them.
 
         A field that the line ends before is not in the list.
         """
@@ -219,11 +219,11 @@ class QuotedLayout(tuple[str, ...]):  # noqa: SLOT001 - a tuple takes no slots b
         return self.apart_by_words(line)
 
     def fields_of(self, line: str) -> list[str]:
-        """The fields of a line that this is the layout of, exported from CloudWatch Logs or not."""
+        """Return the fields of a line that this is the layout of, exported from CloudWatch Logs or not."""
         return self.apart(line) or self.apart(parted(line)[1]) or []
 
     def apart_by_words(self, line: str) -> list[str] | None:
-        """The same for lines whose fields may hold quotes; what `apart` does for the usual line is only faster."""
+        """Return the same, also where fields hold quotes; what `apart` does for the usual line is only faster."""
         if line.count(" ") >= MOST_WORDS:
             return None
         words = line.split(" ")
