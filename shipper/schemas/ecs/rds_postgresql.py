@@ -37,8 +37,8 @@ _SESSION = re.compile(
     r"(?P<session>[0-9a-f]{1,16}\.[0-9a-f]{1,16}):",
     re.ASCII,
 )
-_MOST_NAMES = 512
-"""PostgreSQL cuts names to 63 bytes, and so many characters of user and database are read at most."""
+_MOST_NAMES = 160
+"""PostgreSQL cuts names to 63 bytes: user, database and process take no more characters than these."""
 _MOST_APPLICATION = 64
 _NOBODY = {"", "[unknown]"}
 _DURATION = re.compile(r"duration: (?P<ms>\d{1,12}(?:\.\d{1,6})?) ms(?:  (?P<rest>.*))?", re.DOTALL)
