@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from shipper.exported_lines import parted
 from shipper.model import Document, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
@@ -36,6 +37,7 @@ LINES: Mapping[str, tuple[str | None, re.Pattern[bytes] | None]] = {
 }
 """By log type: the sourcetype and `line_time` of `CloudWatchSplunk`, where they are others than its defaults."""
 _MOST_SEARCHED = 8192
+_MOST_TIME = 64
 _MOST_DIGITS = 15
 
 
@@ -110,9 +112,12 @@ class CloudWatchSplunk:
         return encode
 
     def _said_ms(self, raw: bytes) -> int | None:
-        found = self._line_time.search(raw[:_MOST_SEARCHED]) if self._line_time is not None else None
+        exported, _ = parted(raw[:_MOST_TIME].decode("utf-8", "replace"))
+        begin = len(exported) + 1 if exported else 0
+        most = begin + _MOST_SEARCHED
+        found = self._line_time.search(raw[begin:most]) if self._line_time is not None else None
         if found is None:
-            return None
+            return time_of(exported) if exported else None
         text = found[1].decode("ascii", "replace")
         if text.isdigit() and len(text) <= _MOST_DIGITS:  # milliseconds
             return int(text)
