@@ -13,7 +13,7 @@ from shipper.build.enrichment_check import enrichment_probes
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.on_demand import OnDemand
 from shipper.build.redaction import redactor
-from shipper.build.sinks import envelope_schemas, filtered, lanes, sinks
+from shipper.build.sinks import ecs_schemas, envelope_schemas, filtered, lanes, sinks
 from shipper.build.sources import aws_sessions, names, readers, sources
 from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
@@ -39,6 +39,7 @@ __all__ = [
     "addresses",
     "aws_sessions",
     "dead_letters",
+    "ecs_schemas",
     "enrichment_probes",
     "envelope_schemas",
     "filtered",

@@ -44,6 +44,7 @@ class ElasticsearchSink:
         proxy_auth: user name and password at the proxy.
         namespace: the data streams' last part.
         strict: plain indices by day, see above.
+        audit_apart: Kubernetes audit events go to a data stream of their own, which the credentials must allow.
         repair: send a document that was refused for a field's type once more, with that field under `unmapped`.
         request_timeout_seconds: for one request; when it passes, what the server did is unknown and all is sent again.
         batch_bytes, batch_documents: limits of one request. Elasticsearch takes 100 MB at most
@@ -74,6 +75,7 @@ class ElasticsearchSink:
         proxy_auth: tuple[str, str] | None = None,
         namespace: str = "default",
         strict: bool = False,
+        audit_apart: bool = True,
         repair: bool = False,
         request_timeout_seconds: float = 60.0,
         batch_bytes: int = 5_000_000,
@@ -107,7 +109,7 @@ class ElasticsearchSink:
             proxy_auth=proxy_auth,
         )
         self._connection = Connection(access)
-        self._setup = Setup(self._connection, namespace, strict=strict)
+        self._setup = Setup(self._connection, namespace, strict=strict, audit_apart=audit_apart)
         self._again = Again(self._connection)
 
     def prepare(self) -> None:
@@ -296,5 +298,5 @@ def _hint(error: RetryableError) -> str:
     if "HTTP 401" in words:
         return "check api_key_file, or user and password"
     if "HTTP 403" in words:
-        return "the credentials lack privileges: create_doc and auto_configure on logs-aws.* to deliver"
+        return "the credentials lack privileges: give the role what `shipper setup elasticsearch --show-role` prints"
     return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"

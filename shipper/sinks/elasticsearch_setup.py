@@ -12,7 +12,16 @@ from shipper.errors import ConfigError, RetryableError
 from shipper.model import Problem
 from shipper.sinks.elasticsearch_bulk import STRICT_PREFIX
 from shipper.sinks.elasticsearch_connection import Answer, Connection
-from shipper.sinks.elasticsearch_templates import MANAGED_BY, POLICY, VERSION, Template, degraded, policy, templates
+from shipper.sinks.elasticsearch_templates import (
+    KUBERNETES_AUDIT,
+    MANAGED_BY,
+    POLICY,
+    VERSION,
+    Template,
+    degraded,
+    policy,
+    templates,
+)
 
 HINT = "run `shipper setup elasticsearch` with credentials that have the cluster privilege manage_index_templates"
 _DOCUMENT_PRIVILEGES = ["create_doc", "auto_configure"]
@@ -48,19 +57,37 @@ class Version:
 
 
 class Setup:
-    """Templates and privileges of one cluster."""
+    """Templates and privileges of one cluster.
 
-    def __init__(self, connection: Connection, namespace: str, *, strict: bool = False) -> None:
+    Args:
+        audit_apart: Kubernetes audit events go to a data stream of their own.
+    """
+
+    def __init__(
+        self, connection: Connection, namespace: str, *, strict: bool = False, audit_apart: bool = True
+    ) -> None:
         self._connection = connection
         self._namespace = namespace
         self._strict = strict
+        self._audit_apart = audit_apart
 
     @property
     def names(self) -> str:
+        """What holds the documents, for a search: with wildcards, so that what is not there is no error.
+
+        Audit events are looked for in their own data stream even where they no longer go there.
+        """
+        return f"{self._pattern('aws.*')},{self._pattern(f'{KUBERNETES_AUDIT}*')}"
+
+    @property
+    def _written(self) -> list[str]:
         """What the credentials need their privileges on."""
+        return [self._pattern(datasets) for datasets in ("aws.*", *([KUBERNETES_AUDIT] if self._audit_apart else []))]
+
+    def _pattern(self, datasets: str) -> str:
         if self._strict:
-            return f"{STRICT_PREFIX}aws.*-{self._namespace}-*"
-        return f"logs-aws.*-{self._namespace}"
+            return f"{STRICT_PREFIX}{datasets}-{self._namespace}-*"
+        return f"logs-{datasets}-{self._namespace}"
 
     def role(self) -> dict[str, Any]:
         """The role that delivering needs, as the body of `PUT /_security/role/<name>`, and no more than that.
@@ -69,7 +96,7 @@ class Setup:
         """
         return {
             "cluster": ["monitor"],
-            "indices": [{"names": [self.names], "privileges": [*_DOCUMENT_PRIVILEGES, "read", "view_index_metadata"]}],
+            "indices": [{"names": self._written, "privileges": [*_DOCUMENT_PRIVILEGES, "read", "view_index_metadata"]}],
         }
 
     def setup_role(self) -> dict[str, Any]:
@@ -125,11 +152,14 @@ class Setup:
         if not version.supported:
             what = f"version {version.distribution} {version.number} is not supported"
             yield Problem(where, what, "use Elasticsearch 8 or later, or OpenSearch 2 or later")
-        missing, may_install = self._privileges()
-        if missing:
-            what = f"the credentials lack {', '.join(missing)} on {self.names}"
+        lacking, may_install = self._privileges()
+        for names, missing in lacking.items():
+            what = f"the credentials lack {', '.join(missing)} on {names}"
             hint = "give the role what `shipper setup elasticsearch --show-role` prints"
-            yield Problem(where, what, hint)
+            if KUBERNETES_AUDIT in names:
+                what += ", where audit events of EKS go"
+                hint += ", or set `eks_audit_dataset: aws.eks_logs` to keep them with the other logs of EKS"
+            yield Problem(where, what, hint, serious=KUBERNETES_AUDIT not in names)
         yield from self._template_problems(where, may_install=may_install)
 
     def _template_problems(self, where: str, *, may_install: bool) -> Iterator[Problem]:
@@ -157,19 +187,25 @@ class Setup:
         nodes = self._get("/_nodes/_local?filter_path=nodes.*.version").json().get("nodes") or {}
         return Version(next((str(node["version"]) for node in nodes.values()), ""))
 
-    def _privileges(self) -> tuple[list[str], bool]:
+    def _privileges(self) -> tuple[dict[str, list[str]], bool]:
         """Index privileges that are lacking, and whether templates may be put. Without security: none, and true."""
+        # No privilege on `logs-aws.*` is needed to have it on the data streams below.
+        asked = {pattern.replace("aws.*", "aws.cloudtrail"): pattern for pattern in self._written}
         wanted = {
             "cluster": ["manage_index_templates"],
-            "index": [{"names": [self.names.replace("*", "cloudtrail", 1)], "privileges": _DOCUMENT_PRIVILEGES}],
+            "index": [{"names": list(asked), "privileges": _DOCUMENT_PRIVILEGES}],
         }
         answer = self._ask("POST", "/_security/user/_has_privileges", wanted)
         said = answer.json()
         if answer.status != 200 or "index" not in said:
-            return [], True
-        has: dict[str, bool] = next(iter(said["index"].values()), {})
-        missing = [name for name in _DOCUMENT_PRIVILEGES if not has.get(name)]
-        return missing, bool(said.get("cluster", {}).get("manage_index_templates"))
+            return {}, True
+        has: dict[str, dict[str, bool]] = said["index"]
+        lacking = {
+            pattern: missing
+            for name, pattern in asked.items()
+            if (missing := [each for each in _DOCUMENT_PRIVILEGES if not has.get(name, {}).get(each)])
+        }
+        return lacking, bool(said.get("cluster", {}).get("manage_index_templates"))
 
     def _has_ilm(self) -> bool:
         return self._get("/_ilm/status").status == 200

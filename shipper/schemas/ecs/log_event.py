@@ -32,7 +32,8 @@ Fields = dict[str, Any]
 Describe = Callable[[Fields, str, LogEvent | None], int | None]
 """(document, message, what CloudWatch says of it) → the message's own time in milliseconds, None where it has none.
 
-Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says.
+Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says. It may put another
+`data_stream` in place of the one that is there.
 """
 
 
@@ -57,8 +58,8 @@ class LogEventEcs:
         clock: Clock = wall_clock,
     ) -> None:
         self._dataset = dataset
-        self._index = f"logs-{dataset}-{namespace}"
         self._stream = {"type": "logs", "dataset": dataset, "namespace": namespace}
+        self._index = _index_of(self._stream)
         self._describe = describe
         self._own_time = own_time
         self._clock = clock
@@ -104,7 +105,9 @@ class LogEventEcs:
                 del document["aws"]
             # A line's id knows no clock: read again, it is the same line.
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
-            return Document(key, self._index, time_ms, orjson.dumps(document), record, origin)
+            stream = document["data_stream"]  # which a message may have chosen for itself
+            index = self._index if stream is self._stream else _index_of(stream)
+            return Document(key, index, time_ms, orjson.dumps(document), record, origin)
 
         return encode
 
@@ -128,6 +131,10 @@ class LogEventEcs:
             if origin.bucket:
                 document["aws"]["s3"] = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}}
         return document
+
+
+def _index_of(stream: Mapping[str, str]) -> str:
+    return f"{stream['type']}-{stream['dataset']}-{stream['namespace']}"
 
 
 def _place(document: Fields, event: LogEvent) -> None:
