@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build.cloudwatch import cloudwatch_calls, letter_windows
+from shipper.build.detection_notes import geoip_notes
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
 from shipper.build.enrichment_check import enrichment_probes
 from shipper.build.log_types import LOG_TYPES, LogType
@@ -44,6 +45,7 @@ __all__ = [
     "envelope_schemas",
     "filtered",
     "geo",
+    "geoip_notes",
     "indicators",
     "lookups",
     "names",
