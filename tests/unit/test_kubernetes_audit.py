@@ -219,8 +219,9 @@ def fits(value: Any, shape: Any) -> bool:
     if isinstance(value, list):
         return all(fits(each, shape) for each in value)
     if isinstance(shape, str):
-        kinds = {"boolean": bool, "long": int}
-        return isinstance(value, kinds.get(shape, str)) and (shape != "long" or -(2**63) <= value < 2**63)
+        if shape == "long":
+            return isinstance(value, int) and -(2**63) <= value < 2**63
+        return isinstance(value, bool if shape == "boolean" else str)
     return isinstance(value, dict) and all(name in shape and fits(part, shape[name]) for name, part in value.items())
 
 
@@ -235,7 +236,7 @@ def test_whatever_a_request_holds_only_what_fits_becomes_fields(value):
 
 def test_no_container_can_hide_behind_others():
     """All of a pod's containers become fields, and a long command line as far as texts are indexed."""
-    many = [{"name": f"c{number}", "image": "web:1"} for number in range(500)]
+    many: list[dict[str, Any]] = [{"name": f"c{number}", "image": "web:1"} for number in range(500)]
     many.append({"name": "last", "image": "evil:1", "securityContext": {"privileged": True}})
     uri = "/exec?command=" + "a" * 9_000
     _, found = document(EVENT | {"requestObject": {"spec": {"containers": many}}, "requestURI": uri})
