@@ -61,7 +61,7 @@ def test_log_events_of_every_kind_are_accepted_whole(elasticsearch_server):
     result = sink.open(split()).send(documents)
     sink.close()
     assert (result.delivered, result.rejected) == (len(documents), ())
-    index = f"logs-aws.*-{namespace}"
+    index = f"logs-*-{namespace}"
     elasticsearch_server.request("POST", f"{index}/_refresh")
     query = {"query": {"exists": {"field": "_ignored"}}, "fields": ["_ignored"], "_source": False}
     hits = elasticsearch_server.request("POST", f"{index}/_search", query).body["hits"]["hits"]
