@@ -69,6 +69,17 @@ def test_open_ended_subtrees_cannot_explode_the_mapping():
     assert leaf(template, "aws.cloudtrail.request_parameters")["fields"]["text"] == {"type": "text"}
 
 
+def test_what_a_waf_rule_matched_is_nested():
+    """At every depth, as in Elastic's integration: conditions of one match are not mixed with another's."""
+    template = by_name()["shipper-aws.waf@mappings"]
+    lists = "non_terminating_matching_rules", "rule_group_list", "rule_group_list.nonTerminatingMatchingRules"
+    inner = (f"{name}.ruleMatchDetails" for name in (lists[0], lists[2], "rule_group_list.terminatingRule"))
+    for name in (*lists, *inner, "terminating_rule_match_details"):
+        field = leaf(template, f"aws.waf.{name}")
+        assert field["type"] == "nested", name
+        assert field["properties"]
+
+
 def test_what_siem_content_searches_has_its_type():
     """Addresses are addresses, places are places, numbers are numbers."""
     ecs = by_name()["shipper-ecs@mappings"]
