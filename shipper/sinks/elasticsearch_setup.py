@@ -203,7 +203,7 @@ class Setup:
         lacking = {
             pattern: missing
             for name, pattern in asked.items()
-            if (missing := [each for each in _DOCUMENT_PRIVILEGES if not has.get(name, {}).get(each)])
+            if name in has and (missing := [each for each in _DOCUMENT_PRIVILEGES if not has[name].get(each)])
         }
         return lacking, bool(said.get("cluster", {}).get("manage_index_templates"))
 
