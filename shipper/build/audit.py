@@ -232,7 +232,9 @@ class _Audit:
             return next((index for name, index in chosen.indexes.items() if name == logs), chosen.index)
         if not isinstance(chosen, ElasticsearchSink):
             return ""
-        return f"logs-{LOG_TYPES[logs].dataset}-{chosen.data_stream_namespace}"
+        # Nearly all of what a control plane logs is its audit log: its data stream tells what is kept.
+        dataset = chosen.eks_audit_dataset if logs == "eks" else LOG_TYPES[logs].dataset
+        return f"logs-{dataset}-{chosen.data_stream_namespace}"
 
     def _open_ledger(self, opened: contextlib.ExitStack) -> Ledger:
         def look_at(path: Path) -> SqliteCheckpoints:

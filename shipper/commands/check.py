@@ -108,12 +108,15 @@ def _try_all(settings: Settings, untried: Collection[str], *, offline: bool) -> 
 
 
 def _local_probes(settings: Settings) -> list[Probe]:
+    from shipper import build
+
     folders = {"state": settings.state.path}
     folders |= {f"sinks.{name}": sink.path for name, sink in settings.sinks.items() if sink.type == "archive"}
     probes: list[Probe] = [("configuration", settings.remarks)]
     probes += [(where, lambda where=where, path=path: _folder(where, path)) for where, path in folders.items()]  # type: ignore[misc]
     if any(getattr(sink, key, None) for sink in settings.sinks.values() for key in _FILES):
         probes.append(("files", lambda: _files(settings)))
+    probes.append(("configuration", lambda: build.geoip_notes(settings)))
     if any(getattr(settings.enrich.geoip, key) for key in _GEOIP):
         probes.append(("enrich.geoip", lambda: _geoip(settings)))
     if settings.enrich.addresses is not None or settings.enrich.accounts is not None:

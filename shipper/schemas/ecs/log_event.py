@@ -34,7 +34,8 @@ Fields = dict[str, Any]
 Describe = Callable[[Fields, str, LogEvent | None], int | None]
 """(document, message, what CloudWatch says of it) → the message's own time in milliseconds, None where it has none.
 
-Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says.
+Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says. It may put another
+`data_stream` in place of the one that is there.
 """
 
 
@@ -62,9 +63,13 @@ class LogEventEcs:
         clock: Clock = wall_clock,
     ) -> None:
         self._dataset = dataset
-        self._index = f"logs-{dataset}-{namespace}"
         self._stream = {"type": "logs", "dataset": dataset, "namespace": namespace}
+<<<<<<< HEAD
         self._describe = _behind_export_time(describe, own_time=own_time) if exported else describe
+=======
+        self._index = _index_of(self._stream)
+        self._describe = describe
+>>>>>>> splunkeks
         self._own_time = own_time
         self._clock = clock
         self._more: Callable[[Fields, LogEvent | None], None] | None = None
@@ -109,7 +114,9 @@ class LogEventEcs:
                 del document["aws"]
             # A line's id knows no clock: read again, it is the same line.
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
-            return Document(key, self._index, time_ms, orjson.dumps(document), record, origin)
+            stream = document["data_stream"]  # which a message may have chosen for itself
+            index = self._index if stream is self._stream else _index_of(stream)
+            return Document(key, index, time_ms, orjson.dumps(document), record, origin)
 
         return encode
 
@@ -135,6 +142,7 @@ class LogEventEcs:
         return document
 
 
+<<<<<<< HEAD
 def _behind_export_time(describe: Describe, *, own_time: bool) -> Describe:
     """Return what describes lines that CloudWatch Logs exported too: their time stands in front, as the event's."""
 
@@ -148,6 +156,10 @@ def _behind_export_time(describe: Describe, *, own_time: bool) -> Describe:
         return said_ms if own_time and said_ms is not None else time_of(exported)
 
     return behind
+=======
+def _index_of(stream: Mapping[str, str]) -> str:
+    return f"{stream['type']}-{stream['dataset']}-{stream['namespace']}"
+>>>>>>> splunkeks
 
 
 def _place(document: Fields, event: LogEvent) -> None:

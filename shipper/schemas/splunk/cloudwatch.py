@@ -16,6 +16,7 @@ from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.event_fields import EventFields
 from shipper.schemas.splunk.places import FlatPlaces
+from shipper.schemas.splunk.stream_sources import stream_source
 
 SOURCETYPE = "aws:cloudwatchlogs"
 EKS_SOURCETYPE = "aws:cloudwatchlogs:eks"
@@ -87,7 +88,7 @@ class CloudWatchSplunk:
             source, sourcetype = origin.uri, self._sourcetype or SOURCETYPE
             if event is not None:
                 stream = event.stream
-                source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
+                source = stream_source(stream, origin.uri)
                 if stream.group.startswith("/aws/eks/") and stream.group.endswith("/cluster"):
                     sourcetype = EKS_SOURCETYPE
             text = record.raw.decode("utf-8", "replace")
