@@ -114,7 +114,7 @@ def _listed(settings: Settings, name: str) -> Iterator[Grant]:
     source = settings.sources[name]
     if isinstance(source, S3Source | S3NotificationsSource):
         at = place(settings.aws_of(name))
-        for bucket, prefix in dict.fromkeys((each.bucket, each.prefix) for each, _ in listed_places(source)):
+        for bucket, prefix in dict.fromkeys((each.bucket, each.prefix) for each, *_ in listed_places(source)):
             yield from _bucket(at, bucket, prefix)
 
 

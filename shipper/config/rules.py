@@ -71,6 +71,8 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
         yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
     if source.get("logs") == "vpcflow" and isinstance(source.get("filter"), str):
         yield from _flow_filter(("sources", name, "filter"), source["filter"])
+    if _given(source, "logs_fallback") and logs != "auto":
+        yield ("sources", name, "logs_fallback"), f"has no effect with logs: {logs}, only with logs: auto"
     for position, sink in enumerate(_list(source.get("to"))):
         if isinstance(sink, str) and sink not in sinks:
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"

@@ -65,7 +65,7 @@ class Allowed:
                 services=services,
                 where=where,
                 expected_owner=expected_owner,
-                coverage=Coverage(services, outside=self.fallback is not None),
+                coverage=Coverage(services, outside=self.logs is not None or self.fallback is not None),
                 layouts_only=self.logs is None and self.fallback is None,
             )
 
