@@ -15,7 +15,7 @@ from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.on_demand import OnDemand
 from shipper.build.redaction import redactor
 from shipper.build.sinks import ecs_schemas, envelope_schemas, filtered, lanes, sinks
-from shipper.build.sources import aws_sessions, names, readers, sources
+from shipper.build.sources import aws_sessions, fallbacks, names, readers, sources
 from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
 from shipper.metrics import Metrics
@@ -253,7 +253,14 @@ def reread(
         known = frozenset(openers)
         window = letter_windows(settings, sessions, calls)
         again = Rereading(
-            shipper.ship, list(picking.values()), kept, letters, sources=known, window=window, progress=progress
+            shipper.ship,
+            list(picking.values()),
+            kept,
+            letters,
+            sources=known,
+            window=window,
+            log_types=fallbacks(settings),
+            progress=progress,
         )
         return again.run(wanted)
     finally:

@@ -86,6 +86,6 @@ def _own_buckets(settings: Settings) -> list[str]:
         each.bucket
         for name, source in settings.sources.items()
         if isinstance(source, S3Source | S3NotificationsSource) and settings.aws_of(name) == settings.aws
-        for each, _ in listed_places(source)
+        for each, *_ in listed_places(source)
     ]
     return [bucket for bucket in dict.fromkeys(found) if not bucket.startswith("arn:")][:_MOST_BUCKETS]

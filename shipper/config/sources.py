@@ -91,6 +91,9 @@ class S3NotificationsSource(_Logs):
     logs: Literal["auto", LogTypeName, "subscription"] = Field(
         "auto", description="The log type; auto tells it by each key's layout."
     )
+    logs_fallback: Literal[LogTypeName, "subscription"] | None = Field(
+        None, description="With logs: auto, the log type of objects outside AWS's folders; dead letters without it."
+    )
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")
     expected_bucket_owner: Account | None = Field(None, description="Refuse buckets that another account owns.")
