@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from shipper.errors import FatalError, RetryableError
+from shipper.letter_log import LetterLog
 from shipper.metrics import Metrics
 from shipper.model import DeadLetter, Origin, Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, Stop, wall_clock
@@ -247,8 +248,8 @@ class S3NotificationsSource:
         Raises:
             RetryableError: the dead-letter store is full; the message comes again.
         """
-        log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
         if self._backlog.state.redrive:
+            log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
             return False
         letter = DeadLetter(
             source=self.name,
@@ -262,7 +263,9 @@ class S3NotificationsSource:
             payload=message.body.encode("utf-8", "surrogatepass"),
             time=self._clock(),
         )
-        self._dead_letters.put([letter])
+        letters = LetterLog(self._dead_letters)
+        letters.put([letter])
+        letters.write()
         return True
 
     def _finish(self, values: Iterable[int]) -> None:
