@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import orjson
 import structlog
 
-from shipper.counting import counted
 from shipper.escaping import printable
 from shipper.model import DeadLetter
 from shipper.ports import DeadLetters
@@ -64,9 +63,9 @@ class LetterLog:
         first = self._first
         if first is None:
             return
-        total = self._reasons.total()
         log.warning(
-            f"{counted(total, 'dead letter')} kept: not shipped",
+            "not shipped, kept in the dead letters",
+            letters=self._reasons.total(),
             source=first.source,
             sink=", ".join(name or "every sink" for name in self._sinks),
             logs=first.logs,

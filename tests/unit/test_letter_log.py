@@ -68,7 +68,7 @@ def test_a_split_with_letters_of_several_reasons_makes_one_line():
     sink = MemorySink("siem", batch_documents=2)
     sink.script = [refusing, refusing]
     (line,) = shipped({"one": b"alpha\n!x\nbeta\ngamma\n!y\ndelta\n?z", "two": b"#"}, sink)
-    assert line["event"] == "8 dead letters kept: not shipped"
+    assert (line["event"], line["letters"]) == ("not shipped, kept in the dead letters", 8)
     assert line["log_level"] == "warning"
     assert line["reasons"] == "4 mapping, 2 undecodable, 1 unmappable, 1 unreadable_object"
     assert line["first"] == "undecodable: not a record"
@@ -76,12 +76,12 @@ def test_a_split_with_letters_of_several_reasons_makes_one_line():
     assert line["next"] == "shipper deadletters list --source lines"
 
 
-def test_a_split_with_one_letter_says_so_without_a_plural():
+def test_a_split_with_one_letter_names_its_object_alone():
     """The server's words stand in the line, and nothing of the record."""
     sink = MemorySink("siem")
     sink.script = [refusing]
     (line,) = shipped({"one": b"top-secret"}, sink)
-    assert line["event"] == "1 dead letter kept: not shipped"
+    assert line["letters"] == 1
     assert line["first"] == "mapping: no number: '…'"
     assert "objects" not in line
     assert "top-secret" not in repr(line)
@@ -118,7 +118,7 @@ def test_letters_that_are_refused_again_by_a_replay_make_a_line_and_stand_in_its
     with structlog.testing.capture_logs() as logged:
         account = again.run(letters)
     (line,) = [line for line in logged if "not shipped" in line["event"]]
-    assert (line["event"], line["reasons"]) == ("2 dead letters kept: not shipped", "2 mapping")
+    assert (line["letters"], line["reasons"]) == (2, "2 mapping")
     assert account.first_refusal == line["first"] == "mapping: no number: '…'"
 
 
