@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 
-import orjson
 import structlog
 
 from shipper.escaping import printable
 from shipper.model import DeadLetter
 from shipper.ports import DeadLetters
+from shipper.refusals import in_words, without_values
 
 MOST_REASONS = 10
 MOST_WORDS = 300
-
-# What stands in quotes or brackets of a refusal: a name of the mapping, or a value of the document.
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|\[[^\[\]]*\]")
-_VALUE_FOLLOWS = re.compile(r"((?:Preview of field's value|For input string):\s*).*", re.DOTALL)
-_NAME_BEFORE = re.compile(r"(?<!date )\b(?:field|type|mapping for|mapper|index|alias|format|pipeline|with id)\s*$")
-_CHARACTERS_BEFORE = 20
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +82,8 @@ def reasons_in_words(reasons: Counter[str]) -> str:
 
 def words_of(letter: DeadLetter) -> str:
     """Return a letter's reason and the server's or the parser's words: bounded, without values of the record."""
-    answer = _without_values(letter.answer[: 4 * MOST_WORDS], letter.payload, letter.document)
-    return printable(answer if answer.startswith(letter.reason) else f"{letter.reason}: {answer}", MOST_WORDS)
+    answer = without_values(letter.answer[: 4 * MOST_WORDS], letter.payload, letter.document)
+    return printable(in_words(letter.reason, answer), MOST_WORDS)
 
 
 def next_step(source: str) -> str:
@@ -102,18 +94,3 @@ def next_step(source: str) -> str:
 def _origin(uri: str, number: int) -> dict[str, str | int]:
     kind = "group" if uri.startswith("arn:") else "message" if uri.startswith("sqs:") else "object"
     return {kind: uri} | ({f"{kind}s": number} if number > 1 else {})
-
-
-def _without_values(answer: str, payload: bytes, document: bytes) -> str:
-    """Return a refusal without what it quotes of the record: values may be secrets, and names of fields are not."""
-
-    def shown(found: re.Match[str]) -> str:
-        inner = found[0][1:-1]
-        before = found.string[max(found.start() - _CHARACTERS_BEFORE, 0) : found.start()]
-        spellings = {inner, orjson.dumps(inner).decode()[1:-1], json.dumps(inner)[1:-1]}
-        of_record = any(each.encode() in text for each in spellings for text in (payload, document))
-        keep = not inner or _NAME_BEFORE.search(before) or not of_record
-        return found[0] if keep else f"{found[0][0]}…{found[0][-1]}"
-
-    answer = answer.encode("utf-8", "replace").decode()
-    return _QUOTED.sub(shown, _VALUE_FOLLOWS.sub(r"\1…", answer))
