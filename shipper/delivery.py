@@ -211,7 +211,12 @@ class Outlet:
         if not self._failing:  # once for each spell of failures, not for each attempt
             self._failing = True
             say = log.error if error.paused else log.warning
-            say("sink does not take documents, trying again", sink=self.sink, source=self._split.source, why=str(error))
+            say(
+                "sink does not take documents, trying again",
+                sink=self.sink,
+                source=self._split.source,
+                why=error.advice,
+            )
 
     def _succeeded(self) -> None:
         if self._failing:
@@ -232,7 +237,7 @@ def keep(dead_letters: DeadLetters, letters: Sequence[DeadLetter], backoff: Back
         try:
             dead_letters.put(letters)
         except RetryableError as error:
-            log.error("dead letters cannot be stored, waiting", why=str(error))  # noqa: TRY400 - no traceback wanted
+            log.error("dead letters cannot be stored, waiting", why=error.advice)  # noqa: TRY400 - no traceback wanted
             backoff.wait(error)
         else:
             return

@@ -11,7 +11,7 @@ from operator import attrgetter
 import structlog
 
 from shipper.delivery import Backoff, Outlet, Patience, keep
-from shipper.errors import BadInputError, RetryableError, UnreadableError
+from shipper.errors import BadInputError, RetryableError, ShipperError, UnreadableError
 from shipper.letter_log import LetterLog
 from shipper.metrics import Metrics
 from shipper.model import (
@@ -293,7 +293,8 @@ class _Journey:
     def leave_out(self, unopened: S3Object, error: Exception) -> None:
         """Note an object that cannot be opened now; the source offers it again."""
         if not isinstance(error, UnreadableError):
-            raise RetryableError(str(error)) from error
+            hint = error.hint if isinstance(error, ShipperError) else ""
+            raise RetryableError(str(error), hint=hint) from error
         self._unread.append(Unread(unopened, error.kind, str(error)))
         log.warning("object left out for now", source=self._split.source, object=unopened.uri, why=str(error))
 

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from shipper.aws import AWS_ERRORS, classify
+from shipper.aws_remedies import remedy_of
 from shipper.errors import ShipperError, UnreadableError
 from shipper.model import Problem
 from shipper.sources.s3_keys import Service, scope_of
@@ -81,8 +82,10 @@ def _check_object(client: Any, bucket: str, key: str, where: str, extra: dict[st
 
 
 def _listing_hint(error: Exception, bucket: str, prefix: str) -> str:
+    if (found := remedy_of(error)) is not None:
+        return found.remedy
     if not isinstance(error, ClientError):
-        return "look at the AWS credentials, the region and the network"
+        return "look at aws.region, aws.endpoint_url and the network"
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code == "NoSuchBucket":
         return "look at the bucket's name, and at the account and endpoint that are used"
@@ -93,12 +96,12 @@ def _listing_hint(error: Exception, bucket: str, prefix: str) -> str:
             f'allow {{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::{bucket}",'
             f' "Condition": {{"StringLike": {{"s3:prefix": "{prefix}*"}}}}}}'
         )
-    return "look at the AWS credentials"
+    return "look at the bucket's name, and at the account, region and endpoint that are used"
 
 
 def _reading_hint(meaning: ShipperError, bucket: str) -> str:
     if not isinstance(meaning, UnreadableError):
-        return "look at the AWS credentials and the network"
+        return meaning.hint or "look at aws.region, aws.endpoint_url and the network"
     if meaning.kind == "archived":
         return "restore the objects from the archive class, or set a later start"
     if meaning.kind == "missing":

@@ -174,7 +174,7 @@ class S3NotificationsSource:
             self._count("given_back", len(messages))
             self._flush()
         except RetryableError as error:
-            log.warning("messages could not be given back, they come again by themselves", why=str(error))
+            log.warning("messages could not be given back, they come again by themselves", why=error.advice)
         with contextlib.suppress(FatalError):
             self._store.unpin(self._pending.unsettled())
 

@@ -22,7 +22,7 @@ def check_queue(queue: Queue, where: str) -> Iterator[Problem]:
     try:
         state = queue.state()
     except RetryableError as error:
-        yield Problem(where, f"cannot look at the queue {queue.name}: {error}", _hint(str(error)))
+        yield Problem(where, f"cannot look at the queue {queue.name}: {error}", _hint(error))
         return
     yield from _check_permissions(queue, state.most_receives, where)
     if not state.redrive:
@@ -51,15 +51,18 @@ def _check_permissions(queue: Queue, most_receives: int, where: str) -> Iterator
         if most_receives == 0 or most_receives >= _ENOUGH_RECEIVES:
             queue.hide([message.handle for message in queue.receive(0, most=1)], 0)
     except RetryableError as error:
-        yield Problem(where, f"cannot use the messages of {queue.name}: {error}", _hint(str(error)))
+        yield Problem(where, f"cannot use the messages of {queue.name}: {error}", _hint(error))
 
 
-def _hint(words: str) -> str:
+def _hint(error: RetryableError) -> str:
+    words = str(error)
+    if error.hint:
+        return error.hint
     if "NonExistentQueue" in words or "does not exist" in words:
         return "look at queue_url, and at the account and region that are used"
-    if "AccessDenied" in words or "not authorized" in words.lower():
+    if error.denied or "AccessDenied" in words:
         return (
             "allow sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility and sqs:GetQueueAttributes"
             " on the queue"
         )
-    return "look at the AWS credentials, queue_url and the network"
+    return "look at queue_url, and at the account and region that are used"
