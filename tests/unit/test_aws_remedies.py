@@ -174,9 +174,7 @@ def test_check_names_permissions_only_for_refusals(tmp_path, aws_environment, ca
     """Who asks is known, and may not."""
     with RefusingAws("AccessDenied") as aws:
         found = problems(config(tmp_path, aws.url), capfd)
-    hints = {
-        (each["where"], word) for each in found for word in each["hint"].replace('"', " ").replace(",", " ").split()
-    }
+    hints = {(each["where"], word) for each in found for word in re.split(r'[",` ]+', each["hint"])}
     assert hints >= {
         ("sources.bucket", "s3:ListBucket"),
         ("sources.queue", "s3:ListBucket"),
