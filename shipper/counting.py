@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+_SINGULAR = {"are": "is", "were": "was", "have": "has", "hold": "holds", "their": "its", "them": "it", "they": "it"}
+_NOUN = re.compile(r"s\b")
+_PLURAL = re.compile(rf"\b({'|'.join(_SINGULAR)})\b")
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -22,3 +27,15 @@ def named(names: Sequence[str], number: int = 0) -> str:
     """
     more = number - len(names)
     return ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
+
+
+def agreeing(number: int, words: str) -> str:
+    """Return a number and a sentence about it: for 1, "objects are gone, and are left" becomes "object is gone, …".
+
+    Args:
+        words: a sentence of ours that begins with a plural.
+    """
+    if number == 1:
+        noun = _NOUN.sub("", words, count=1)
+        words = _PLURAL.sub(lambda found: _SINGULAR[found[0]], noun)
+    return f"{number:,} {words}"

@@ -88,6 +88,7 @@ class Account:
         remarks: what was left out or cannot be proved, in words, and how often: by source.
         pairs: by source and sink.
         listed: objects in the buckets, by source, of those the audit is about.
+        names_of: by source and remark, some of what the remark is about.
         unanswered: by source, why its audit could not be ended: a sink or a bucket did not answer.
     """
 
@@ -99,6 +100,7 @@ class Account:
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
     listed: Counter[str] = field(default_factory=Counter)
+    names_of: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
 
     def tell(self, told: Sequence[Difference]) -> None:
@@ -117,10 +119,16 @@ class Account:
         """One source's account in one sink."""
         return self.pairs.setdefault((source, sink), Pair())
 
-    def remark(self, source: str, words: str, number: int = 1) -> None:
-        """Note what is no difference."""
+    def remark(self, source: str, words: str, number: int = 1, names: Sequence[str] = ()) -> None:
+        """Note what is no difference.
+
+        Args:
+            names: of some that it is about; the first `MOST_IDS` are kept.
+        """
         if number:
             self.remarks[source, words] += number
+            kept = self.names_of.setdefault((source, words), []) if names else []
+            kept += names[: MOST_IDS - len(kept)]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -144,6 +152,7 @@ class Account:
             "notes": self.notes,
             "remarks": [
                 {"source": source, "number": number, "what": words}
+                | ({"names": names} if (names := self.names_of.get((source, words))) else {})
                 for (source, words), number in sorted(self.remarks.items())
             ],
         }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from shipper.commands import DONE, FAILED, config_option, known_source, private_files, quiet_log
-from shipper.counting import counted
+from shipper.counting import agreeing, counted, named
 from shipper.escaping import printable
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def lines_of(account: Account) -> list[str]:
         lines.append(f"{source} → {sink}: {what} counted{by_id}")
     lines += [f"{source}: {counted(number, 'object')} listed" for source, number in sorted(account.listed.items())]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
-    lines += [f"{source}: {words} ({number:,})" for (source, words), number in sorted(account.remarks.items())]
+    lines += [_remark(account, source, words) for source, words in sorted(account.remarks)]
     lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
     if not account.differences:
         return [*lines, "no differences in what answered" if account.unanswered else "no differences"]
@@ -99,6 +99,11 @@ def lines_of(account: Account) -> list[str]:
     elif left:
         lines.append("shipper audit --repair ships them again, under the same ids")
     return lines
+
+
+def _remark(account: Account, source: str, words: str) -> str:
+    number, names = account.remarks[source, words], account.names_of.get((source, words), [])
+    return f"{source}: {agreeing(number, words)}" + (f": {named(names, number)}" if names else "")
 
 
 def _table(differences: list[Difference]) -> list[str]:

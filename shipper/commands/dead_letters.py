@@ -31,7 +31,7 @@ _FILTERS = (
     click.option("--reason", help="Only those with this reason."),
     click.option("--logs", help="Only those of this log type."),
     click.option("--uri", help="Only those whose origin begins so, such as s3://bucket/prefix."),
-    click.option("--since", help="Only those kept since: 2026-01-31, 2026-01-31T12:00:00Z, or 7d, 12h, 30m ago."),
+    click.option("--since", help="Only those kept since: 2026-01-31, 2026-01-31T12:00:00Z, or an age: -7d, 12h."),
     click.option("--until", help="Only those kept before, written likewise."),
     click.option("--id", "ids", type=int, multiple=True, help="Only this one, by its number; may be repeated."),
 )

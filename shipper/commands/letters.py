@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _MOST_URI = 80
 _MOST_WORDS = 120
-_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
-_AGO = re.compile(r"(\d{1,6})([dhm])")
+_UNITS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_AGO = re.compile(r"(\d{1,6})([wdhms])")
 _REPLAY = "then: shipper deadletters replay --id {id}"
 _REREAD = "then: shipper deadletters replay --reread --id {id}"
 _MEANINGS = {
@@ -60,7 +60,7 @@ def seconds_of(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text):
+    if ago := _AGO.fullmatch(text.removeprefix("-")):
         return time.time() - int(ago[1]) * _UNITS[ago[2]]
     try:
         moment = datetime.fromisoformat(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from shipper.counting import counted
 from shipper.errors import RetryableError
 from shipper.model import Problem
 from shipper.sources.cloudwatch_calls import Calls, GroupError
@@ -117,7 +118,8 @@ def _forecast(where: str, groups: Sequence[LogGroup], tiers: Tiers, calls: Calls
             yield Problem(where, text, _SUBSCRIPTION, serious=False)
     if len(ranked) > _MOST_SHOWN:
         most = costs[ranked[_MOST_SHOWN].arn]
-        text = f"{len(ranked) - _MOST_SHOWN} more log groups cost at most {most:,.0f} calls a day each"
+        more = counted(len(ranked) - _MOST_SHOWN, "more log group costs", "more log groups cost")
+        text = f"{more} at most {most:,.0f} calls a day each"
         yield Problem(where, text, "", serious=False, note=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shipper.counting import counted
 from shipper.errors import RetryableError
 from shipper.model import Problem
 from shipper.sources.sqs_queue import Queue
@@ -35,8 +36,8 @@ def check_queue(queue: Queue, where: str) -> Iterator[Problem]:
     if state.visibility_seconds < _LEAST_SECONDS:
         yield Problem(
             where,
-            f"messages of {queue.name} are hidden for {state.visibility_seconds} seconds only: they are prolonged in"
-            " time while a daemon lives, but each prolonging is a request",
+            f"messages of {queue.name} are hidden for {counted(state.visibility_seconds, 'second')} only: they are"
+            " prolonged in time while a daemon lives, but each prolonging is a request",
             "set the queue's VisibilityTimeout to 300",
             serious=state.visibility_seconds < 2,
         )
