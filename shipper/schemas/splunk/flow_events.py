@@ -19,7 +19,7 @@ Written = Callable[[str, Sequence[str]], str]
 
 SELECT_ALL: Layout = tuple(sorted(V5))
 _ADD_ON = frozenset({V2, V5, SELECT_ALL})
-"""The formats that the add-on reads. Their lines stay lines even if they do not fit: the format may have been guessed."""
+"""The formats that the add-on reads. Their lines stay lines even if they do not fit: a format may have been guessed."""
 _NAMES = {
     "srcaddr": "src_ip",
     "dstaddr": "dest_ip",
