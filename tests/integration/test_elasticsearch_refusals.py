@@ -163,8 +163,16 @@ def test_a_documents_own_fault_is_a_dead_letter_at_once(server):
     """Among those that are stored: nothing waits."""
     place = Place(server)
     letters = MemoryDeadLetters()
-    parts = {"dead_letters": letters, "metrics": Metrics(), "stop": Stop(), "patience": Patience(), "pace": Pace(0.5)}
-    outlet = Outlet("siem", place.sink.open(split()), split(), **parts)
+    outlet = Outlet(
+        "siem",
+        place.sink.open(split()),
+        split(),
+        dead_letters=letters,
+        metrics=Metrics(),
+        stop=Stop(),
+        patience=Patience(),
+        pace=Pace(0.5),
+    )
     outlet.send([document(0, place.namespace), document(1, place.namespace, source="text")])
     assert (outlet.tally.delivered, outlet.tally.dead_lettered) == (1, 1)
     assert "source" in letters.letters[0].answer
