@@ -45,6 +45,7 @@ class ElasticsearchSink:
         proxy_auth: user name and password at the proxy.
         namespace: the data streams' last part.
         strict: plain indices by day, see above.
+        audit_apart: Kubernetes audit events go to a data stream of their own, which the credentials must allow.
         repair: send a document that was refused for a field's type once more, with that field under `unmapped`.
         request_timeout_seconds: for one request; when it passes, what the server did is unknown and all is sent again.
         batch_bytes, batch_documents: limits of one request. Elasticsearch takes 100 MB at most
@@ -75,6 +76,7 @@ class ElasticsearchSink:
         proxy_auth: tuple[str, str] | None = None,
         namespace: str = "default",
         strict: bool = False,
+        audit_apart: bool = True,
         repair: bool = False,
         request_timeout_seconds: float = 60.0,
         batch_bytes: int = 5_000_000,
@@ -108,7 +110,7 @@ class ElasticsearchSink:
             proxy_auth=proxy_auth,
         )
         self._connection = Connection(access)
-        self._setup = Setup(self._connection, namespace, strict=strict)
+        self._setup = Setup(self._connection, namespace, strict=strict, audit_apart=audit_apart)
         self._again = Again(self._connection)
 
     def prepare(self) -> None:

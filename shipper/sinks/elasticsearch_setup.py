@@ -14,6 +14,7 @@ from shipper.sinks.elasticsearch_connection import Answer, Connection
 from shipper.sinks.elasticsearch_lifecycle import Lifecycle
 from shipper.sinks.elasticsearch_probes import HINT, Client, NotAllowedError, present, unknown
 from shipper.sinks.elasticsearch_templates import (
+    KUBERNETES_AUDIT,
     MANAGED_BY,
     SETTINGS,
     VERSION,
@@ -52,21 +53,45 @@ class Version:
 
 
 class Setup:
-    """Templates and privileges of one cluster."""
+    """Templates and privileges of one cluster.
 
-    def __init__(self, connection: Connection, namespace: str, *, strict: bool = False) -> None:
+    Args:
+        audit_apart: Kubernetes audit events go to a data stream of their own.
+    """
+
+    def __init__(
+        self, connection: Connection, namespace: str, *, strict: bool = False, audit_apart: bool = True
+    ) -> None:
         self._client = Client(connection)
         self._namespace = namespace
         self._strict = strict
+        self._audit_apart = audit_apart
         self._lifecycle = Lifecycle(self._client, self.names)
         self._aliases = StrictAliases(self._client, self.names)
 
     @property
     def names(self) -> str:
+        """What holds the documents, for a search: with wildcards, so that what is not there is no error.
+
+        Audit events are looked for in their own data stream even where they no longer go there.
+        """
+        return f"{self._pattern('aws.*')},{self._pattern(f'{KUBERNETES_AUDIT}*')}"
+
+    @property
+    def _written(self) -> list[str]:
         """What the credentials need their privileges on."""
+        return [self._pattern(datasets) for datasets in ("aws.*", *([KUBERNETES_AUDIT] if self._audit_apart else []))]
+
+    @property
+    def _aliases_written(self) -> list[str]:
+        """The aliases of strict indices."""
+        datasets = ("aws.*", *([KUBERNETES_AUDIT] if self._audit_apart else []))
+        return [f"logs-{names}-{self._namespace}-strict" for names in datasets]
+
+    def _pattern(self, datasets: str) -> str:
         if self._strict:
-            return f"{STRICT_PREFIX}aws.*-{self._namespace}-*"
-        return f"logs-aws.*-{self._namespace}"
+            return f"{STRICT_PREFIX}{datasets}-{self._namespace}-*"
+        return f"logs-{datasets}-{self._namespace}"
 
     def role(self) -> dict[str, Any]:
         """The role that delivering needs, as the body of `PUT /_security/role/<name>`, and no more than that.
@@ -74,16 +99,16 @@ class Setup:
         https://www.elastic.co/docs/reference/elasticsearch/security-privileges
         """
         look = ["read", "view_index_metadata"]
-        indices = [{"names": [self.names], "privileges": [*_DOCUMENT_PRIVILEGES, *look]}]
+        indices = [{"names": self._written, "privileges": [*_DOCUMENT_PRIVILEGES, *look]}]
         if self._strict:
-            indices.append({"names": [f"logs-aws.*-{self._namespace}-strict"], "privileges": look})
+            indices.append({"names": self._aliases_written, "privileges": look})
         return {"cluster": ["monitor"], "indices": indices}
 
     def setup_role(self) -> dict[str, Any]:
         """The role that `shipper setup elasticsearch` needs, once; in strict mode also to give indices an alias."""
         role: dict[str, Any] = {"cluster": ["monitor", "manage_index_templates", "manage_ilm"]}
         if self._strict:
-            names = [self.names, f"logs-aws.*-{self._namespace}-strict"]
+            names = [*self._written, *self._aliases_written]
             role["indices"] = [{"names": names, "privileges": ["manage"]}]
         return role
 
@@ -149,14 +174,17 @@ class Setup:
         if not version.supported:
             what = f"version {version.distribution} {version.number} is not supported"
             yield Problem(where, what, "use Elasticsearch 8 or later, or OpenSearch 2 or later")
-        missing, may_install, visible = self._privileges()
+        lacking, may_install, visible = self._privileges()
         if not visible:
             what = "the server does not say what the credentials may do (HTTP 403 for /_security/user/_has_privileges)"
             yield Problem(where, what, "is something in between that refuses it?", serious=False)
-        if missing:
-            what = f"the credentials lack {', '.join(missing)} on {self.names}"
+        for names, missing in lacking.items():
+            what = f"the credentials lack {', '.join(missing)} on {names}"
             hint = "give the role what `shipper setup elasticsearch --show-role` prints"
-            yield Problem(where, what, hint)
+            if KUBERNETES_AUDIT in names:
+                what += ", where audit events of EKS go"
+                hint += ", or set `eks_audit_dataset: aws.eks_logs` to keep them with the other logs of EKS"
+            yield Problem(where, what, hint, serious=KUBERNETES_AUDIT not in names)
         yield from self._template_problems(where, may_install=may_install)
         if self._strict:
             yield from self._aliases.problems(where)
@@ -199,23 +227,29 @@ class Setup:
         nodes = answer.json().get("nodes") if present(answer, "version of the server") else {}
         return Version(next((str(node["version"]) for node in (nodes or {}).values()), ""))
 
-    def _privileges(self) -> tuple[list[str], bool, bool]:
-        """Index privileges that are lacking, whether templates may be put, and whether the server says so at all.
+    def _privileges(self) -> tuple[dict[str, list[str]], bool, bool]:
+        """Return index privileges that are lacking, whether templates may be put, and whether the server says so.
 
         Without security nothing is lacking.
         """
+        # No privilege on `logs-aws.*` is needed to have it on the data streams below.
+        asked = {pattern.replace("aws.*", "aws.cloudtrail"): pattern for pattern in self._written}
         wanted = {
             "cluster": ["manage_index_templates"],
-            "index": [{"names": [self.names.replace("*", "cloudtrail", 1)], "privileges": _DOCUMENT_PRIVILEGES}],
+            "index": [{"names": list(asked), "privileges": _DOCUMENT_PRIVILEGES}],
         }
         answer = self._client.ask("POST", "/_security/user/_has_privileges", wanted)
         said = answer.json()
         has_security = present(answer, "privileges of the credentials")
         if not has_security or "index" not in said:
-            return [], True, has_security is not None
-        has: dict[str, bool] = next(iter(said["index"].values()), {})
-        missing = [name for name in _DOCUMENT_PRIVILEGES if not has.get(name)]
-        return missing, bool(said.get("cluster", {}).get("manage_index_templates")), True
+            return {}, True, has_security is not None
+        has: dict[str, dict[str, bool]] = said["index"]
+        lacking = {
+            pattern: missing
+            for name, pattern in asked.items()
+            if name in has and (missing := [each for each in _DOCUMENT_PRIVILEGES if not has[name].get(each)])
+        }
+        return lacking, bool(said.get("cluster", {}).get("manage_index_templates")), True
 
     def _found(self, template: Template) -> dict[str, Any] | None:
         answer = self._client.get(template.path)

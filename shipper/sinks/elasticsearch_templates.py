@@ -19,6 +19,8 @@ MANAGED_BY = "aws-log-shipper"
 POLICY = "shipper-logs"
 SETTINGS = "shipper-logs@settings"
 _STRICT_SETTINGS = "shipper-strict@settings"
+KUBERNETES_AUDIT = "kubernetes.audit_logs"
+"""Elastic's integration for Kubernetes names it so, not that for AWS."""
 DATASETS = (
     "aws.cloudtrail",
     "aws.vpcflow",
@@ -29,6 +31,7 @@ DATASETS = (
     "aws.rds_logs",
     "aws.container_logs",
     "aws.eks_logs",
+    KUBERNETES_AUDIT,
     "aws.elb_logs",
     "aws.s3access",
     "aws.waf",
@@ -235,8 +238,8 @@ def _properties(*names: str) -> dict[str, Any]:
                 *parents, leaf = field.split(".")
                 place = properties
                 for parent in parents:
-                    place = place.setdefault(parent, {"properties": {}})["properties"]
-                place[leaf] = dict(types[kind])
+                    place = place.setdefault(parent, {}).setdefault("properties", {})
+                place.setdefault(leaf, {}).update(types[kind])  # of an object only what more there may be in it
     return properties
 
 

@@ -75,8 +75,9 @@ def test_indices_of_an_earlier_version_get_their_alias(major, request):
 def secured() -> Iterator[ElasticsearchServer]:
     """Elasticsearch 9 with the role that `--show-role` prints, and one as 0.1.0 printed it."""
     server = ElasticsearchServer("9", secure=True)
-    roles = {"writer": strict_sink(server, "n1").role(), "before": strict_sink(server, "n1").role()}
-    del roles["before"]["indices"][1:]
+    before = strict_sink(server, "n1").role()
+    del before["indices"][1:]
+    roles: dict[str, object] = {"writer": strict_sink(server, "n1").role(), "before": before}
     _add_roles(server.folder / "config" / "roles.yml", roles)
     for name in roles:
         server._add_user(name, name)
