@@ -273,8 +273,10 @@ class SessionLookup(Protocol):
 class InterfaceLookup(Protocol):
     """Whose network interfaces and addresses are. Called from many threads; never blocks, never raises."""
 
-    version: int
-    """Another number after each change: earlier answers may be others now."""
+    @property
+    def version(self) -> int:
+        """Return another number after each change: earlier answers may be stale."""
+        ...
 
     def want(self, account: str, region: str) -> None:
         """Say that records of an account and region are being shipped: its interfaces are listed in the background."""

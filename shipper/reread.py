@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from shipper.model import (
@@ -26,7 +27,7 @@ from shipper.ports import DeadLetters, Delivery, SchemaName, Sink
 _AT_ONCE = 500
 _RECORDS = frozenset({"undecodable", "unmappable"})
 _WINDOW_MS = 60_000
-_OBJECTS = frozenset({"unreadable_object", "object_deleted"})
+_OBJECTS = frozenset({"unreadable_object", "object_deleted", "no_log_type"})
 
 
 class Letters(Protocol):
@@ -166,6 +167,7 @@ class Rereading:
     Args:
         sinks: by name; those that `ship` ships to.
         letters: what `ship` puts dead letters into.
+        log_types: by source, the log type of objects whose letters name none; without it they stay letters.
         sources: names of the sources that `ship` knows.
         window: makes the window of a letter's log group, from and to a time in milliseconds, both included.
         progress: told the account after each object.
@@ -180,6 +182,7 @@ class Rereading:
         *,
         sources: frozenset[str],
         window: Callable[[DeadLetter, int, int], WindowSplit],
+        log_types: Mapping[str, str] = MappingProxyType({}),
         progress: Callable[[Reread], None] = lambda _: None,
     ) -> None:
         self._ship = ship
@@ -188,6 +191,7 @@ class Rereading:
         self._store = store
         self._sources = sources
         self._window = window
+        self._log_types = log_types
         self._progress = progress
 
     def run(self, letters: Iterable[DeadLetter]) -> Reread:
@@ -198,7 +202,7 @@ class Rereading:
             FatalError, Stopped: as they come.
         """
         account = Reread()
-        without = (letter for letter in letters if not letter.document)
+        without = (self._with_log_type(letter) for letter in letters if not letter.document)
         for _, group in itertools.groupby(without, _readings):
             while batch := list(itertools.islice(group, _AT_ONCE)):
                 if not self._can_be_read(batch[0]):
@@ -212,9 +216,13 @@ class Rereading:
                 self._progress(account)
         return account
 
+    def _with_log_type(self, letter: DeadLetter) -> DeadLetter:
+        """Return the letter as the configuration has it now: a queue may have got a log type for such objects."""
+        return letter if letter.logs else replace(letter, logs=self._log_types.get(letter.source, ""))
+
     def _can_be_read(self, letter: DeadLetter) -> bool:
         reasons = _OBJECTS if letter.position is None else _RECORDS
-        if letter.source not in self._sources or letter.reason not in reasons:
+        if letter.source not in self._sources or letter.reason not in reasons or not letter.logs:
             return False
         event = letter.origin.uri.startswith("arn:") and letter.time_ms > 0 and letter.position is not None
         return bool(letter.origin.bucket) or event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,9 @@ Kind = Literal["missing", "never_shipped"]
 
 MOST_IDS = 10
 """So many document ids of a difference are named."""
+
+MOST_NAMES = 20
+"""So many folders and objects that no log type takes are named, for each source."""
 
 MOST_DIFFERENCES = 10_000
 """So many differences are named; the others are counted, so that memory is bounded when all is lost."""
@@ -88,6 +91,9 @@ class Account:
         remarks: what was left out or cannot be proved, in words, and how often: by source.
         pairs: by source and sink.
         listed: objects in the buckets, by source, of those the audit is about.
+        empty: by source, where it looks in vain: not one object of it was listed.
+        left_aside: by source, folders and objects in its buckets that no log type takes, the first of them.
+        more_left_aside: by source, how many more there are.
         unanswered: by source, why its audit could not be ended: a sink or a bucket did not answer.
     """
 
@@ -99,6 +105,9 @@ class Account:
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
     pairs: dict[tuple[str, str], Pair] = field(default_factory=dict)
     listed: Counter[str] = field(default_factory=Counter)
+    empty: dict[str, str] = field(default_factory=dict)
+    left_aside: dict[str, list[str]] = field(default_factory=dict)
+    more_left_aside: Counter[str] = field(default_factory=Counter)
     unanswered: dict[str, str] = field(default_factory=dict)
 
     def tell(self, told: Sequence[Difference]) -> None:
@@ -116,6 +125,14 @@ class Account:
     def pair(self, source: str, sink: str) -> Pair:
         """One source's account in one sink."""
         return self.pairs.setdefault((source, sink), Pair())
+
+    def leave_aside(self, source: str, names: Iterable[str], more: int) -> None:
+        """Note what no log type takes; the first of it by name."""
+        found = list(names)
+        kept = self.left_aside.setdefault(source, [])
+        named = found[: max(MOST_NAMES - len(kept), 0)]
+        kept += named
+        self.more_left_aside[source] += len(found) - len(named) + more
 
     def remark(self, source: str, words: str, number: int = 1) -> None:
         """Note what is no difference."""
@@ -141,6 +158,11 @@ class Account:
                 for (source, sink), pair in sorted(self.pairs.items())
             ],
             "objects_listed": dict(self.listed),
+            "nothing_found": self.empty,
+            "unrecognised": {
+                source: {"number": len(names) + self.more_left_aside[source], "names": names}
+                for source, names in sorted(self.left_aside.items())
+            },
             "notes": self.notes,
             "remarks": [
                 {"source": source, "number": number, "what": words}

@@ -7,16 +7,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from shipper.audit.account import Account
 from shipper.audit.comparison import Comparison
 from shipper.audit.ledger import Ledger
+from shipper.counting import counted
 from shipper.model import S3Object
 from shipper.ports import CheckpointStore
-from shipper.sources.s3_inventory import Inventory, Wanted
+from shipper.sources.s3_inventory import Inventory, UnknownObject, Wanted
 from shipper.sources.s3_keys import scope_of
 from shipper.sources.s3_scope import Hashes
 from shipper.sources.s3_splits import group, split_of
 
 _WAITING = "objects are on their way, or not due yet"
 _GONE = "objects with a receipt are gone from the bucket"
-_UNPROVED = "objects have no receipt, and no sink that could be asked for their documents"
+_UNPROVED = "objects have no receipt that is still kept, and no sink that could be asked for their documents"
+_NOT_OURS = (
+    "{} no receipt of this daemon's, and none of its sinks can be asked for their documents: another daemon of the"
+    " queue may have shipped them. With verify_listing: true, by which this daemon ships whatever it does not know,"
+    " they are differences, and --repair ships them"
+)
 _AT_ONCE = 256
 
 
@@ -66,21 +72,27 @@ def compare(
     comparison: Comparison,
     account: Account,
     *,
-    sinks_for: Callable[[S3Object], Sequence[str]],
+    sinks_for: Callable[[UnknownObject], Sequence[str]],
+    shared: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """List a source's places, and look for the documents of objects that nothing is known of.
 
     Args:
-        sinks_for: the sinks that are to be asked for an object without a receipt.
+        sinks_for: the sinks that are to be asked for an object without a receipt, or that lack it where they cannot be
+            asked.
+        shared: other daemons, of whose receipts nothing is known, ship from the same place.
 
     Raises:
         RetryableError: the bucket or a sink does not answer.
     """
-    seen = 0
+    seen = not_ours = places = 0
+    empty: list[str] = []
     for inventory in inventories:
-        for objects in _chunks(inventory.unknown(), sinks_for):
-            names = sinks_for(objects[0])
+        for names, objects in _chunks(inventory.unknown(), sinks_for):
+            if not names and shared:
+                not_ours += len(objects)
+                continue
             if not names:
                 account.remark(source, _UNPROVED, len(objects))
                 continue
@@ -89,18 +101,32 @@ def compare(
                 comparison.look(source, split, names)
                 progress(len(members))
         account.listed[source] += inventory.listed
+        if inventory.left_aside or inventory.more_left_aside:
+            account.leave_aside(source, inventory.left_aside, inventory.more_left_aside)
+        empty += [] if inventory.any_of_ours else [inventory.emptiness]
+        places += 1
         account.remark(source, _WAITING, inventory.due_later)
         seen += inventory.with_receipt
+    if places and len(empty) == places:
+        account.empty[source] = empty[0]
+    if not_ours:
+        have = "has" if not_ours == 1 else "have"
+        account.unanswered[source] = _NOT_OURS.format(f"{counted(not_ours, 'object')} {have}")
     account.remark(source, _GONE, max(len(known.of_period) - seen, 0))
 
 
-def _chunks(objects: Iterator[S3Object], sinks_for: Callable[[S3Object], Sequence[str]]) -> Iterator[list[S3Object]]:
-    """Neighbours that are looked for in the same sinks, so that memory is bounded."""
+def _chunks(
+    objects: Iterator[UnknownObject], sinks_for: Callable[[UnknownObject], Sequence[str]]
+) -> Iterator[tuple[Sequence[str], list[S3Object]]]:
+    """Yield neighbours that are looked for in the same sinks, with those sinks, so that memory is bounded."""
     chunk: list[S3Object] = []
-    for item in objects:
-        if chunk and (len(chunk) >= _AT_ONCE or sinks_for(chunk[0]) != sinks_for(item)):
-            yield chunk
+    sinks: Sequence[str] = ()
+    for each in objects:
+        its = sinks_for(each)
+        if chunk and (len(chunk) >= _AT_ONCE or its != sinks):
+            yield sinks, chunk
             chunk = []
-        chunk.append(item)
+        sinks = its
+        chunk.append(each.object)
     if chunk:
-        yield chunk
+        yield sinks, chunk

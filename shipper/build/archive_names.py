@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shipper.access_points import split_place
 from shipper.build.sources import names
 from shipper.config import ArchiveSink, S3NotificationsSource, S3Source, Settings
 
@@ -63,5 +64,4 @@ def _places(source: _S3) -> Iterator[tuple[str, str]]:
         yield source.bucket, source.prefix
         return
     for place in source.buckets:
-        bucket, _, prefix = place.partition("/")
-        yield bucket, prefix
+        yield split_place(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from shipper.build import (
 from shipper.build.backfill import FOLDER as BACKFILLS
 from shipper.build.cloudwatch import cloudwatch_calls, log_type_of
 from shipper.build.sinks import splunk_recount
-from shipper.build.sources import listed_places, readers
+from shipper.build.sources import ListedPlace, coverage, listed_places, readers
 from shipper.config import (
     AnySink,
     CloudWatchLogsSource,
@@ -45,12 +46,12 @@ from shipper.config import (
 from shipper.delivery import Patience
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Document, S3Object, SettledSplit
+from shipper.model import Document, SettledSplit
 from shipper.ports import Lookups, Recount, Sink, Stop
 
 if TYPE_CHECKING:
     from shipper.checkpoints.sqlite import SqliteCheckpoints
-    from shipper.sources.s3_inventory import Inventory
+    from shipper.sources.s3_inventory import Inventory, UnknownObject
 
 FOLDER = "audit"
 Progress = Callable[[str, str, int], None]
@@ -164,6 +165,7 @@ class _Audit:
             comparison,
             self._account,
             sinks_for=self._sinks_for(name, source, known),
+            shared=isinstance(source, S3NotificationsSource) and not source.verify_listing,
             progress=lambda number: self._progress(name, "objects without a receipt", number),
         )
 
@@ -195,24 +197,30 @@ class _Audit:
 
     def _sinks_for(
         self, name: str, source: S3Source | S3NotificationsSource, known: Known
-    ) -> Callable[[S3Object], Sequence[str]]:
-        """The sinks that are asked for an object without a receipt.
+    ) -> Callable[[UnknownObject], Sequence[str]]:
+        """Return which sinks are asked for an object without a receipt, or lack it where they cannot be asked.
 
-        Where another daemon of a fleet may have shipped it, or a receipt that is kept no more, only those that can tell
-        one document from another: of the others nothing can be proved.
+        Objects against receipts need no sink: where none can tell one document from another, an object that the state
+        never settled is missing in all of them. Where the receipt may have been kept and is no more, or another daemon
+        of a fleet may have the object, only those are asked that can tell: of the others nothing can be proved.
         """
         everyone = self._settings.sinks_of(name)
         telling = [each for each in everyone if self._sinks[each].recount.by_id]
-        if known.begun is None or not isinstance(source, S3Source):
-            return lambda _: telling
-        begun = known.begun - 1  # LastModified is cut to whole seconds
-        return lambda item: everyone if item.last_modified >= begun else telling
+        alone = isinstance(source, S3Source) or source.verify_listing
+        # LastModified is cut to whole seconds.
+        begun = known.begun - 1 if known.begun is not None and isinstance(source, S3Source) else math.inf
 
-    def _inventory(self, name: str, listed: tuple[S3Source, bool], known: Known) -> Inventory:
+        def chosen(unknown: UnknownObject) -> Sequence[str]:
+            proved = unknown.object.last_modified >= begun or (alone and unknown.certain and not telling)
+            return everyone if proved else telling
+
+        return chosen
+
+    def _inventory(self, name: str, listed: ListedPlace, known: Known) -> Inventory:
         from shipper.sources.s3_bucket import S3Bucket
         from shipper.sources.s3_inventory import Inventory
 
-        place, layouts_only = listed
+        place = listed.source
         return Inventory(
             S3Bucket(self._sessions[name].client("s3"), place.bucket, place.expected_bucket_owner),
             place.prefix,
@@ -222,7 +230,9 @@ class _Audit:
             store=self._store,
             settled=known.settled,
             waiting=known.waiting,
-            layouts_only=layouts_only,
+            layouts_only=listed.layouts_only,
+            outside_only=listed.outside_only,
+            coverage=coverage(self._settings, name, listed),
             now=self._now,
         )
 
@@ -232,7 +242,9 @@ class _Audit:
             return next((index for name, index in chosen.indexes.items() if name == logs), chosen.index)
         if not isinstance(chosen, ElasticsearchSink):
             return ""
-        return f"logs-{LOG_TYPES[logs].dataset}-{chosen.data_stream_namespace}"
+        # Nearly all of what a control plane logs is its audit log: its data stream tells what is kept.
+        dataset = chosen.eks_audit_dataset if logs == "eks" else LOG_TYPES[logs].dataset
+        return f"logs-{dataset}-{chosen.data_stream_namespace}"
 
     def _open_ledger(self, opened: contextlib.ExitStack) -> Ledger:
         def look_at(path: Path) -> SqliteCheckpoints:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipper.access_points import is_access_point
 from shipper.build import aws_sessions, dead_letters, pipeline, store
 from shipper.build.archive_names import archive_marks
-from shipper.build.sources import listed_places
+from shipper.build.sources import ListedPlace, coverage, listed_places
 from shipper.config import S3NotificationsSource, S3Source, Settings, State
 from shipper.config.values import start_seconds
 from shipper.delivery import Patience
@@ -71,12 +72,18 @@ def backfills(settings: Settings, wanted: Range, *, stop: Stop | None = None) ->
     chosen = settings.sources[wanted.source]
     if not isinstance(chosen, S3Source | S3NotificationsSource):
         raise ConfigError(f"source '{wanted.source}' is none of S3", "choose a source of objects in S3")
-    for place, layouts_only in listed_places(chosen):
-        yield _backfill(settings, wanted, place, layouts_only=layouts_only, stop=stop or Stop())
+    if wanted.queue_url and isinstance(chosen, S3Source) and is_access_point(chosen.bucket):
+        raise ConfigError(
+            f"source '{wanted.source}' reads an access point, and whoever reads the queue knows the bucket behind it",
+            "leave --to-queue out, or choose a source that names the bucket",
+        )
+    for listed in listed_places(chosen):
+        yield _backfill(settings, wanted, listed, stop=stop or Stop())
 
 
-def _backfill(settings: Settings, wanted: Range, place: S3Source, *, layouts_only: bool, stop: Stop) -> Backfill:
-    folder = settings.state.path / FOLDER / _name(wanted, place)
+def _backfill(settings: Settings, wanted: Range, listed: ListedPlace, *, stop: Stop) -> Backfill:
+    place = listed.source
+    folder = settings.state.path / FOLDER / _name(wanted, listed)
     changes = {"state": State(path=folder), "sources": {wanted.source: place}, "listen": "off"}
     apart = settings.model_copy(update=changes)
     base = _enqueuing(apart, settings, wanted, stop) if wanted.queue_url else _shipping(apart, settings, stop)
@@ -94,14 +101,17 @@ def _backfill(settings: Settings, wanted: Range, place: S3Source, *, layouts_onl
         logs=place.logs,
         start=start,
         end=end,
-        layouts_only=layouts_only,
+        layouts_only=listed.layouts_only,
+        outside_only=listed.outside_only,
+        coverage=coverage(settings, wanted.source, listed),
         store=base.store,
         client=aws_sessions(apart)[wanted.source].client("s3"),
         metrics=base.metrics,
         dead_letters=base.dead_letters,
         expected_bucket_owner=place.expected_bucket_owner,
     )
-    title = f"{place.logs} of s3://{place.bucket}/{place.prefix}"
+    where = " outside AWS's folders" if listed.outside_only else ""
+    title = f"{place.logs} of s3://{place.bucket}/{place.prefix}{where}"
     return Backfill(title, folder, replace(base, sources=[listing]), listing)
 
 
@@ -148,7 +158,9 @@ def _span(base: Pipeline, wanted: Range) -> tuple[float, float]:
     return start, end
 
 
-def _name(wanted: Range, place: S3Source) -> str:
-    parts = (wanted.since, wanted.until, wanted.queue_url or "", place.bucket, place.prefix, place.logs)
+def _name(wanted: Range, listed: ListedPlace) -> str:
+    place = listed.source
+    parts = [wanted.since, wanted.until, wanted.queue_url or "", place.bucket, place.prefix, place.logs]
+    parts += ["outside"] if listed.outside_only else []
     digest = hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
     return f"{wanted.source}-{digest}"

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from shipper.access_points import partition_of, policy_names
 from shipper.build.cloudwatch import usual_region
 from shipper.build.sources import listed_places
 from shipper.config import Aws, CloudWatchLogsSource, S3NotificationsSource, S3Source, Settings
 
 OWN = "own"
 """Stands for the credentials that the daemon runs with."""
-
-_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("us-isob-", "aws-iso-b"), ("us-iso-", "aws-iso"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def place(aws: Aws) -> Place:
     if aws.role_arn:
         _, partition, _, _, account, _ = aws.role_arn.split(":", 5)
         return Place(aws.role_arn, partition, account, region)
-    return Place(base(aws), _partition(region), "*", region)
+    return Place(base(aws), partition_of(region), "*", region)
 
 
 def base(aws: Aws) -> str:
@@ -115,7 +114,7 @@ def _listed(settings: Settings, name: str) -> Iterator[Grant]:
     source = settings.sources[name]
     if isinstance(source, S3Source | S3NotificationsSource):
         at = place(settings.aws_of(name))
-        for bucket, prefix in dict.fromkeys((each.bucket, each.prefix) for each, _ in listed_places(source)):
+        for bucket, prefix in dict.fromkeys((each.bucket, each.prefix) for each, *_ in listed_places(source)):
             yield from _bucket(at, bucket, prefix)
 
 
@@ -124,12 +123,11 @@ def _bucket(at: Place, bucket: str, prefix: str) -> Iterator[Grant]:
 
     Listing is needed by notifications too: without it S3 answers 403 for an object that is gone, instead of 404.
     """
-    arn = bucket if bucket.startswith("arn:") else f"arn:{at.partition}:s3:::{bucket}"
-    objects = f"{arn}/object/" if bucket.startswith("arn:") else f"{arn}/"
+    named = policy_names(bucket, partition=at.partition, region=at.region)
     begins = f"{_literal(prefix)}*"
     within = (("StringLike", "s3:prefix", (begins,)),) if prefix else ()
-    yield Grant(at.who, "ListBuckets", ("s3:ListBucket",), (arn,), within)
-    yield Grant(at.who, "ReadObjects", ("s3:GetObject",), (objects + begins,))
+    yield Grant(at.who, "ListBuckets", (f"{named.service}:ListBucket",), (named.bucket,), within)
+    yield Grant(at.who, "ReadObjects", (f"{named.service}:GetObject",), (named.objects + begins,))
 
 
 def _notified(settings: Settings, name: str) -> Iterator[Grant]:
@@ -259,11 +257,6 @@ def _queue_arn(url: str, at: Place) -> str:
     folder = urlsplit(url).path.strip("/").rpartition("/")[0].rpartition("/")[2]
     account = folder if folder.isdecimal() and len(folder) == 12 else at.account
     return f"arn:{at.partition}:sqs:{region or at.region or '*'}:{account}:{queue_name(url)}"
-
-
-def _partition(region: str | None) -> str:
-    found = (name for begin, name in _PARTITIONS if region and region.startswith(begin))
-    return next(found, "aws")
 
 
 def _literal(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shipper.build.cloudwatch import cloudwatch_calls, log_groups, window_reader
 from shipper.build.log_types import LOG_TYPES
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shipper.aws import AwsSessions
     from shipper.sources.cloudwatch_calls import Calls
     from shipper.sources.s3_notifications import S3NotificationsSource as Notifications
+    from shipper.sources.s3_strays import Coverage
 
 
 def aws_sessions(settings: Settings) -> dict[str, AwsSessions]:
@@ -67,13 +68,14 @@ def sources(
             )
             continue
         if not isinstance(source, S3NotificationsSource):
-            made.append(_listing(name, source, parts))
+            place = ListedPlace(source)
+            made.append(_listing(name, place, parts, coverage(settings, name, place)))
             continue
         notified = _notifications(name, source, parts)
         made.append(notified)
         made += [
-            _listing(under, place, parts, layouts_only=layouts_only, of_another=notified.has)
-            for under, (place, layouts_only) in zip(_nets(name, source), listed_places(source), strict=False)
+            _listing(under, place, parts, coverage(settings, name, place), of_another=notified.has)
+            for under, place in zip(_nets(name, source), listed_places(source), strict=False)
         ]
     return made
 
@@ -86,6 +88,13 @@ def names(settings: Settings) -> dict[str, str]:
         if isinstance(source, S3NotificationsSource):
             found.update(dict.fromkeys(_nets(name, source), name))
     return found
+
+
+def fallbacks(settings: Settings) -> dict[str, str]:
+    """Return the log type of objects outside AWS's folders, for each queue that has one."""
+    queues = {name: each for name, each in settings.sources.items() if isinstance(each, S3NotificationsSource)}
+    types = {name: each.logs_fallback if each.logs == "auto" else each.logs for name, each in queues.items()}
+    return {name: logs for name, logs in types.items() if logs is not None}
 
 
 def _nets(name: str, source: S3NotificationsSource) -> list[str]:
@@ -105,40 +114,93 @@ class _Parts:
     stop: Stop
 
 
-def listed_places(chosen: S3Source | S3NotificationsSource) -> Iterator[tuple[S3Source, bool]]:
-    """Yield a source's buckets and prefixes as sources of their own, and whether only AWS's own folders are meant."""
+class ListedPlace(NamedTuple):
+    """One bucket, prefix and log type that a source lists.
+
+    Attributes:
+        source: a source of its own.
+        layouts_only: only AWS's own folders are meant.
+        outside_only: only what is outside of them is meant.
+        first: it is the first of its bucket and prefix, which reports what none of them takes.
+    """
+
+    source: S3Source
+    layouts_only: bool = False
+    outside_only: bool = False
+    first: bool = True
+
+
+def listed_places(chosen: S3Source | S3NotificationsSource) -> Iterator[ListedPlace]:
+    """Yield a source's buckets and prefixes as sources of their own."""
     if isinstance(chosen, S3Source):
-        yield chosen, False
+        yield ListedPlace(chosen)
         return
     from shipper.sources.s3_allowed import places
     from shipper.sources.s3_keys import services_of
 
     shared = {key: getattr(chosen, key) for key in S3Source.model_fields.keys() & type(chosen).model_fields.keys()}
-    all_types = [name for name in LOG_TYPES if services_of(name)] if chosen.logs == "auto" else [chosen.logs]
+
+    def at(bucket: str, prefix: str, logs: str) -> S3Source:
+        return S3Source.model_validate({**shared, "type": "s3", "bucket": bucket, "prefix": prefix, "logs": logs})
+
+    auto = chosen.logs == "auto"
+    all_types = [name for name in LOG_TYPES if services_of(name)] if auto else [chosen.logs]
     for bucket, prefix in places(chosen.buckets):
-        for logs in all_types:
-            own = {"type": "s3", "bucket": bucket, "prefix": prefix, "logs": logs}
-            yield S3Source.model_validate({**shared, **own}), chosen.logs == "auto"
+        for number, logs in enumerate(all_types):
+            yield ListedPlace(at(bucket, prefix, logs), layouts_only=auto, first=not number)
+    # Last, so that the names of the others stay what they are without the key.
+    for bucket, prefix in places(chosen.buckets) if chosen.logs_fallback else ():
+        yield ListedPlace(at(bucket, prefix, chosen.logs_fallback or ""), outside_only=True, first=False)
+
+
+def coverage(settings: Settings, name: str, place: ListedPlace) -> Coverage:
+    """Return what a source takes as a whole, to judge what one of its listings leaves aside.
+
+    Args:
+        name: the source's, in the configuration.
+    """
+    from shipper.sources.s3_allowed import places
+    from shipper.sources.s3_keys import SERVICES, services_of
+    from shipper.sources.s3_strays import Coverage
+
+    chosen = settings.sources[name]
+    queue = chosen if isinstance(chosen, S3NotificationsSource) else None
+    auto = queue is not None and queue.logs == "auto"
+    others: list[str] = []
+    for other, source in settings.sources.items():
+        if other == name or not isinstance(source, S3Source | S3NotificationsSource):
+            continue
+        its = [(source.bucket, source.prefix)] if isinstance(source, S3Source) else places(source.buckets)
+        own = place.source
+        others += [at for bucket, at in its if bucket == own.bucket and at != own.prefix and at.startswith(own.prefix)]
+    return Coverage(
+        SERVICES if auto else services_of(place.source.logs),
+        outside=queue is not None and (not auto or queue.logs_fallback is not None),
+        others=tuple(others),
+        silent=not place.first,
+    )
 
 
 def _listing(
     name: str,
-    source: S3Source,
+    place: ListedPlace,
     parts: _Parts,
-    *,
-    layouts_only: bool = False,
+    judged: Coverage,
     of_another: Callable[[S3Object], bool] | None = None,
 ) -> Source:
     from shipper.sources.s3_listing import S3ListingSource
 
     client = parts.aws.client("s3")
+    source = place.source
     return S3ListingSource(
         name=name,
         bucket=source.bucket,
         prefix=source.prefix,
         logs=source.logs,
         start=source.start_seconds,
-        layouts_only=layouts_only,
+        layouts_only=place.layouts_only,
+        outside_only=place.outside_only,
+        coverage=judged,
         of_another=of_another,
         store=parts.checkpoints,
         client=client,
@@ -160,7 +222,12 @@ def _notifications(name: str, source: S3NotificationsSource, parts: _Parts) -> N
     return Notifications(
         name,
         queue=SqsQueue(queue, source.queue_url),
-        allowed=Allowed(places(source.buckets), None if source.logs == "auto" else source.logs, frozenset(LOG_TYPES)),
+        allowed=Allowed(
+            places(source.buckets),
+            None if source.logs == "auto" else source.logs,
+            frozenset(LOG_TYPES),
+            source.logs_fallback,
+        ),
         store=parts.checkpoints,
         client=parts.aws.client("s3"),
         metrics=parts.metrics,

@@ -83,11 +83,13 @@ def lines_of(account: Account) -> list[str]:
         what = f"{counted(pair.records, 'record')} of {counted(pair.splits, 'split')}"
         lines.append(f"{source} → {sink}: {what} counted{by_id}")
     lines += [f"{source}: {counted(number, 'object')} listed" for source, number in sorted(account.listed.items())]
+    lines += [f"{source}: NOTHING FOUND, {words}" for source, words in sorted(account.empty.items())]
+    lines += [_left_aside(account, source) for source in sorted(account.left_aside)]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
     lines += [f"{source}: {words} ({number:,})" for (source, words), number in sorted(account.remarks.items())]
     lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
     if not account.differences:
-        return [*lines, "no differences in what answered" if account.unanswered else "no differences"]
+        return [*lines, _verdict(account)]
     lines += ["", *_table(account.differences), ""]
     places = counted(len(account.differences) + account.untold, "place")
     be = ("was" if account.repaired else "is") if account.lacking == 1 else ("were" if account.repaired else "are")
@@ -99,6 +101,24 @@ def lines_of(account: Account) -> list[str]:
     elif left:
         lines.append("shipper audit --repair ships them again, under the same ids")
     return lines
+
+
+def _verdict(account: Account) -> str:
+    if account.unanswered:
+        return "no differences in what answered"
+    if account.empty:
+        return f"no differences, but nothing was found for {', '.join(sorted(account.empty))}"
+    return "no differences"
+
+
+def _left_aside(account: Account, source: str) -> str:
+    names, more = account.left_aside[source], account.more_left_aside[source]
+    number = len(names) + more
+    what = "1 folder or object is" if number == 1 else f"{number:,} folders or objects are"
+    rest = f" and {more:,} more" if more else ""
+    return f"{source}: {what} not shipped, because no log type takes {'it' if number == 1 else 'them'}: " + (
+        ", ".join(names) + rest
+    )
 
 
 def _table(differences: list[Difference]) -> list[str]:

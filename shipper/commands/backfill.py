@@ -12,6 +12,7 @@ import click
 
 from shipper.commands import DONE, FAILED, config_option, known_source, private_files, start
 from shipper.counting import counted
+from shipper.escaping import printable
 
 if TYPE_CHECKING:
     from shipper.build.backfill import Backfill, Range
@@ -65,7 +66,8 @@ def _ship(settings: Settings, wanted: Range, stop: Stop, *, as_json: bool) -> in
         finally:
             each.pipeline.close()
         objects = each.listing.settled_objects
-        results.append({"what": each.title, "state": str(each.folder), "objects": objects, **summary.as_json()})
+        result = {"what": each.title, "state": str(each.folder), "objects": objects, **summary.as_json()}
+        results.append(result | ({"nothing_found": each.listing.emptiness} if _found_nothing(each) else {}))
         if not as_json:
             _write(each, summary)
         if stop.requested:
@@ -110,8 +112,14 @@ def _run(each: Backfill, progress: _Progress) -> Summary:
     return total
 
 
+def _found_nothing(each: Backfill) -> bool:
+    return each.listing.found_nothing and not each.listing.settled_objects
+
+
 def _write(each: Backfill, summary: Summary) -> None:
     click.echo(f"{each.title}: {counted(each.listing.settled_objects, 'object')}")
+    if _found_nothing(each):
+        click.echo(f"  {printable(each.listing.emptiness)}")
     for line in summary.lines() if any(summary.sinks.values()) else []:
         click.echo(f"  {line}")
     if not summary.ok:

@@ -42,7 +42,9 @@ class RedactRule(Part):
 class Redact(Part):
     """What is taken out of records, before any sink and before dead letters."""
 
-    secrets: bool = Field(True, description="Mask secrets that CloudTrail leaves in parameters and answers.")
+    secrets: bool = Field(
+        True, description="Mask secrets in records: passwords, keys, tokens, headers and parameters that authenticate."
+    )
     hash_key: Secret | None = Field(None, description="Key of hashes; the same key gives the same hashes.")
     hash_key_file: SecretFile = Field(None, description="File that holds the key of hashes.")
     rules: list[RedactRule] = Field([], max_length=100, description="What else is taken out, in this order.")

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from shipper.access_points import access_point_of, is_arn, partition_of, split_place
 from shipper.config.places import Place
 from shipper.config.values import LONGEST_BUCKET, is_usual_bucket, loopback, split_url
 from shipper.errors import ConfigError
@@ -37,6 +38,7 @@ def disagreements(data: dict[str, Any], folder: Path) -> Found:
                 yield from _plain_http(("sinks", name, key, position), url, sink)
         yield from _twice(("sinks", name), sink)
         yield from _proxy(("sinks", name), sink)
+        yield from _plain_proxy(("sinks", name), sink)
         if _given(sink, "client_key") and not _given(sink, "client_cert"):
             yield ("sinks", name, "client_key"), "needs client_cert beside it"
         if sink.get("type") == "elasticsearch":
@@ -62,6 +64,7 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     if _given(both, "external_id") and not _given(both, "role_arn") and not _list(source.get("roles")):
         yield ("sources", name), "aws.external_id is given without aws.role_arn"
     yield from _buckets(("sources", name), source, both)
+    yield from _access_point(("sources", name, "bucket"), source.get("bucket"), both)
     if source.get("type") == "cloudwatch_logs":
         yield from _log_groups(("sources", name), source)
     logs = source.get("logs", "cloudtrail" if source.get("type") == "s3" else "auto")
@@ -69,6 +72,8 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
         yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
     if source.get("logs") == "vpcflow" and isinstance(source.get("filter"), str):
         yield from _flow_filter(("sources", name, "filter"), source["filter"])
+    if _given(source, "logs_fallback") and logs != "auto":
+        yield ("sources", name, "logs_fallback"), f"has no effect with logs: {logs}, only with logs: auto"
     for position, sink in enumerate(_list(source.get("to"))):
         if isinstance(sink, str) and sink not in sinks:
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"
@@ -94,9 +99,23 @@ def _buckets(place: Place, source: dict[str, Any], aws: dict[str, Any]) -> Found
     named = [((*place, "bucket"), source.get("bucket"))]
     named += [((*place, "buckets", number), text) for number, text in enumerate(_list(source.get("buckets")))]
     for where, text in named:
-        bucket = text.partition("/")[0] if isinstance(text, str) and not text.startswith("arn:") else ""
+        bucket = split_place(text)[0] if isinstance(text, str) else ""
         if not is_usual_bucket(bucket):
             yield where, _BUCKET_NAMES
+
+
+def _access_point(place: Place, bucket: Any, aws: dict[str, Any]) -> Found:
+    """A client of one partition refuses access points of another; the region may be another one."""
+    region = aws.get("region")
+    if not isinstance(bucket, str) or not is_arn(bucket) or not isinstance(region, str):
+        return
+    try:
+        point = access_point_of(bucket)
+    except ValueError:
+        return  # said already, of the value itself
+    if point.partition != partition_of(region):
+        there = f": set it to {point.region}" if point.region else ""
+        yield place, f"is of partition {point.partition}, and aws.region {region} is not{there}"
 
 
 def _log_groups(place: Place, source: dict[str, Any]) -> Found:
@@ -169,6 +188,18 @@ def _proxy(place: Place, sink: dict[str, Any]) -> Found:
         yield (*place, "proxy_username"), "needs proxy beside it"
     if _given(sink, "proxy_username") != _given(sink, *passwords):
         yield place, "proxy_username and proxy_password or proxy_password_file are needed together"
+
+
+def _plain_proxy(place: Place, sink: dict[str, Any]) -> Found:
+    """Refuse a proxy that would see the sink's credentials: where server and proxy are both spoken to in plain http.
+
+    To https servers a proxy only passes on what it cannot read (CONNECT).
+    """
+    if not isinstance(sink.get("proxy"), str):
+        return
+    servers = [*_list(sink.get("hosts")), *_list(sink.get("urls")), sink.get("search_url")]
+    if any(isinstance(url, str) and url.startswith("http://") for url in servers):
+        yield from _plain_http((*place, "proxy"), sink["proxy"], sink)
 
 
 def _twice(place: Place, sink: dict[str, Any]) -> Found:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
-from shipper.config.part import Part, Seconds
+from shipper.config.part import Part, Seconds, plain
 from shipper.config.values import (
     Account,
     Bucket,
@@ -20,6 +20,7 @@ from shipper.config.values import (
     Place,
     Region,
     RoleArn,
+    Secret,
     Start,
     StreamPrefix,
     Text,
@@ -38,9 +39,14 @@ class Aws(Part):
     region: Region | None = Field(None, description="Region of the bucket or service.")
     profile: Text | None = Field(None, description="Profile of the AWS configuration files.")
     role_arn: RoleArn | None = Field(None, description="Role to assume.")
-    external_id: Text | None = Field(None, description="External id that the role asks for.")
+    external_id: Secret | None = Field(None, description="External id that the role asks for.")
     endpoint_url: Url | None = Field(None, description="Another S3-compatible server or an emulator.")
     allow_insecure_http: bool = Field(False, description="Allow an http:// endpoint beyond this machine.")
+
+    @field_serializer("external_id")
+    def _plain_external_id(self, value: Secret | None) -> str | None:
+        """Hand it over as it is; only representations hide it."""
+        return plain(value)
 
 
 class _Logs(Part):
@@ -84,6 +90,9 @@ class S3NotificationsSource(_Logs):
     )
     logs: Literal["auto", LogTypeName, "subscription"] = Field(
         "auto", description="The log type; auto tells it by each key's layout."
+    )
+    logs_fallback: Literal[LogTypeName, "subscription"] | None = Field(
+        None, description="With logs: auto, the log type of objects outside AWS's folders; dead letters without it."
     )
     to: list[Name] | None = Field(None, min_length=1, description="Names of sinks; all when not given.")
     aws: Aws = Field(Aws(), description="Overrides of the top-level aws section for this source.")

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
+from shipper.access_points import check_bucket_name, is_access_point, split_place
 from shipper.errors import ConfigError
 from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
@@ -204,6 +205,8 @@ def _read_secret(path: Path) -> str:
                 raise ValueError(f"{path} is not a regular file")
             if mode & stat.S_IROTH:
                 raise ValueError(f"{path} can be read by everyone on this machine: chmod o-rwx {path}")
+            if mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise ValueError(f"{path} can be changed by others than its owner: chmod go-w {path}")
             content = file.read(MOST_SECRET_BYTES + 1)
     except PermissionError:
         raise ValueError(f"{path} cannot be read by this user") from None
@@ -259,6 +262,21 @@ def _filter(text: str) -> str:
     return text
 
 
+def _bucket(text: str) -> str:
+    check_bucket_name(text)
+    return text
+
+
+def _notified_place(text: str) -> str:
+    if is_access_point(split_place(text)[0]):
+        raise ValueError(
+            "is an access point: notifications name the bucket behind it, and objects are read from there; write the"
+            " bucket's name, or read by the access point with a source of type s3"
+        )
+    check_bucket_name(split_place(text)[0])
+    return text
+
+
 def _pattern(pattern: str, words: str) -> AfterValidator:
     compiled = re.compile(pattern)
 
@@ -287,16 +305,18 @@ Name = Annotated[
 Bucket = Annotated[
     str,
     _pattern(
-        r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}|arn:aws[a-z-]*:s3[a-z-]*:[A-Za-z0-9:/._-]+",
+        r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}|arn:aws[a-z-]*:s3[a-z-]*:[A-Za-z0-9:/._*-]{1,300}",
         "must be the bucket's name alone (without s3://), or an access point's ARN",
     ),
+    AfterValidator(_bucket),
 ]
 Place = Annotated[
     str,
     _pattern(
-        r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}(/[^\0]{0,1024})?",
+        r"([A-Za-z0-9][A-Za-z0-9._-]{2,254}|arn:aws[a-z-]*:s3[a-z-]*:[A-Za-z0-9:._*-]{1,300})(/[^\0]{0,1024})?",
         "must be a bucket's name, or bucket/prefix (without s3://)",
     ),
+    AfterValidator(_notified_place),
 ]
 Region = Annotated[str, _pattern(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "must be a region such as us-east-1")]
 Account = Annotated[str, _pattern(r"[0-9]{12}", "must be an account id of 12 digits")]

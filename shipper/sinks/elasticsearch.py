@@ -13,14 +13,15 @@ from isal import isal_zlib
 
 from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Document, Problem, SendResult, Split
+from shipper.model import Document, Problem, Rejection, SendResult, Split
 from shipper.ports import Clock, SchemaName, wall_clock
 from shipper.sinks.elasticsearch_again import Again
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
 from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
+from shipper.sinks.elasticsearch_probes import HINT, NotAllowedError, hint_for
 from shipper.sinks.elasticsearch_recount import ElasticsearchRecount
-from shipper.sinks.elasticsearch_setup import HINT, NotAllowedError, Setup
+from shipper.sinks.elasticsearch_setup import Setup
 
 _GZIP = 31  # zlib's number for a gzip header and trailer around a window of 32 kB
 _REQUIRE = "&require_data_stream=true"
@@ -44,6 +45,7 @@ class ElasticsearchSink:
         proxy_auth: user name and password at the proxy.
         namespace: the data streams' last part.
         strict: plain indices by day, see above.
+        audit_apart: Kubernetes audit events go to a data stream of their own, which the credentials must allow.
         repair: send a document that was refused for a field's type once more, with that field under `unmapped`.
         request_timeout_seconds: for one request; when it passes, what the server did is unknown and all is sent again.
         batch_bytes, batch_documents: limits of one request. Elasticsearch takes 100 MB at most
@@ -74,6 +76,7 @@ class ElasticsearchSink:
         proxy_auth: tuple[str, str] | None = None,
         namespace: str = "default",
         strict: bool = False,
+        audit_apart: bool = True,
         repair: bool = False,
         request_timeout_seconds: float = 60.0,
         batch_bytes: int = 5_000_000,
@@ -107,7 +110,7 @@ class ElasticsearchSink:
             proxy_auth=proxy_auth,
         )
         self._connection = Connection(access)
-        self._setup = Setup(self._connection, namespace, strict=strict)
+        self._setup = Setup(self._connection, namespace, strict=strict, audit_apart=audit_apart)
         self._again = Again(self._connection)
 
     def prepare(self) -> None:
@@ -182,7 +185,7 @@ class ElasticsearchSink:
         except ConfigError as error:
             yield Problem(where, str(error), error.hint)
         except RetryableError as error:
-            yield Problem(where, str(error), _hint(error))
+            yield Problem(where, str(error), hint_for(error))
 
     def close(self) -> None:
         """Close the connections."""
@@ -207,15 +210,15 @@ class ElasticsearchSink:
             second = self._attempt(list(mended.values()))
         except RetryableError as error:
             second = SendResult(0, retry=tuple(range(len(mended))), retry_reason=str(error), paused=error.paused)
-        refusals = [replace(r, position=positions[r.position]) for r in second.rejected]
         return replace(
             result,
             repaired=second.delivered,
             present=result.present + second.present,
-            rejected=(*(r for r in result.rejected if r.position not in mended), *refusals),
+            rejected=(*(r for r in result.rejected if r.position not in mended), *_placed(second.rejected, positions)),
             retry=tuple(sorted([*result.retry, *(positions[i] for i in second.retry)])),
             retry_reason=result.retry_reason or second.retry_reason,
             paused=result.paused or second.paused,
+            faults=(*result.faults, *_placed(second.faults, positions)),
         )
 
     def _post(self, plain: bytes, *, require_data_stream: bool) -> Answer:
@@ -274,8 +277,9 @@ class ElasticsearchDelivery:
         return replace(
             result,
             present=result.present + len(documents) - len(places),
-            rejected=tuple(replace(each, position=places[each.position]) for each in result.rejected),
+            rejected=_placed(result.rejected, places),
             retry=tuple(places[position] for position in result.retry),
+            faults=_placed(result.faults, places),
         )
 
     def finish(self) -> None:
@@ -285,8 +289,14 @@ class ElasticsearchDelivery:
         """Nothing is held back."""
 
 
+def _placed(refusals: Sequence[Rejection], places: Sequence[int]) -> tuple[Rejection, ...]:
+    return tuple(replace(each, position=places[each.position]) for each in refusals)
+
+
 def _all_local(hosts: Sequence[str]) -> bool:
     return all(urlsplit(host).hostname in ("localhost", "127.0.0.1", "::1") for host in hosts)
+<<<<<<< HEAD
+=======
 
 
 def _hint(error: RetryableError) -> str:
@@ -296,5 +306,6 @@ def _hint(error: RetryableError) -> str:
     if "HTTP 401" in words:
         return "check api_key_file, or user and password"
     if "HTTP 403" in words:
-        return "the credentials lack privileges: create_doc and auto_configure on logs-aws.* to deliver"
+        return "the credentials lack privileges: give the role what `shipper setup elasticsearch --show-role` prints"
     return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"
+>>>>>>> splunkeks

@@ -9,6 +9,14 @@ from shipper.aws import AWS_ERRORS, answered, classify
 from shipper.errors import RetryableError
 from shipper.model import S3Object
 
+LEVEL_KEYS = 100
+"""So many of the objects that lie directly in a folder are named."""
+
+
+def is_marker(key: str, size: int) -> bool:
+    """Return whether an object only stands for a folder, as consoles make them."""
+    return size == 0 and key.endswith("/")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -20,6 +28,21 @@ class Page:
 
     objects: tuple[S3Object, ...]
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What lies directly in a folder.
+
+    Attributes:
+        folders: their whole names.
+        keys: of the first objects; markers of folders are none.
+        more_keys: how many more objects there are.
+    """
+
+    folders: list[str]
+    keys: list[str]
+    more_keys: int = 0
 
 
 class Bucket(Protocol):
@@ -35,7 +58,7 @@ class Bucket(Protocol):
         """
         ...
 
-    def folders(self, prefix: str) -> list[str]:
+    def level(self, prefix: str) -> Level:
         """Return what follows `prefix` up to the next `/`, with the prefix, as ListObjectsV2 with a delimiter does.
 
         Raises:
@@ -72,15 +95,21 @@ class S3Bucket:
             more=bool(answer.get("IsTruncated")),
         )
 
-    def folders(self, prefix: str) -> list[str]:
+    def level(self, prefix: str) -> Level:
         """See Bucket."""
-        found: list[str] = []
+        folders: list[str] = []
+        keys: list[str] = []
+        more = 0
         token: dict[str, str] = {}
         while True:
             answer = self._list(Prefix=prefix, Delimiter="/", **token)
-            found.extend(item["Prefix"] for item in answer.get("CommonPrefixes", ()))
+            folders.extend(item["Prefix"] for item in answer.get("CommonPrefixes", ()))
+            here = [item["Key"] for item in answer.get("Contents", ()) if not is_marker(item["Key"], item["Size"])]
+            room = max(LEVEL_KEYS - len(keys), 0)
+            keys += here[:room]
+            more += len(here[room:])
             if not answer.get("IsTruncated"):
-                return found
+                return Level(folders, keys, more)
             token = {"ContinuationToken": answer["NextContinuationToken"]}
 
     def _list(self, **arguments: str) -> dict[str, Any]:

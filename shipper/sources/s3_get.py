@@ -92,8 +92,12 @@ class SmallGet:
         return data
 
     def _reaches(self, bucket: str) -> bool:
-        """Access points and outposts have hosts of their own; a name with dots does not fit S3's certificate."""
-        plain = ":" not in bucket and (self._by_path or "." not in bucket)
+        """Return whether the bucket is at the usual host.
+
+        ARNs of access points and aliases of those on Outposts have hosts of their own; a name with dots does not fit
+        S3's certificate.
+        """
+        plain = ":" not in bucket and not bucket.endswith("--op-s3") and (self._by_path or "." not in bucket)
         return plain and self._refusals[bucket] <= _MOST_REFUSALS
 
     def _kept(self, host: str) -> bool:

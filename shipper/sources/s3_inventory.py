@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 
 from shipper.model import S3Object
 from shipper.ports import CheckpointStore
-from shipper.sources.s3_bucket import Bucket
-from shipper.sources.s3_keys import DAY_SECONDS, Scope, follows_layout, scope_of, services_of
+from shipper.sources.s3_bucket import Bucket, is_marker
+from shipper.sources.s3_check import emptiness
+from shipper.sources.s3_keys import DAY_SECONDS, Scope, folder_of, follows_layout, scope_of, services_of
 from shipper.sources.s3_scope import HOUR, Hashes
+from shipper.sources.s3_strays import Coverage, is_test_file
 from shipper.sources.s3_walk import Walk
 
 _DAY_LOOK_BACK = 48 * HOUR
 _OVERDUE_SECONDS = 24 * HOUR
 _EVER = (-(2**62), 2**62)
+_NAMES_KEPT = 1000
+CLOSED_DAYS_KEPT = 34
+"""The state has the number of objects of so many days before the first open one; `close_before` keeps 35."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,19 @@ class _Day:
     unknown: list[S3Object] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownObject:
+    """An object that nothing is known of.
+
+    Attributes:
+        certain: it was never settled; otherwise the state does not reach back so far, or its day was closed with
+            another number of objects, and which they were is forgotten.
+    """
+
+    object: S3Object
+    certain: bool
+
+
 class Inventory:
     """One place of a source. Used by one thread.
 
@@ -49,7 +67,7 @@ class Inventory:
         names: the source's, and those of the listings under it: whose state is asked.
         settled: hashes of objects that have a receipt.
         waiting: hashes of those on their way.
-        layouts_only: as `S3ListingSource` has it.
+        layouts_only, outside_only, coverage: as `S3ListingSource` has them.
         now: seconds since the epoch.
 
     Attributes:
@@ -57,6 +75,9 @@ class Inventory:
         listed: objects that should be known.
         with_receipt: how many of them have one.
         due_later: objects that are on their way, or that the next looks will find.
+        left_aside: folders and objects that no log type takes, the first of them.
+        more_left_aside: how many more there are.
+        any_of_ours: whether there is an object of the source's, of whatever time.
     """
 
     def __init__(
@@ -72,10 +93,13 @@ class Inventory:
         waiting: AbstractSet[int],
         layouts_only: bool,
         now: float,
+        outside_only: bool = False,
+        coverage: Coverage | None = None,
     ) -> None:
         self._bucket = bucket
         self._prefix = prefix
-        self._services = services_of(logs)
+        self._services = () if outside_only else services_of(logs)
+        self._coverage = coverage or Coverage(services_of(logs))
         self.logs = logs
         self._wanted = wanted
         self._names = names
@@ -87,21 +111,41 @@ class Inventory:
         self.listed = 0
         self.with_receipt = 0
         self.due_later = 0
+        self.left_aside: dict[str, None] = {}
+        self.more_left_aside = 0
+        self.any_of_ours = False
 
-    def unknown(self) -> Iterator[S3Object]:
+    @property
+    def emptiness(self) -> str:
+        """What to say where nothing of the source's was listed."""
+        return emptiness(self._bucket.name, self._prefix, self._services)
+
+    def unknown(self) -> Iterator[UnknownObject]:
         """Yield the objects that should have been shipped, and of which neither a receipt nor the state tells.
 
         Raises:
             RetryableError: the listing failed.
         """
-        walk = Walk(self._bucket, self._prefix, self._services)
+        walk = Walk(self._bucket, self._prefix, self._services, self._coverage)
         while not walk.done:
             for scope in walk.step():
                 yield from self._of_scope(scope)
-        if not walk.found and not self._layouts_only:
+        whole = not walk.found and not self._layouts_only
+        if whole:
             yield from self._of_scope(Scope(self._prefix))
+        for name, reason in walk.strays.named(whole=whole).items():
+            self._leave_aside(name, reason)
+        self.more_left_aside += 0 if whole else walk.strays.more
 
-    def _of_scope(self, scope: Scope) -> Iterator[S3Object]:
+    def _leave_aside(self, name: str, reason: str) -> None:
+        if reason != "unrecognised" or self._coverage.silent or name in self.left_aside:
+            return
+        if len(self.left_aside) < _NAMES_KEPT:
+            self.left_aside[name] = None
+        else:
+            self.more_left_aside += 1
+
+    def _of_scope(self, scope: Scope) -> Iterator[UnknownObject]:
         if scope.service is not None and not scope.service.shipped:
             return
         name = f"{self._bucket.name}/{scope.prefix}"
@@ -131,22 +175,28 @@ class Inventory:
             page = self._bucket.page(max(scope.prefix, self._prefix, key=len), after)
             for item in page.objects:
                 after = item.key
+                if is_marker(item.key, item.size):
+                    continue
+                if scope.service is None and follows_layout(item.key):
+                    if not scope_of(item.key, self._services) and not self._coverage.is_anothers(item.key):
+                        self._leave_aside(folder_of(item.key), self._coverage.reason_of(item.key))
+                    continue
+                self.any_of_ours = True
                 day = scope.day(item)
-                if day is None or (item.size == 0 and item.key.endswith("/")):
-                    continue
-                if scope.service is None and (follows_layout(item.key) or scope_of(item.key, self._services)):
-                    continue
-                yield item, day
+                if day is None:
+                    self._leave_aside(item.key, "test_file" if is_test_file(item.key) else "unrecognised")
+                elif not is_test_file(item.key):
+                    yield item, day
             if not page.more or not page.objects:
                 return
 
-    def _judge(self, scope: Scope, state: _ScopeState, days: dict[int, _Day]) -> Iterator[S3Object]:
+    def _judge(self, scope: Scope, state: _ScopeState, days: dict[int, _Day]) -> Iterator[UnknownObject]:
         for day, listed in days.items():
             if state.closed.get(day) == (listed.count, listed.xor):
                 continue  # all that is there was settled when the day was closed
             for item in listed.unknown:
                 if self._is_due(scope, state, item, day):
-                    yield item
+                    yield UnknownObject(item, state.remembers(day))
                 else:
                     self.due_later += 1
 
@@ -177,3 +227,10 @@ class _ScopeState:
         self.closed_before = cursor.get("closed", float("-inf"))
         self.full_look = cursor.get("cold", 0.0)
         self.hot_look = cursor.get("hot", 0.0)
+
+    def remembers(self, day: int) -> bool:
+        """Return whether the state would know an object of a day that was settled: open days have their hashes.
+
+        A closed day has its number of objects, for some weeks; one that is not among them had none.
+        """
+        return day >= self.closed_before - CLOSED_DAYS_KEPT and day not in self.closed

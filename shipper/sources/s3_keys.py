@@ -36,7 +36,8 @@ class Service:
     named: bool = False
 
 
-# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html
+# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html: a folder for each
+# kind of events; digests are signatures of the others' files, and no logs.
 # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-path.html: a flow log's id comes before the time, which
 # is the start of an aggregation of at most ten minutes. Transit Gateway flow logs share folder and names.
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html: likewise.
@@ -46,6 +47,8 @@ class Service:
 SERVICES = (
     Service("CloudTrail", "cloudtrail", labelled=True),
     Service("CloudTrail-Insight", "cloudtrail", labelled=True),
+    Service("CloudTrail-NetworkActivity", "cloudtrail", labelled=True),
+    Service("CloudTrail-Aggregated", "cloudtrail", labelled=True),
     Service("CloudTrail-Digest", "cloudtrail", shipped=False),
     Service("vpcflowlogs", "vpcflow", window_seconds=600.0),
     Service("elasticloadbalancing", "elb"),
@@ -67,6 +70,10 @@ _LABEL = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?Z[_.]")
 _FILE_NAME = re.compile(r"(?:.*/)?(?P<account>\d{12})_[A-Za-z-]+_(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d)_")
 _ORGANISATION = re.compile(r"o-[a-z0-9]{10,32}")
 _ACCOUNT = re.compile(r"(?:aws-account-id=)?\d{12}")
+_SERVICE_FOLDER = re.compile(
+    r"(?:.*?/)?AWSLogs/(?:o-[a-z0-9]{10,32}/)?(?:aws-account-id=)?\d{12}/(?:aws-service=)?(?P<service>[A-Za-z0-9._-]+)/"
+)
+_DATE_PART = re.compile(r"\d{1,4}|\d{4}-\d\d(?:-\d\d)?|\d{8}(?:\d\d)?|(?:year|month|day|hour|date|dt|y|m|d|h)=.*")
 _DEEPEST_ROOT = 4
 
 
@@ -165,6 +172,42 @@ def leads_to_scopes(folder: str, services: Iterable[Service]) -> bool:
         return True
     depths = {service.folder: 3 if service.named else 2 for service in services}
     return len(below) <= depths.get(below[1].removeprefix("aws-service="), 0)
+
+
+def service_folder(name: str) -> str | None:
+    """Return the name of the service's folder that a key or folder lies in or is; None outside AWS's folders."""
+    found = _SERVICE_FOLDER.match(name)
+    return found["service"] if found else None
+
+
+def known_service(folder: str) -> Service | None:
+    """Return the service of a folder's name; None if no log type is in it."""
+    return _BY_FOLDER.get(folder)
+
+
+def folder_of(key: str) -> str:
+    """Return the folder that a key is reported under: a service's, or the key's own without the parts for its date."""
+    found = _SERVICE_FOLDER.match(key)
+    if found is not None:
+        return found[0]
+    folder = ""
+    for part in key.split("/")[:-1]:
+        if _DATE_PART.fullmatch(part):
+            break
+        folder += f"{part}/"
+    return folder
+
+
+def example_key(prefix: str, services: Iterable[Service]) -> str:
+    """Return a key such as the services' objects have, below a prefix; "" if there are no services."""
+    service = next((service for service in services if service.shipped), None)
+    if service is None:
+        return ""
+    root = prefix.partition("AWSLogs/")[0] if "AWSLogs/" in prefix else prefix
+    root = root.removesuffix("AWSLogs")
+    named = "NAME/" if service.named else ""
+    folder = f"{root}AWSLogs/111122223333/{service.folder}/us-east-1/{named}2026/01/31/"
+    return f"{folder}111122223333_{service.folder}_us-east-1_20260131T0000Z_….gz"
 
 
 def account_and_region(key: str) -> tuple[str, str]:

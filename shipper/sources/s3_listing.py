@@ -6,25 +6,30 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import structlog
+
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.model import Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
 from shipper.sources.kept_start import KeptStart
 from shipper.sources.s3_bucket import Bucket, S3Bucket
-from shipper.sources.s3_check import check_bucket
+from shipper.sources.s3_check import check_bucket, emptiness
 from shipper.sources.s3_keys import Scope, scope_of, services_of
 from shipper.sources.s3_pending import Pending
 from shipper.sources.s3_retries import Waiting
 from shipper.sources.s3_schedule import Schedule
 from shipper.sources.s3_scope import HOUR, TIERS, Listing, ScopeState
-from shipper.sources.s3_sift import sift
+from shipper.sources.s3_sift import Sifted, sift
+from shipper.sources.s3_strays import Coverage, StrayReport
 from shipper.sources.s3_unopened import Unopened
 from shipper.sources.s3_walk import Walk
 
 _WALK_SECONDS = HOUR
 _DENIED_SECONDS = 60.0
 _DENIED_LIMIT = 3
+
+log = structlog.get_logger(__name__)
 
 
 class S3ListingSource:
@@ -47,6 +52,8 @@ class S3ListingSource:
             not move with each restart. It is told when AWS has answered, by AWS's time.
         end: objects labelled then or later are not shipped, and all that is earlier is listed once, day by day.
         layouts_only: list nothing but AWS's own folders, also where there are none.
+        outside_only: list nothing but what is outside AWS's own folders.
+        coverage: what the source of the configuration takes as a whole, where this listing is only a part of it.
         of_another: whether another source has an object, or may still get it. Where this is given, the listing is a
             net under that source: it takes place once a day, and ships what the other one missed.
         client: boto3's S3 client.
@@ -69,6 +76,8 @@ class S3ListingSource:
         start: float | Callable[[float], float],
         end: float = math.inf,
         layouts_only: bool = False,
+        outside_only: bool = False,
+        coverage: Coverage | None = None,
         of_another: Callable[[S3Object], bool] | None = None,
         store: CheckpointStore,
         client: Any,
@@ -85,7 +94,11 @@ class S3ListingSource:
         self._owner = expected_bucket_owner
         self._prefix = prefix
         self._logs = logs
-        self._services = services_of(logs)
+        self._services = () if outside_only else services_of(logs)
+        self._coverage = coverage or Coverage(services_of(logs))
+        self._strays = StrayReport(name, metrics)
+        self._any_of_ours = False
+        self._emptiness_logged = False
         self._start = KeptStart(name, start, store, clock)
         self._end = end
         self._layouts_only = layouts_only
@@ -133,6 +146,9 @@ class S3ListingSource:
         if trouble:
             raise trouble[0]
         self._caught_up = True
+        if self.found_nothing and self._of_another is None and not self._emptiness_logged:
+            self._emptiness_logged = True
+            log.warning("nothing to ship is where this source looks", source=self.name, why=self.emptiness)
 
     def settle(self, split: Split, receipt: Receipt) -> None:
         """See ports.Source."""
@@ -171,6 +187,8 @@ class S3ListingSource:
             services=self._services,
             where=f"sources.{self.name}",
             expected_owner=self._owner,
+            coverage=self._coverage,
+            layouts_only=self._layouts_only,
         )
 
     def close(self) -> None:
@@ -182,6 +200,16 @@ class S3ListingSource:
         done = [self._states[name].progress for name in self._listed]
         total = sum(days for _, days in done)
         return sum(listed for listed, _ in done) / total if total else 0.0
+
+    @property
+    def found_nothing(self) -> bool:
+        """Whether all that was listed so far holds neither a folder of the source's logs nor an object to ship."""
+        return not self._any_of_ours and not any(self._states[name].scope.service for name in self._listed)
+
+    @property
+    def emptiness(self) -> str:
+        """What to say where nothing was found."""
+        return emptiness(self._bucket.name, self._prefix, self._services)
 
     def _load(self) -> None:
         """Once: take up what the store kept of an earlier run."""
@@ -225,13 +253,9 @@ class S3ListingSource:
             if error.paused:
                 self._schedule.postpone(listing, now + _DENIED_SECONDS)
             raise
-        sifted = sift(listing, page, self._services, self._is_held)
-        if sifted.left_out:
-            pairs = [(day, value) for day, value, _ in sifted.left_out]
-            self._store.mark_done(self.name, state.name, pairs)
-            state.add_done(pairs)
-            for _, _, reason in sifted.left_out:
-                self._metrics.objects_filtered.labels(self.name, reason).inc()
+        sifted = sift(listing, page, self._services, self._is_held, self._coverage)
+        self._any_of_ours |= bool(sifted.ours)
+        self._leave_out(state, sifted)
         self._pending.pin(state.name, self._logs, sifted.fresh)
         for scope in sifted.scopes:
             self._list(scope)
@@ -243,6 +267,17 @@ class S3ListingSource:
             state.advance(listing, sifted.day)
         state.close_days()
 
+    def _leave_out(self, state: ScopeState, sifted: Sifted) -> None:
+        """Count what is no log of the source, so that nothing vanishes without a word."""
+        if sifted.left_out:
+            pairs = [(day, value) for day, _, value, _ in sifted.left_out]
+            self._store.mark_done(self.name, state.name, pairs)
+            state.add_done(pairs)
+            for _, key, _, reason in sifted.left_out:
+                self._strays.object(self._bucket.name, key, reason)
+        if sifted.elsewhere and not self._coverage.silent:
+            self._strays.folders(self._bucket.name, sifted.elsewhere.items())
+
     def _is_held(self, item: S3Object) -> bool:
         value = item.hash
         if value in self._pending or value in self._unopened.waiting:
@@ -251,7 +286,7 @@ class S3ListingSource:
 
     def _walk_on(self) -> None:
         """Look into one more folder for scopes."""
-        self._walk = self._walk or Walk(self._bucket, self._prefix, self._services)
+        self._walk = self._walk or Walk(self._bucket, self._prefix, self._services, self._coverage)
         try:
             for scope in self._walk.step():
                 self._list(scope)
@@ -261,6 +296,9 @@ class S3ListingSource:
             raise
         if self._walk.done:
             self._choose_layout(found=self._walk.found)
+            if not self._coverage.silent:
+                whole = not self._walk.found and not self._layouts_only
+                self._strays.folders(self._bucket.name, self._walk.strays.named(whole=whole).items())
             rest = _WALK_SECONDS if self._of_another is None else 24 * HOUR
             self._walk, self._walk_at = None, self._clock() + rest
 
@@ -294,7 +332,7 @@ class S3ListingSource:
     def _state(self, name: str) -> ScopeState:
         state = self._states.get(name)
         if state is None:
-            prefix = name.partition("/")[2]
+            prefix = name.removeprefix(f"{self._bucket.name}/")
             scope = scope_of(prefix, self._services) or Scope(prefix)
             cursor = self._cursors.get(name, {})
             start = self._start.seconds()

@@ -12,18 +12,21 @@ import structlog
 
 from shipper.errors import FatalError, RetryableError
 from shipper.metrics import Metrics
-from shipper.model import DeadLetter, Origin, Problem, Receipt, S3Object, Split
+from shipper.model import Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, Stop, wall_clock
 from shipper.sources.s3_allowed import Allowed
 from shipper.sources.s3_pending import Pending
 from shipper.sources.s3_retries import MISSING_SECONDS, Waiting
+from shipper.sources.s3_strays import StrayReport
 from shipper.sources.s3_unopened import Unopened
 from shipper.sources.sqs_backlog import Backlog
 from shipper.sources.sqs_check import check_queue
 from shipper.sources.sqs_done import DoneObjects
 from shipper.sources.sqs_held import Heartbeat, Held
-from shipper.sources.sqs_messages import Notice, unwrap
+from shipper.sources.sqs_messages import unwrap
 from shipper.sources.sqs_queue import BATCH, Message, Queue
+from shipper.sources.sqs_sorting import letter_of_message, letter_of_object, sort
+from shipper.sources.sqs_unshipped import Unshipped
 
 _GATHER_OBJECTS = 256
 _GATHER_MESSAGES = 256
@@ -56,6 +59,9 @@ class S3NotificationsSource:
     A message stays in the queue, hidden from other daemons, until each of its objects is settled, and is deleted then.
     What this process has settled is remembered for some days by hashes, because a queue may deliver twice; what
     another process has settled is shipped again in such a case, under the same document ids.
+
+    An object whose log type nothing tells becomes a dead letter. Whatever else a message is deleted for without
+    anything being shipped is counted as what it is, and logged once a minute.
 
     A message is untrusted: objects outside the allowed buckets and prefixes are never asked for. A message of that
     kind, or one that says nothing that can be understood, is left to the queue's redrive policy, and becomes a dead
@@ -100,6 +106,8 @@ class S3NotificationsSource:
         self._unopened = Unopened(name, Waiting((), missing_seconds), dead_letters, metrics)
         self._done = DoneObjects(name, queue.name, store, clock)
         self._held = Held()
+        self._strays = StrayReport(name, metrics)
+        self._unshipped = Unshipped(name, clock)
         self._to_delete: list[str] = []
         self._heartbeat: Heartbeat | None = None
         self._drained = False
@@ -136,6 +144,7 @@ class S3NotificationsSource:
         waiting = {retry.object.hash for retry in retries}
         settled = [item for item in split.objects if item.hash not in waiting]
         # Retries are not stored: their messages are still in the queue, and say all that a restart has to know.
+        gone = {left.object.hash for left in receipt.unread} - waiting
         done = self._done.pairs(item.hash for item in settled)
         self._store.settle(split, receipt, done, ())
         self._done.add(done)
@@ -144,7 +153,9 @@ class S3NotificationsSource:
         self._unopened.show()
         for item in settled:
             self._metrics.object_lag.labels(self.name).observe(max(now - item.last_modified, 0.0))
-        self._finish(item.hash for item in settled)
+        for held in self._held.settled((item.hash for item in settled), gone):
+            outcome = "shipped" if held.shipped else "object_deleted"
+            self._end(held.message, outcome, keep=held.keep, example=settled[0].uri)
 
     def release(self, split: Split, error: RetryableError) -> None:
         """See ports.Source. The messages stay hidden meanwhile."""
@@ -167,6 +178,7 @@ class S3NotificationsSource:
         """See ports.Source. Another daemon gets at once what this one has not settled."""
         if self._heartbeat is not None:
             self._heartbeat.close()
+        self._unshipped.close()
         messages = self._held.take_all()
         try:
             self._queue.hide([message.handle for message in messages], 0)
@@ -218,28 +230,36 @@ class S3NotificationsSource:
 
     def _take(self, message: Message, fresh: _Fresh) -> None:
         """Hold a message for its objects, and add those that are new to `fresh`; or end it where there are none."""
-        notice = unwrap(message.body, message.sent)
-        faults = list(notice.faults)
-        open_: set[int] = set()
-        for item in notice.objects:
-            if not self._allowed.covers(item):
-                faults.append(f"s3://{item.bucket}/{item.key} is not in the allowed buckets")
-                continue
-            logs, reason = self._allowed.logs_of(item)
-            if logs is None:
-                self._metrics.objects_filtered.labels(self.name, reason).inc()
-                continue
-            value = item.hash
-            if value in self._done:
-                continue
-            open_.add(value)
-            if value not in self._pending and value not in self._unopened.waiting:
+        found = sort(unwrap(message.body, message.sent), self._allowed, self._done.__contains__)
+        for reason, item in found.left_out:
+            if reason not in ("duplicate", "outside"):
+                self._strays.object(item.bucket, item.key, reason)
+        for logs, item in found.to_ship:
+            if item.hash not in self._pending and item.hash not in self._unopened.waiting:
                 fresh.add(logs, item)
-        keep = bool(faults) and not self._bury(message, faults)
-        if open_:
-            self._held.hold(message, open_, keep=keep)
+        self._bury_objects(message, found.outside)
+        keep = bool(found.faults) and not self._bury(message, found.faults)
+        if found.to_ship:
+            self._held.hold(message, {item.hash for _, item in found.to_ship}, keep=keep)
         else:
-            self._end(message, _outcome(notice, faults), keep=keep)
+            outcome, example = found.outcome()
+            self._end(message, outcome, keep=keep, example=example)
+
+    def _bury_objects(self, message: Message, objects: Sequence[S3Object]) -> None:
+        """Keep objects whose log type nothing tells as dead letters, once each, before their message is deleted.
+
+        Raises:
+            RetryableError: the dead-letter store is full; the message comes again.
+        """
+        if not objects:
+            return
+        now = self._clock()
+        self._dead_letters.put([letter_of_object(self.name, message, item, now) for item in objects])
+        pairs = self._done.pairs(item.hash for item in objects)
+        self._store.mark_done(self.name, self._queue.name, pairs)
+        self._done.add(pairs)
+        for item in objects:
+            self._strays.object(item.bucket, item.key, "unrecognised")
 
     def _bury(self, message: Message, faults: Sequence[str]) -> bool:
         """Keep a message that is wrong as a dead letter; false where its queue takes care of it.
@@ -250,28 +270,19 @@ class S3NotificationsSource:
         log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
         if self._backlog.state.redrive:
             return False
-        letter = DeadLetter(
-            source=self.name,
-            sink="",
-            split_id=message.id,
-            logs="",
-            origin=Origin(f"sqs://{self._queue.name}/{message.id}"),
-            position=None,
-            reason="bucket_not_allowed" if all(fault.startswith("s3://") for fault in faults) else "unusable_message",
-            answer="; ".join(faults),
-            payload=message.body.encode("utf-8", "surrogatepass"),
-            time=self._clock(),
-        )
-        self._dead_letters.put([letter])
+        self._dead_letters.put([letter_of_message(self.name, self._queue.name, message, faults, self._clock())])
         return True
 
-    def _finish(self, values: Iterable[int]) -> None:
-        for held in self._held.settled(values):
-            self._end(held.message, "shipped", keep=held.keep)
+    def _end(self, message: Message, outcome: str, *, keep: bool, example: str = "") -> None:
+        """A message is done: it is deleted with others, or left for the queue's redrive.
 
-    def _end(self, message: Message, outcome: str, *, keep: bool) -> None:
-        """A message is done: it is deleted with others, or left for the queue's redrive."""
-        self._count("left" if keep else outcome)
+        Args:
+            example: an object, or what is wrong, to be logged where nothing was shipped.
+        """
+        outcome = "left" if keep else outcome
+        self._count(outcome)
+        if outcome != "shipped":
+            self._unshipped.note(outcome, message.id, example)
         if keep:
             return
         self._to_delete.append(message.handle)
@@ -294,10 +305,3 @@ class S3NotificationsSource:
     def _oldest_age(self) -> float:
         sent = self._held.oldest_sent()
         return 0.0 if sent is None else max(self._clock() - sent, 0.0)
-
-
-def _outcome(notice: Notice, faults: Sequence[str]) -> str:
-    """What became of a message that nothing has to be shipped for."""
-    if faults:
-        return "dead_lettered"
-    return "duplicate" if notice.objects else "ignored"

@@ -118,12 +118,17 @@ class S3Reader:
         failures = 0
         while True:
             answer = self._get(item)
-            if answer["ContentLength"] > _WHOLE_BYTES:
+            length = answer.get("ContentLength")
+            if length is not None and length > _WHOLE_BYTES:
                 answer["Body"].close()
                 return None
             try:
-                data: bytes = answer["Body"].read()
-                _check_length(item, len(data), answer["ContentLength"])
+                # What S3 Object Lambda makes may come without a length: its end is the end of the last chunk.
+                data: bytes = answer["Body"].read() if length is not None else answer["Body"].read(_WHOLE_BYTES + 1)
+                if len(data) > _WHOLE_BYTES:
+                    answer["Body"].close()
+                    return None
+                _check_length(item, len(data), len(data) if length is None else length)
             except (RetryableError, *_FAILURES) as error:
                 failures += 1
                 if failures == _ATTEMPTS:
@@ -149,7 +154,7 @@ class S3Reader:
             return
         stream = _Stream(self, item, answer)
         try:
-            yield Payload(self._origin(item), stream.chunks(), answer["ContentLength"])
+            yield Payload(self._origin(item), stream.chunks(), answer.get("ContentLength", item.size))
         finally:
             stream.close()
 
@@ -171,9 +176,9 @@ class _Stream:
         self._reader = reader
         self._item = item
         self._body = answer["Body"]
-        self._size = int(answer["ContentLength"])
+        self._size: int | None = answer.get("ContentLength")
         # A later piece must be of the same object, should it be overwritten meanwhile.
-        self._etag = answer["ETag"]
+        self._etag: str | None = answer.get("ETag")
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the object's bytes in order.
@@ -182,13 +187,15 @@ class _Stream:
             RetryableError: the connection broke three times without a byte, or the object was overwritten.
         """
         place = failures = 0
-        while place < self._size:
+        while self._size is None or place < self._size:
             try:
                 chunk = self._body.read(_CHUNK_BYTES)
-                _check_length(self._item, place, self._size if not chunk else place)
+                if not chunk and self._size is None:
+                    return
+                _check_length(self._item, place, place if chunk or self._size is None else self._size)
             except (RetryableError, *_FAILURES) as error:
                 failures += 1
-                if failures == _ATTEMPTS:
+                if failures == _ATTEMPTS or self._size is None or self._etag is None:
                     raise _broken(self._item, error) from error
                 self._resume(place)
                 continue
@@ -203,7 +210,7 @@ class _Stream:
     def _resume(self, place: int) -> None:
         self._body.close()
         try:
-            answer = self._reader._get(self._item, Range=f"bytes={place}-", IfMatch=self._etag)  # noqa: SLF001 - its own part
+            answer = self._reader._get(self._item, Range=f"bytes={place}-", IfMatch=str(self._etag))  # noqa: SLF001 - its own part
         except UnreadableError as error:
             raise RetryableError(str(error)) from error
         self._body = answer["Body"]

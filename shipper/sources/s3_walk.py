@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shipper.sources.s3_bucket import Bucket
 from shipper.sources.s3_keys import Scope, Service, leads_to_scopes, scope_of
+from shipper.sources.s3_strays import Coverage, Strays
 
 _MOST_ELSEWHERE = 1000
 
@@ -13,15 +14,20 @@ class Walk:
 
     Args:
         prefix: any beginning of keys; it may lie above, in, or below a scope.
+        coverage: what the walk's source takes as a whole; the services alone by default.
 
     Attributes:
         found: how many scopes the walk came across.
+        strays: what it left aside.
     """
 
-    def __init__(self, bucket: Bucket, prefix: str, services: tuple[Service, ...]) -> None:
+    def __init__(
+        self, bucket: Bucket, prefix: str, services: tuple[Service, ...], coverage: Coverage | None = None
+    ) -> None:
         self._bucket = bucket
         self._services = services
         self.found = 0
+        self.strays = Strays(prefix, coverage or Coverage(services))
         self._elsewhere = 0
         self._folders: list[str] = []
         self._whole = scope_of(prefix, services)
@@ -47,14 +53,21 @@ class Walk:
         scopes: list[Scope] = []
         deeper: list[str] = []
         folder = self._folders[-1]
-        for below in self._bucket.folders(folder):
+        level = self._bucket.level(folder)
+        for below in level.folders:
             scope = scope_of(below, self._services)
             if scope is not None:
                 scopes.append(scope)
-            elif leads_to_scopes(below, self._services):
+                self.strays.leads(below)
+            elif leads_to_scopes(below, self._services) and self._affords(below):
                 deeper.append(below)
+            else:
+                self.strays.add(below)
+        for key in level.keys:
+            self.strays.add(key)
+        self.strays.add_more(level.more_keys)
         self._folders.pop()
-        self._folders.extend(reversed([below for below in deeper if self._affords(below)]))
+        self._folders.extend(reversed(deeper))
         self.found += len(scopes)
         return scopes
 

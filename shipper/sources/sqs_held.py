@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -29,6 +29,7 @@ class HeldMessage:
         since: when it was received, on the monotonic clock.
         keep: it stays in the queue when its objects are settled, for the queue's own redrive.
         hidden: whether it is still kept hidden.
+        shipped: whether any of its objects was shipped; otherwise all of them were given up.
     """
 
     message: Message
@@ -36,6 +37,7 @@ class HeldMessage:
     since: float
     keep: bool = False
     hidden: bool = True
+    shipped: bool = False
 
 
 @dataclass(slots=True)
@@ -57,8 +59,12 @@ class Held:
             for value in held.open:
                 self._by_object.setdefault(value, set()).add(message.id)
 
-    def settled(self, values: Iterable[int]) -> list[HeldMessage]:
-        """Objects are settled: return the messages that wait for nothing more, and hold them no longer."""
+    def settled(self, values: Iterable[int], gone: Container[int] = ()) -> list[HeldMessage]:
+        """Objects are settled: return the messages that wait for nothing more, and hold them no longer.
+
+        Args:
+            gone: those of the objects that were given up.
+        """
         finished: list[HeldMessage] = []
         with self._lock:
             for value in values:
@@ -67,6 +73,7 @@ class Held:
                     if held is None:
                         continue
                     held.open.discard(value)
+                    held.shipped |= value not in gone
                     if not held.open:
                         finished.append(self._messages.pop(name))
         return finished

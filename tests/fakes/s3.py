@@ -10,7 +10,7 @@ from shipper.errors import RetryableError, UnreadableKind
 from shipper.metrics import Metrics
 from shipper.model import Receipt, S3Object, Split, Tally, Unread
 from shipper.ports import CheckpointStore
-from shipper.sources.s3_bucket import Page
+from shipper.sources.s3_bucket import LEVEL_KEYS, Level, Page
 from shipper.sources.s3_listing import S3ListingSource
 from tests.fakes.pipeline import MemoryDeadLetters
 
@@ -71,10 +71,12 @@ class MemoryBucket:
             found.append(self._objects[key.decode()])
         return Page(tuple(found), more=False)
 
-    def folders(self, prefix: str) -> list[str]:
+    def level(self, prefix: str) -> Level:
         self._request(prefix)
-        below = (key[len(prefix) :] for key in self._objects if key.startswith(prefix))
-        return sorted({prefix + rest.partition("/")[0] + "/" for rest in below if "/" in rest})
+        below = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
+        folders = sorted({prefix + rest.partition("/")[0] + "/" for rest in below if "/" in rest})
+        keys = sorted(prefix + rest for rest in below if rest and "/" not in rest)
+        return Level(folders, keys[:LEVEL_KEYS], len(keys[LEVEL_KEYS:]))
 
     def _request(self, prefix: str) -> None:
         self.requests += 1

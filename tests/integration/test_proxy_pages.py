@@ -68,7 +68,7 @@ def test_a_listing_is_not_empty_because_a_proxy_says_so(aws: AwsSessions):
     with pytest.raises(RetryableError):
         bucket.page("AWSLogs/", "")
     with pytest.raises(RetryableError):
-        bucket.folders("AWSLogs/")
+        bucket.level("AWSLogs/")
 
 
 def test_what_services_write_is_not_known_then(aws: AwsSessions):

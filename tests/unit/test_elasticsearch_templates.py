@@ -30,10 +30,12 @@ def conceded(template: Template, words: str) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.parametrize("name", ["ecs", "aws", *DATASETS])
 def test_each_field_has_one_type(name):
-    """No list names a field twice, and none is both a field and an object."""
-    fields = Counter(f for fields in elasticsearch_templates._data(name).values() for f in fields)
+    """No list names a field twice, and none is both a field and an object; objects of a kind of their own are none."""
+    lists = elasticsearch_templates._data(name)
+    fields = Counter(f for fields in lists.values() for f in fields)
     assert [f for f, count in fields.items() if count > 1] == []
-    assert [f for f in fields if any(other.startswith(f"{f}.") for other in fields)] == []
+    leaves = [f for kind, fields in lists.items() if kind not in {"nested", "closed"} for f in fields]
+    assert [f for f in leaves if any(other.startswith(f"{f}.") for other in fields)] == []
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -65,6 +67,17 @@ def test_open_ended_subtrees_cannot_explode_the_mapping():
     template = by_name()["shipper-aws.cloudtrail@mappings"]
     assert leaf(template, "aws.cloudtrail.flattened.request_parameters")["type"] == "flattened"
     assert leaf(template, "aws.cloudtrail.request_parameters")["fields"]["text"] == {"type": "text"}
+
+
+def test_what_a_waf_rule_matched_is_nested():
+    """At every depth, as in Elastic's integration: conditions of one match are not mixed with another's."""
+    template = by_name()["shipper-aws.waf@mappings"]
+    lists = "non_terminating_matching_rules", "rule_group_list", "rule_group_list.nonTerminatingMatchingRules"
+    inner = (f"{name}.ruleMatchDetails" for name in (lists[0], lists[2], "rule_group_list.terminatingRule"))
+    for name in (*lists, *inner, "terminating_rule_match_details"):
+        field = leaf(template, f"aws.waf.{name}")
+        assert field["type"] == "nested", name
+        assert field["properties"]
 
 
 def test_what_siem_content_searches_has_its_type():

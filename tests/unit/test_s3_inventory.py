@@ -57,7 +57,7 @@ class World:
             layouts_only=False,
             now=self.clock.now,
         )
-        return [item.key for item in inventory.unknown()], inventory
+        return [each.object.key for each in inventory.unknown()], inventory
 
 
 @pytest.fixture
