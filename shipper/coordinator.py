@@ -150,7 +150,7 @@ class Coordinator:
             self._failures = min(self._failures + 1, 6)
             self._metrics.source_errors.labels(self.source.name).inc()
             say = log.error if error.paused else log.warning
-            say("source cannot be read, trying again", source=self.source.name, why=str(error))
+            say("source cannot be read, trying again", source=self.source.name, why=error.advice)
             return False
         self._failures = 0
         return True
@@ -184,7 +184,9 @@ class Coordinator:
             receipt = future.result()
         except RetryableError as error:
             self._metrics.splits_released.labels(self.source.name).inc()
-            log.warning("split not delivered, kept for later", source=self.source.name, split=split.id, why=str(error))
+            log.warning(
+                "split not delivered, kept for later", source=self.source.name, split=split.id, why=error.advice
+            )
             self.source.release(split, error)
         except Stopped:
             log.warning("split given up at the stop, it is shipped again", source=self.source.name, split=split.id)

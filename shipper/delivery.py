@@ -266,7 +266,7 @@ def keep(dead_letters: DeadLetters, letters: Sequence[DeadLetter], backoff: Back
         try:
             dead_letters.put(letters)
         except RetryableError as error:
-            log.error("dead letters cannot be stored, waiting", why=str(error))  # noqa: TRY400 - no traceback wanted
+            log.error("dead letters cannot be stored, waiting", why=error.advice)  # noqa: TRY400 - no traceback wanted
             backoff.wait(error)
         else:
             return

@@ -40,7 +40,7 @@ class FailureLog:
         if attempts and not told:
             say = log.error if error.paused else log.warning
             words = "sink does not take documents, trying again"
-            say(words, sink=self._sink, source=self._source, why=str(error), attempts=attempts)
+            say(words, sink=self._sink, source=self._source, why=error.advice, attempts=attempts)
 
     def mass_refusal(self, refusals: Sequence[Rejection], answered: int) -> None:
         """Write that documents wait because they were refused for a fault that is not theirs.

@@ -94,6 +94,7 @@ class Account:
         empty: by source, where it looks in vain: not one object of it was listed.
         left_aside: by source, folders and objects in its buckets that no log type takes, the first of them.
         more_left_aside: by source, how many more there are.
+        names_of: by source and remark, some of what the remark is about.
         unanswered: by source, why its audit could not be ended: a sink or a bucket did not answer.
     """
 
@@ -108,6 +109,7 @@ class Account:
     empty: dict[str, str] = field(default_factory=dict)
     left_aside: dict[str, list[str]] = field(default_factory=dict)
     more_left_aside: Counter[str] = field(default_factory=Counter)
+    names_of: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
 
     def tell(self, told: Sequence[Difference]) -> None:
@@ -134,10 +136,16 @@ class Account:
         kept += named
         self.more_left_aside[source] += len(found) - len(named) + more
 
-    def remark(self, source: str, words: str, number: int = 1) -> None:
-        """Note what is no difference."""
+    def remark(self, source: str, words: str, number: int = 1, names: Sequence[str] = ()) -> None:
+        """Note what is no difference.
+
+        Args:
+            names: of some that it is about; the first `MOST_IDS` are kept.
+        """
         if number:
             self.remarks[source, words] += number
+            kept = self.names_of.setdefault((source, words), []) if names else []
+            kept += names[: MOST_IDS - len(kept)]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -166,6 +174,7 @@ class Account:
             "notes": self.notes,
             "remarks": [
                 {"source": source, "number": number, "what": words}
+                | ({"names": names} if (names := self.names_of.get((source, words))) else {})
                 for (source, words), number in sorted(self.remarks.items())
             ],
         }

@@ -10,6 +10,7 @@ from dataclasses import replace
 from shipper.audit.account import MOST_IDS, Account, Difference, Kind
 from shipper.audit.asking import Asked, Asker, AskingSink, patiently
 from shipper.audit.ledger import Ledger
+from shipper.counting import counted
 from shipper.model import Document, LedgerLine, Receipt, S3Split, SettledSplit
 from shipper.ports import Stop
 
@@ -187,7 +188,7 @@ class Comparison:
         """A difference of a sink that is counted by splits, and whose splits can only be written whole."""
         expected, objects = _expected(line), each.split.objects
         told = Difference(source, line.sink, f"split {each.split.id}", "missing", expected, found)
-        told.why = f"{len(objects)} objects from {objects[0].uri} on" if objects else ""
+        told.why = f"{counted(len(objects), 'object')}, from {objects[0].uri} on" if objects else ""
         if self._repair and self._sinks[line.sink].recount.doubles:
             told.repairable = False
             told.why = "its events have no ids there: sending the split again would double the others"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from shipper.commands import DONE, FAILED, config_option, known_source, private_files, quiet_log
-from shipper.counting import counted
+from shipper.counting import agreeing, counted, named
 from shipper.escaping import printable
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def lines_of(account: Account) -> list[str]:
     lines += [f"{source}: NOTHING FOUND, {words}" for source, words in sorted(account.empty.items())]
     lines += [_left_aside(account, source) for source in sorted(account.left_aside)]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
-    lines += [f"{source}: {words} ({number:,})" for (source, words), number in sorted(account.remarks.items())]
+    lines += [_remark(account, source, words) for source, words in sorted(account.remarks)]
     lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
     if not account.differences:
         return [*lines, _verdict(account)]
@@ -119,6 +119,11 @@ def _left_aside(account: Account, source: str) -> str:
     return f"{source}: {what} not shipped, because no log type takes {'it' if number == 1 else 'them'}: " + (
         ", ".join(names) + rest
     )
+
+
+def _remark(account: Account, source: str, words: str) -> str:
+    number, names = account.remarks[source, words], account.names_of.get((source, words), [])
+    return f"{source}: {agreeing(number, words)}" + (f": {named(names, number)}" if names else "")
 
 
 def _table(differences: list[Difference]) -> list[str]:

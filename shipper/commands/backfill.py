@@ -162,4 +162,4 @@ class _Progress:
         if not self._console.is_terminal and time.monotonic() - self._told > _TELL_SECONDS:
             self._told = time.monotonic()
             listed = f"{self._each.listing.progress:.0%} listed"
-            click.echo(f"{self._each.title}: {objects:,} objects, {listed}", file=sys.stderr)
+            click.echo(f"{self._each.title}: {counted(objects, 'object')}, {listed}", file=sys.stderr)

@@ -94,7 +94,7 @@ def _forget(settings: Settings, file: Path, source: str, scope: str | None, *, y
         forgotten = store.reset(source, scope)
     finally:
         store.close()
-    click.echo(f"forgotten scopes of source '{source}': {forgotten}")
+    click.echo(f"forgot {counted(forgotten, 'scope')} of source '{source}': shipped again from `start` on")
     return DONE
 
 

@@ -75,6 +75,8 @@ def decode(  # noqa: PLR0917 - click passes them by name
     chosen = build.LOG_TYPES[log_type]
     schema = (_envelopes if target == "splunk" else _documents)(settings, chosen, found)
     report = _report(rule) if explain else None
+    for what, hint in _remarks(rule, log_type, fields):
+        click.echo(printable(f"remark: {what}; {hint}"), err=True)
     if report is not None:
         schema = Filtered(schema, report.add)
     elif rule is not None:
@@ -101,6 +103,15 @@ def _report(rule: str | None) -> FilterReport:
     if rule is None:
         raise ConfigError("--explain-filter has nothing to explain", "give the rule with --filter")
     return FilterReport(read_filter(rule))
+
+
+def _remarks(rule: str | None, log_type: str, fields: str | None) -> Iterator[tuple[str, str]]:
+    """What is odd about the rule's fields."""
+    from shipper.config.field_remarks import remarks_of, types_of
+
+    if rule is not None:
+        layout = layout_from_log_format(fields) if fields is not None else ()
+        yield from remarks_of(read_filter(rule).names, types_of(log_type, "file"), layout)
 
 
 def _nowhere() -> BinaryIO:

@@ -13,7 +13,7 @@ from shipper.config.places import Place
 from shipper.config.values import LONGEST_BUCKET, is_usual_bucket, loopback, split_url
 from shipper.errors import ConfigError
 from shipper.filters import read_filter
-from shipper.flow_layouts import KNOWN_FIELDS
+from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
 
 Found = Iterator[tuple[Place, str]]
 _OLD_NAMES_REGION = "us-east-1"
@@ -71,7 +71,7 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     if _given(source, "format") and logs not in ("vpcflow", "auto"):
         yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
     if source.get("logs") == "vpcflow" and isinstance(source.get("filter"), str):
-        yield from _flow_filter(("sources", name, "filter"), source["filter"])
+        yield from _flow_filter(("sources", name, "filter"), source["filter"], source.get("format"))
     if _given(source, "logs_fallback") and logs != "auto":
         yield ("sources", name, "logs_fallback"), f"has no effect with logs: {logs}, only with logs: auto"
     for position, sink in enumerate(_list(source.get("to"))):
@@ -132,10 +132,14 @@ def _log_groups(place: Place, source: dict[str, Any]) -> Found:
                 break
 
 
-def _flow_filter(place: Place, text: str) -> Found:
-    """All fields of flow logs are known, so that a slip in one is told."""
+def _flow_filter(place: Place, text: str, form: Any) -> Found:
+    """All fields of flow logs are known, with those that `format` names, so that a slip in one is told."""
     try:
-        read_filter(text, known=KNOWN_FIELDS)
+        named = layout_from_log_format(form) if isinstance(form, str) else ()
+    except ConfigError:
+        named = ()  # said already, of the value itself
+    try:
+        read_filter(text, known=KNOWN_FIELDS.union(named))
     except ConfigError as error:
         yield place, f"{error}; {error.hint}" if error.hint else str(error)
 

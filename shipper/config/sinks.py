@@ -37,7 +37,7 @@ class Server(Tls):
         0.5,
         gt=0,
         le=1,
-        description="When a larger share of a batch is refused alike, wait for a person; 1 never does.",
+        description="When a larger share of documents is refused alike, wait for a person; 1 never does.",
     )
     proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
     proxy_username: Text | None = Field(None, description="User name at the proxy.")

@@ -79,7 +79,7 @@ def start_seconds(start: str, now: float) -> float:
         return 0.0
     if start == "now":
         return now
-    if age := _RELATIVE.fullmatch(start):
+    if age := _RELATIVE.fullmatch(start if start.startswith("-") else f"-{start}"):
         return max(now - int(age[1]) * _UNIT_SECONDS[age[2]], 0.0)
     found = _ABSOLUTE.fullmatch(start)
     if not found:

@@ -295,17 +295,3 @@ def _placed(refusals: Sequence[Rejection], places: Sequence[int]) -> tuple[Rejec
 
 def _all_local(hosts: Sequence[str]) -> bool:
     return all(urlsplit(host).hostname in ("localhost", "127.0.0.1", "::1") for host in hosts)
-<<<<<<< HEAD
-=======
-
-
-def _hint(error: RetryableError) -> str:
-    words = str(error)
-    if "TLS" in words:
-        return "give the cluster's CA as ca_certs, or its fingerprint as ssl_assert_fingerprint"
-    if "HTTP 401" in words:
-        return "check api_key_file, or user and password"
-    if "HTTP 403" in words:
-        return "the credentials lack privileges: give the role what `shipper setup elasticsearch --show-role` prints"
-    return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"
->>>>>>> splunkeks

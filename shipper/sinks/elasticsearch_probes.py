@@ -104,7 +104,7 @@ def hint_for(error: RetryableError) -> str:
     if "HTTP 401" in words:
         return "check api_key_file, or user and password"
     if "HTTP 403" in words:
-        return "the credentials lack privileges: create_doc and auto_configure on logs-aws.* to deliver"
+        return "the credentials lack privileges: give the role what `shipper setup elasticsearch --show-role` prints"
     return "check that the cluster runs, that hosts names it, and that nothing in between blocks the way"
 
 

@@ -11,26 +11,16 @@ from shipper.model import Problem
 from shipper.sinks.elasticsearch_aliases import StrictAliases
 from shipper.sinks.elasticsearch_bulk import STRICT_PREFIX
 from shipper.sinks.elasticsearch_connection import Answer, Connection
-<<<<<<< HEAD
 from shipper.sinks.elasticsearch_lifecycle import Lifecycle
 from shipper.sinks.elasticsearch_probes import HINT, Client, NotAllowedError, present, unknown
 from shipper.sinks.elasticsearch_templates import (
+    KUBERNETES_AUDIT,
     MANAGED_BY,
     SETTINGS,
     VERSION,
     Template,
     degraded,
     names_policy,
-=======
-from shipper.sinks.elasticsearch_templates import (
-    KUBERNETES_AUDIT,
-    MANAGED_BY,
-    POLICY,
-    VERSION,
-    Template,
-    degraded,
-    policy,
->>>>>>> splunkeks
     templates,
 )
 
@@ -65,14 +55,6 @@ class Version:
 class Setup:
     """Templates and privileges of one cluster.
 
-<<<<<<< HEAD
-    def __init__(self, connection: Connection, namespace: str, *, strict: bool = False) -> None:
-        self._client = Client(connection)
-        self._namespace = namespace
-        self._strict = strict
-        self._lifecycle = Lifecycle(self._client, self.names)
-        self._aliases = StrictAliases(self._client, self.names)
-=======
     Args:
         audit_apart: Kubernetes audit events go to a data stream of their own.
     """
@@ -80,11 +62,12 @@ class Setup:
     def __init__(
         self, connection: Connection, namespace: str, *, strict: bool = False, audit_apart: bool = True
     ) -> None:
-        self._connection = connection
+        self._client = Client(connection)
         self._namespace = namespace
         self._strict = strict
         self._audit_apart = audit_apart
->>>>>>> splunkeks
+        self._lifecycle = Lifecycle(self._client, self.names)
+        self._aliases = StrictAliases(self._client, self.names)
 
     @property
     def names(self) -> str:
@@ -99,6 +82,12 @@ class Setup:
         """What the credentials need their privileges on."""
         return [self._pattern(datasets) for datasets in ("aws.*", *([KUBERNETES_AUDIT] if self._audit_apart else []))]
 
+    @property
+    def _aliases_written(self) -> list[str]:
+        """The aliases of strict indices."""
+        datasets = ("aws.*", *([KUBERNETES_AUDIT] if self._audit_apart else []))
+        return [f"logs-{names}-{self._namespace}-strict" for names in datasets]
+
     def _pattern(self, datasets: str) -> str:
         if self._strict:
             return f"{STRICT_PREFIX}{datasets}-{self._namespace}-*"
@@ -109,24 +98,17 @@ class Setup:
 
         https://www.elastic.co/docs/reference/elasticsearch/security-privileges
         """
-<<<<<<< HEAD
         look = ["read", "view_index_metadata"]
-        indices = [{"names": [self.names], "privileges": [*_DOCUMENT_PRIVILEGES, *look]}]
+        indices = [{"names": self._written, "privileges": [*_DOCUMENT_PRIVILEGES, *look]}]
         if self._strict:
-            indices.append({"names": [f"logs-aws.*-{self._namespace}-strict"], "privileges": look})
+            indices.append({"names": self._aliases_written, "privileges": look})
         return {"cluster": ["monitor"], "indices": indices}
-=======
-        return {
-            "cluster": ["monitor"],
-            "indices": [{"names": self._written, "privileges": [*_DOCUMENT_PRIVILEGES, "read", "view_index_metadata"]}],
-        }
->>>>>>> splunkeks
 
     def setup_role(self) -> dict[str, Any]:
         """The role that `shipper setup elasticsearch` needs, once; in strict mode also to give indices an alias."""
         role: dict[str, Any] = {"cluster": ["monitor", "manage_index_templates", "manage_ilm"]}
         if self._strict:
-            names = [self.names, f"logs-aws.*-{self._namespace}-strict"]
+            names = [*self._written, *self._aliases_written]
             role["indices"] = [{"names": names, "privileges": ["manage"]}]
         return role
 
@@ -192,18 +174,12 @@ class Setup:
         if not version.supported:
             what = f"version {version.distribution} {version.number} is not supported"
             yield Problem(where, what, "use Elasticsearch 8 or later, or OpenSearch 2 or later")
-<<<<<<< HEAD
-        missing, may_install, visible = self._privileges()
+        lacking, may_install, visible = self._privileges()
         if not visible:
             what = "the server does not say what the credentials may do (HTTP 403 for /_security/user/_has_privileges)"
             yield Problem(where, what, "is something in between that refuses it?", serious=False)
-        if missing:
-            what = f"the credentials lack {', '.join(missing)} on {self.names}"
-=======
-        lacking, may_install = self._privileges()
         for names, missing in lacking.items():
             what = f"the credentials lack {', '.join(missing)} on {names}"
->>>>>>> splunkeks
             hint = "give the role what `shipper setup elasticsearch --show-role` prints"
             if KUBERNETES_AUDIT in names:
                 what += ", where audit events of EKS go"
@@ -243,7 +219,6 @@ class Setup:
             return  # the templates' own problems say so
         yield from self._lifecycle.problems(where, found, may_install=may_install)
 
-<<<<<<< HEAD
     def _version(self) -> Version:
         answer = self._client.get("/")
         if present(answer, "version of the server") and isinstance(said := answer.json().get("version"), dict):
@@ -252,51 +227,29 @@ class Setup:
         nodes = answer.json().get("nodes") if present(answer, "version of the server") else {}
         return Version(next((str(node["version"]) for node in (nodes or {}).values()), ""))
 
-    def _privileges(self) -> tuple[list[str], bool, bool]:
-        """Index privileges that are lacking, whether templates may be put, and whether the server says so at all.
+    def _privileges(self) -> tuple[dict[str, list[str]], bool, bool]:
+        """Return index privileges that are lacking, whether templates may be put, and whether the server says so.
 
         Without security nothing is lacking.
         """
-=======
-    def _privileges(self) -> tuple[dict[str, list[str]], bool]:
-        """Index privileges that are lacking, and whether templates may be put. Without security: none, and true."""
         # No privilege on `logs-aws.*` is needed to have it on the data streams below.
         asked = {pattern.replace("aws.*", "aws.cloudtrail"): pattern for pattern in self._written}
->>>>>>> splunkeks
         wanted = {
             "cluster": ["manage_index_templates"],
             "index": [{"names": list(asked), "privileges": _DOCUMENT_PRIVILEGES}],
         }
         answer = self._client.ask("POST", "/_security/user/_has_privileges", wanted)
         said = answer.json()
-<<<<<<< HEAD
         has_security = present(answer, "privileges of the credentials")
         if not has_security or "index" not in said:
-            return [], True, has_security is not None
-        has: dict[str, bool] = next(iter(said["index"].values()), {})
-        missing = [name for name in _DOCUMENT_PRIVILEGES if not has.get(name)]
-        return missing, bool(said.get("cluster", {}).get("manage_index_templates")), True
-=======
-        if answer.status != 200 or "index" not in said:
-            return {}, True
+            return {}, True, has_security is not None
         has: dict[str, dict[str, bool]] = said["index"]
         lacking = {
             pattern: missing
             for name, pattern in asked.items()
             if name in has and (missing := [each for each in _DOCUMENT_PRIVILEGES if not has[name].get(each)])
         }
-        return lacking, bool(said.get("cluster", {}).get("manage_index_templates"))
-
-    def _has_ilm(self) -> bool:
-        return self._get("/_ilm/status").status == 200
-
-    def _install_policy(self) -> list[str]:
-        path = f"/_ilm/policy/{POLICY}"
-        if self._get(path).status == 200:
-            return []  # an operator may have changed it
-        self._expect_ok(self._ask("PUT", path, policy()), f"ILM policy {POLICY}")
-        return [f"ILM policy {POLICY} installed"]
->>>>>>> splunkeks
+        return lacking, bool(said.get("cluster", {}).get("manage_index_templates")), True
 
     def _found(self, template: Template) -> dict[str, Any] | None:
         answer = self._client.get(template.path)

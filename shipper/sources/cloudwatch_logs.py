@@ -291,7 +291,7 @@ class CloudWatchSource:
         state.trouble = trouble
         self._metrics.waits(self.name, f"log group {state.group.arn}", str(error) if error is not None else None)
         if error is not None:
-            log.error("log group waits, the others go on", source=self.name, group=state.group.arn, why=str(error))
+            log.error("log group waits, the others go on", source=self.name, group=state.group.arn, why=error.advice)
         else:
             log.info("log group is read again", source=self.name, group=state.group.arn)
         self._count_groups()

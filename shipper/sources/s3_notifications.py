@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from shipper.errors import FatalError, RetryableError
+from shipper.letter_log import LetterLog
 from shipper.metrics import Metrics
 from shipper.model import Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, Stop, wall_clock
@@ -185,7 +186,7 @@ class S3NotificationsSource:
             self._count("given_back", len(messages))
             self._flush()
         except RetryableError as error:
-            log.warning("messages could not be given back, they come again by themselves", why=str(error))
+            log.warning("messages could not be given back, they come again by themselves", why=error.advice)
         with contextlib.suppress(FatalError):
             self._store.unpin(self._pending.unsettled())
 
@@ -267,10 +268,12 @@ class S3NotificationsSource:
         Raises:
             RetryableError: the dead-letter store is full; the message comes again.
         """
-        log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
         if self._backlog.state.redrive:
+            log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
             return False
-        self._dead_letters.put([letter_of_message(self.name, self._queue.name, message, faults, self._clock())])
+        letters = LetterLog(self._dead_letters)
+        letters.put([letter_of_message(self.name, self._queue.name, message, faults, self._clock())])
+        letters.write()
         return True
 
     def _end(self, message: Message, outcome: str, *, keep: bool, example: str = "") -> None:

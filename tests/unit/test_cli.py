@@ -323,7 +323,7 @@ def test_checkpoints_reset_forgets_what_is_named(tmp_path: Path, capfd: pytest.C
     assert cli.run([*reset, "trail", "--scope", "none", "--yes"]) == 1
     assert "has no scope 'none'" in capfd.readouterr().err
     assert cli.run([*reset, "trail", "--scope", "AWSLogs/1/", "--yes"]) == 0
-    assert capfd.readouterr().out == "forgotten scopes of source 'trail': 1\n"
+    assert capfd.readouterr().out == "forgot 1 scope of source 'trail': shipped again from `start` on\n"
     store = state(tmp_path)
     assert list(store.cursors("trail")) == [""]
     assert store.pinned("trail") == []

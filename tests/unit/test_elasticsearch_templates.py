@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shipper.sinks import elasticsearch_templates
-from shipper.sinks.elasticsearch_templates import DATASETS, Template, degraded, templates
+from shipper.sinks.elasticsearch_templates import DATASETS, Template, degraded, names_policy, strict_alias, templates
 
 
 def by_name(*, ilm: bool = False) -> dict[str, Template]:
@@ -161,3 +161,46 @@ def test_an_unknown_part_of_a_template_is_left_out():
 def test_other_refusals_stand(words):
     """What cannot be helped is the operator's to read."""
     assert degraded(by_name()["shipper-ecs@mappings"].body, words) is None
+
+
+def test_strict_templates_give_their_indices_a_name_that_rules_search():
+    """For each data set and namespace one that no data stream can have, and no two patterns of a namespace overlap."""
+    made = {t.name: t.body for t in templates(ilm=False, strict=True, namespace="prod") if t.kind == "index"}
+    for dataset in DATASETS:
+        body = made[f"shipper-{dataset}-prod"]
+        assert body["index_patterns"] == [f"shipper-{dataset}-prod-*"]
+        assert list(body["template"]["aliases"]) == [f"logs-{dataset}-prod-strict"]
+        assert strict_alias(f"shipper-{dataset}-prod-2026.01.15") == f"logs-{dataset}-prod-strict"
+    assert made["shipper-aws"]["priority"] < made["shipper-aws.waf-prod"]["priority"]
+
+
+@pytest.mark.parametrize("index", ["other", "shipper-aws.cloudtrail-prod", "shipper-foo-prod-2026.01.15", "logs-x-y-1"])
+def test_other_indices_have_no_alias_of_ours(index):
+    """Only names that strict mode makes."""
+    assert strict_alias(index) == ""
+
+
+def test_an_alias_whose_name_is_taken_is_left_out():
+    """The template is put all the same, and the operator is told."""
+    template = next(t for t in templates(ilm=False, strict=True) if t.name == "shipper-aws.waf-default")
+    words = "template after composition is invalid; Invalid alias name [logs-aws.waf-default-strict]: an index exists"
+    changed, line = conceded(template, words)
+    assert "aliases" not in changed["template"]
+    assert "logs-aws.waf-default-strict" in line
+    assert degraded(changed, words) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"index": {"lifecycle.name": "a"}}, True),
+        ({"index": {"lifecycle": {"name": "a"}}}, True),
+        ({"index.lifecycle.name": "a"}, True),
+        ({"index": {"lifecycle": {"name": ""}}}, False),
+        ({"index": {"codec": "default"}}, False),
+        ({}, False),
+    ],
+)
+def test_a_policy_is_seen_in_every_form_of_settings(settings, named):
+    """As they are put, and as a server gives them back."""
+    assert names_policy({"template": {"settings": settings}}) is named

@@ -64,12 +64,8 @@ class LogEventEcs:
     ) -> None:
         self._dataset = dataset
         self._stream = {"type": "logs", "dataset": dataset, "namespace": namespace}
-<<<<<<< HEAD
-        self._describe = _behind_export_time(describe, own_time=own_time) if exported else describe
-=======
         self._index = _index_of(self._stream)
-        self._describe = describe
->>>>>>> splunkeks
+        self._describe = _behind_export_time(describe, own_time=own_time) if exported else describe
         self._own_time = own_time
         self._clock = clock
         self._more: Callable[[Fields, LogEvent | None], None] | None = None
@@ -142,7 +138,6 @@ class LogEventEcs:
         return document
 
 
-<<<<<<< HEAD
 def _behind_export_time(describe: Describe, *, own_time: bool) -> Describe:
     """Return what describes lines that CloudWatch Logs exported too: their time stands in front, as the event's."""
 
@@ -156,10 +151,10 @@ def _behind_export_time(describe: Describe, *, own_time: bool) -> Describe:
         return said_ms if own_time and said_ms is not None else time_of(exported)
 
     return behind
-=======
+
+
 def _index_of(stream: Mapping[str, str]) -> str:
     return f"{stream['type']}-{stream['dataset']}-{stream['namespace']}"
->>>>>>> splunkeks
 
 
 def _place(document: Fields, event: LogEvent) -> None:

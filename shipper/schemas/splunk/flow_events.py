@@ -18,8 +18,8 @@ Written = Callable[[str, Sequence[str]], str]
 """(line, its fields) → the event as JSON."""
 
 SELECT_ALL: Layout = tuple(sorted(V5))
-_ADD_ON = {V2: "2", V5: "5", SELECT_ALL: "5"}
-"""The formats that the add-on reads, with the version that it demands of their lines."""
+_ADD_ON = frozenset({V2, V5, SELECT_ALL})
+"""The formats that the add-on reads. Their lines stay lines even if they do not fit: a format may have been guessed."""
 _NAMES = {
     "srcaddr": "src_ip",
     "dstaddr": "dest_ip",
@@ -51,13 +51,11 @@ def event_writer(layout: Sequence[str]) -> Written:
         layout: AWS's field names in order; empty where they are unknown.
     """
     names = tuple(map(splunk_name, layout))
-    if len(set(names)) != len(names):  # an object would lose one of two values; AWS names no field twice
-        names = ()
-    demanded = _ADD_ON.get(tuple(layout))
-    version = layout.index("version") if demanded is not None else -1
+    # An object would lose one of two values of a name; AWS names no field twice.
+    as_text = not names or len(set(names)) != len(names) or tuple(layout) in _ADD_ON
 
     def write(text: str, parts: Sequence[str]) -> str:
-        if not names or len(parts) != len(names) or (demanded is not None and parts[version] == demanded):
+        if as_text or len(parts) != len(names):
             return orjson.dumps(text).decode()
         return orjson.dumps(dict(zip(names, parts, strict=True))).decode()
 
