@@ -237,6 +237,7 @@ def test_objects_that_are_gone_from_the_bucket_are_said_and_no_difference(place:
     assert [(each["number"], each["what"]) for each in found["remarks"]] == [
         (2, "objects with a receipt are gone from the bucket")
     ]
+    assert sorted(found["remarks"][0]["names"]) == sorted(f"s3://trail/{key}" for key in keys[:2])
     place.delete(place.documents()[0])
     place.s3.delete_objects(Bucket="trail", Delete={"Objects": [{"Key": key} for key in keys[2:]]})
     code, found = audit("--repair")
