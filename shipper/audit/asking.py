@@ -172,7 +172,7 @@ class Asker:
         for sink in sinks:
             sink.active, sink.ships = True, ships
         try:
-            return self._ship(split)
+            return self._ship(replace(split, maybe_shipped=True))
         finally:
             self._letters.ships = False
             for sink in sinks:

@@ -39,12 +39,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Fresh:
-    """New objects of some messages, each once, by log type."""
+    """New objects of some messages, each once, by log type.
+
+    Attributes:
+        redelivered: hashes of those whose message was handed out before: another daemon may have shipped them.
+    """
 
     objects: dict[str, list[S3Object]] = field(default_factory=dict)
     hashes: set[int] = field(default_factory=set)
+    redelivered: set[int] = field(default_factory=set)
 
-    def add(self, logs: str, item: S3Object) -> None:
+    def add(self, logs: str, item: S3Object, receives: int) -> None:
+        if receives > 1:
+            self.redelivered.add(item.hash)
         if item.hash not in self.hashes:
             self.hashes.add(item.hash)
             self.objects.setdefault(logs, []).append(item)
@@ -213,7 +220,7 @@ class S3NotificationsSource:
                 wait = 0
         finally:
             for logs, objects in fresh.objects.items():
-                self._pending.pin(self._queue.name, logs, objects)
+                self._pending.pin(self._queue.name, logs, objects, fresh.redelivered)
         return taken > 0
 
     def _take(self, message: Message, fresh: _Fresh) -> None:
@@ -234,7 +241,7 @@ class S3NotificationsSource:
                 continue
             open_.add(value)
             if value not in self._pending and value not in self._unopened.waiting:
-                fresh.add(logs, item)
+                fresh.add(logs, item, message.receives)
         keep = bool(faults) and not self._bury(message, faults)
         if open_:
             self._held.hold(message, open_, keep=keep)
