@@ -10,7 +10,7 @@ from types import MappingProxyType
 import zstandard
 
 from shipper.errors import RetryableError
-from shipper.model import Document, S3Split, Split
+from shipper.model import Document, Doubled, S3Split, Split
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """What has no place in a file's name."""
@@ -44,6 +44,14 @@ class ArchiveRecount:
     def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:  # noqa: ARG002 - the port's signature
         """See ports.Recount."""
         return None
+
+    def doubled(self, paths: Sequence[str]) -> dict[str, Doubled]:  # noqa: ARG002 - the port's signature
+        """See ports.Recount. Files are compared as a whole, see `doubled_lines`."""
+        return {}
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:  # noqa: ARG002 - the port's signature
+        """See ports.Recount."""
+        return Doubled()
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount. All of them: a split's file is written whole."""

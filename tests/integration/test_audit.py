@@ -323,6 +323,38 @@ def test_what_retention_deleted_is_expired(place: Place, audit: Audit) -> None:
     assert [each["expected"] - each["found"] for each in found["differences"]] == [1]
 
 
+def test_documents_that_stand_twice_are_counted_and_named(
+    place: Place, audit: Audit, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Two of an object that lies on both sides of a rollover; that it lies there is no double by itself."""
+    place.put(2, 6)
+    place.ship()
+    hits = place.documents()
+    (path,) = {hits[0]["_source"]["log"]["file"]["path"]}
+    mine = [hit for hit in hits if hit["_source"]["log"]["file"]["path"] == path]
+    place.server.request("POST", f"{place.names}/_rollover")
+    place.delete(mine[0])
+    for hit in mine[:3]:
+        answer = place.server.request("PUT", f"{place.names}/_create/{hit['_id']}", hit["_source"])
+        assert answer.status == 201, answer
+    place.refresh()
+    code, found = audit()
+    assert (code, found["ok"], found["doubled"], found["missing"]) == (1, False, 2, 0)
+    (double,) = [each for each in found["differences"] if each["sink"] == "siem"]
+    assert (double["kind"], double["what"], double["expected"], double["found"]) == ("doubled", path, 6, 8)
+    assert double["document_ids"] == sorted(hit["_id"] for hit in mine[1:3])
+    place("audit", "--since", "beginning", "--settle-seconds", "0")
+    words = capfd.readouterr().out
+    assert "2 documents are there once too often" in words
+    assert "no differences" not in words
+    _, indices = place.server.request("GET", f"{place.names}/_settings?expand_wildcards=all&filter_path=*.settings")
+    old = min(indices)
+    for hit in mine[1:3]:
+        assert place.server.request("DELETE", f"{old}/_doc/{hit['_id']}").status == 200
+    place.refresh()
+    assert audit()[0] == 0
+
+
 def test_a_backfill_is_part_of_the_ledger(place: Place, audit: Audit) -> None:
     """Its receipts are in a state of its own; what it shipped is counted as the rest is."""
     place.source["start"] = "now"
