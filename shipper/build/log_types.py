@@ -140,7 +140,15 @@ def _ec2_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _cloudwatch_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    return _event_splunk(index, host, lookups, None)
+    from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
+
+    return _event_splunk(index, host, lookups, CloudWatchEcs(""), looked_up=False)
+
+
+def _ec2_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
+
+    return _event_splunk(index, host, lookups, CloudWatchEcs("", system=True), looked_up=False)
 
 
 def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None], None] | None:
@@ -149,21 +157,23 @@ def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None
     return event_places(lookups)
 
 
-def _event_splunk(index: str, host: str, lookups: Lookups, ecs: LogEventEcs | None, name: str = "") -> Schema:
+def _event_splunk(
+    index: str, host: str, lookups: Lookups, ecs: LogEventEcs, name: str = "", *, looked_up: bool = True
+) -> Schema:
     """The envelopes of log events, with what is known of the addresses that their ECS documents have.
 
     Args:
-        ecs: None where messages may be anything.
+        ecs: reads messages.
         name: of the log type.
+        looked_up: false where messages may be anything, so that no address in them is certain.
     """
-    from shipper.schemas.splunk.cloudwatch import LINES, CloudWatchSplunk
+    from shipper.schemas.splunk.cloudwatch import SOURCETYPES, CloudWatchSplunk
     from shipper.schemas.splunk.event_fields import event_fields
     from shipper.schemas.splunk.places import flat_places_of
 
-    known = event_fields(lookups, ecs.said) if ecs is not None else None
+    known = event_fields(lookups) if looked_up else None
     places = flat_places_of(lookups)
-    sourcetype, line_time = LINES.get(name, (None, None))
-    return CloudWatchSplunk(index, host, sourcetype=sourcetype, line_time=line_time, places=places, known=known)
+    return CloudWatchSplunk(index, host, ecs, sourcetype=SOURCETYPES.get(name), places=places, known=known)
 
 
 def _of_messages(
@@ -284,7 +294,7 @@ LOG_TYPES: dict[str, LogType] = {
         gap_mark=b"SKIPDATA",
     ),
     "cloudwatch": LogType("cloudwatch", "aws.cloudwatch_logs", _cloudwatch_format, _cloudwatch_ecs, _cloudwatch_splunk),
-    "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _cloudwatch_splunk),
+    "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _ec2_splunk),
     "route53_resolver": _of_messages("route53_resolver", "aws.route53_resolver_logs", _resolver),
     "route53_public": _of_messages("route53_public", "aws.route53_public_logs", _public),
     "apigateway": _of_messages("apigateway", "aws.apigateway_logs", _apigateway),

@@ -28,7 +28,6 @@ _MOST_PROBED_LINES = 20
 # What orjson takes. From Python 3.14 on other decoders go as deep as the thread's stack, and what follows does not.
 _DEEPEST = 1024
 _QUOTE_OR_BRACKET = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -150,14 +149,10 @@ def _beginning(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes] | None]:
             head.append(piece)
             size += len(piece)
             if size > _AT_ONCE_BYTES:
-                return _unmarked(b"".join(head)), pieces
+                return b"".join(head), pieces
     except BadInputError as error:
-        return _unmarked(b"".join(head)), _Failing(error)
-    return _unmarked(b"".join(head)), None
-
-
-def _unmarked(head: bytes) -> bytes:
-    return head.removeprefix(_BYTE_ORDER_MARK)
+        return b"".join(head), _Failing(error)
+    return b"".join(head), None
 
 
 class _Failing(Iterator[bytes]):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from shipper.errors import BadInputError
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
-from shipper.formats.stored_bytes import GZIP, decompressed
+from shipper.formats.stored_bytes import decompressed
 from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected
 
 _ENVELOPES = (b'{"messageType"', b'{"owner"')
@@ -43,9 +43,6 @@ class CloudWatchFormat:
             RetryableError: from the payload's own chunks.
         """
         first, chunks = _beginning(decompressed(payload, self._limits))
-        if first.startswith(GZIP):  # Firehose's own compression, around that of CloudWatch Logs
-            whole = Payload(payload.origin, itertools.chain([first], chunks))
-            first, chunks = _beginning(decompressed(whole, self._limits))
         yield from self.taken_apart(first, chunks, payload.origin)
 
     def taken_apart(self, first: bytes, chunks: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:

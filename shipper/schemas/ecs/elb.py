@@ -13,6 +13,7 @@ from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, iso_time, whole
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import time_of
@@ -65,7 +66,7 @@ def elb_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock)
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), formed=True, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
@@ -73,6 +74,7 @@ def _described(geo: GeoLookup | None) -> Describe:
         layout = elb_layout(text)
         if layout is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
         written = dict(zip(layout, fields_of(text), strict=False))
         said = {name: value for name, value in written.items() if value not in _ABSENT}

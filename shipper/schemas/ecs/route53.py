@@ -21,6 +21,7 @@ from shipper.schemas.ecs.log_event import (
     object_of,
     text_in,
 )
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.event_times import time_of
 
 RESOLVER = "aws.route53_resolver_logs"
@@ -40,12 +41,12 @@ def resolver_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_c
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(RESOLVER, namespace, _resolver(geo), own_time=True, clock=clock)
+    return LogEventEcs(RESOLVER, namespace, _resolver(geo), own_time=True, formed=True, clock=clock)
 
 
 def public_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
     """The schema of public hosted zones' query logs; see `resolver_ecs`."""
-    return LogEventEcs(PUBLIC, namespace, _public(geo), own_time=True, clock=clock)
+    return LogEventEcs(PUBLIC, namespace, _public(geo), own_time=True, formed=True, clock=clock)
 
 
 def _resolver(geo: GeoLookup | None) -> Describe:
@@ -53,6 +54,7 @@ def _resolver(geo: GeoLookup | None) -> Describe:
         said = object_of(text)
         if said is None or text_in(said, "query_name") is None:
             document["message"] = text
+            mark_unparsed(document)
             if said is not None:
                 add_fields(document, said)
             return None
@@ -99,6 +101,7 @@ def _public(geo: GeoLookup | None) -> Describe:
         found = _PUBLIC_LINE.fullmatch(text)
         if found is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
         add_query(
             document,

@@ -14,6 +14,7 @@ from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, whole
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
@@ -33,7 +34,7 @@ def s3access_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_c
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), formed=True, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
@@ -41,6 +42,7 @@ def _described(geo: GeoLookup | None) -> Describe:
         layout = s3_layout(text)
         if layout is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
         written = zip(layout, fields_of(text), strict=False)
         said = {name: value for name, value in written if value not in _ABSENT}
