@@ -17,10 +17,10 @@ _AS_TEXT = "shipper reads AWS's own text and JSON objects; leave it out of the p
 _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive", _UNPACK),
     (b"PK\x05\x06", "an empty zip archive", "nothing can be shipped from it"),
-    (b"\xfd7zXZ\x00", "compressed with xz", _UNPACK),
-    (b"\x28\xb5\x2f\xfd", "compressed with zstd", _UNPACK),
-    (b"\x04\x22\x4d\x18", "compressed with lz4", _UNPACK),
-    (b"\xff\x06\x00\x00sNaPpY", "compressed with snappy", _UNPACK),
+    (b"\xfd7zXZ\x00", "an xz file", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", _UNPACK),
+    (b"\x04\x22\x4d\x18", "a lz4 file", _UNPACK),
+    (b"\xff\x06\x00\x00sNaPpY", "a snappy file", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
     (b"PAR1", "a Parquet file", "only flow logs are read from Parquet: set `logs: vpcflow` if it holds them"),
@@ -62,11 +62,11 @@ def refuse_binary(head: bytes) -> None:
     """
     for mark, name, advice in _MARKS:
         if head.startswith(mark):
-            raise BadInputError(f"{name}: {advice}")
+            raise BadInputError(f"this is {name}: {advice}")
     if head.startswith(_BZIP2) and head[4:10] in _BZIP2_BLOCKS:
-        raise BadInputError(f"compressed with bzip2: {_UNPACK}")
+        raise BadInputError(f"this is a bzip2 file: {_UNPACK}")
     if head[_TAR_AT : _TAR_AT + len(_TAR)] == _TAR:
-        raise BadInputError(f"a tar archive: {_UNPACK}")
+        raise BadInputError(f"this is a tar archive: {_UNPACK}")
 
 
 def as_text(pieces: Iterator[bytes]) -> Iterator[bytes]:
