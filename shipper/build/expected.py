@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from shipper.access_layouts import elb_layout, s3_layout
@@ -25,6 +26,9 @@ _STRICTNESS: Mapping[str, Literal["strict", "loose", "any"]] = {
 """How strict a log type is, where it is not strict."""
 
 
+_FLOW_ADVICE = "if the fields have an order of their own and no header, name them with `format`; else correct `logs`"
+
+
 def checked(logs: str, format_: Format, messages: Callable[[], LogEventEcs] | None) -> Format:
     """Return a format that looks at an object's first records before any is shipped.
 
@@ -34,7 +38,10 @@ def checked(logs: str, format_: Format, messages: Callable[[], LogEventEcs] | No
     """
     strictness = _STRICTNESS.get(logs, "strict")
     unit = "records" if logs in {"cloudtrail", "waf", "route53_resolver"} else "lines"
-    return CheckedFormat(format_, Expected(logs, _fits_of(logs, messages), likely_type, strictness, unit))
+    expected = Expected(logs, _fits_of(logs, messages), likely_type, strictness, unit)
+    if logs == "vpcflow":  # a line that does not fit is refused in any case: better once, with what to do
+        expected = replace(expected, few=1, advice=_FLOW_ADVICE)
+    return CheckedFormat(format_, expected)
 
 
 def likely_type(line: bytes) -> str | None:
@@ -63,6 +70,8 @@ def _fits_of(logs: str, messages: Callable[[], LogEventEcs] | None) -> Callable[
         return lambda record: record.event is not None
     if messages is None:
         return lambda _: True
+    if logs in _STRICTNESS:
+        return lambda record: record.event is not None or likely_type(record.raw) in {None, logs}
     schema = messages()
 
     def fits(record: Record) -> bool:

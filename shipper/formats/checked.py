@@ -18,8 +18,6 @@ _MOST_RECORDS = 20
 _MOST_BYTES = 1 << 20
 _ENOUGH = 10
 """So many records say by their majority what an object is; fewer only where none of them fits."""
-_FEW = 3
-"""Fewer that fit nothing may be odd lines; they are shipped with their tag, unless another type reads them."""
 
 Strictness = Literal["strict", "loose", "any"]
 
@@ -35,6 +33,8 @@ class Expected:
         strictness: strict where records have known forms; loose where others are possible, so that only what another
             type reads is refused; any where every line may be a record.
         unit: what its records are called, in the plural.
+        few: so many records that fit nothing are refused; fewer may be odd lines, and are shipped with their tag.
+        advice: what to do about records that no type reads.
     """
 
     logs: str
@@ -42,6 +42,8 @@ class Expected:
     likely: Callable[[bytes], str | None]
     strictness: Strictness = "strict"
     unit: str = "lines"
+    few: int = 3
+    advice: str = "look at the object, and correct `logs`"
 
 
 class CheckedFormat:
@@ -78,10 +80,9 @@ class CheckedFormat:
 
     def _judge(self, sample: Sequence[Record | Rejected], head: bytes, failure: BadInputError | None) -> None:
         expected = self._expected
+        if expected.strictness != "strict" and (kind := kind_of(head)) is not None and kind.table:
+            raise _refused(kind, expected)
         if expected.strictness == "any":
-            kind = kind_of(head)
-            if kind is not None and kind.table:
-                raise _refused(kind, expected)
             return
         fitting = sum(type(record) is Record and expected.fits(record) for record in sample)
         if not _is_another(fitting, len(sample)) or not (sample or failure):
@@ -89,13 +90,15 @@ class CheckedFormat:
         kind = kind_of(head)
         if kind is not None and kind.logs != expected.logs and self._is_all(kind, sample):
             raise _refused(kind, expected)
-        verdict = _verdict(fitting, len(sample), expected)
-        likely = self._likely(sample)
-        if likely is not None:
-            they = "it looks" if len(sample) == 1 else "they look"
-            raise BadInputError(f"{verdict}; {they} like {likely}: set `logs: {likely}`")
-        if failure is None and expected.strictness == "strict" and len(sample) >= _FEW:
-            raise BadInputError(f"{verdict}, and no other type reads them: look at the object, and correct `logs`")
+        for lines in ([record.raw for record in sample], _whole_lines(head)):
+            likely = self._likely(lines)
+            if likely is not None:
+                they = "it looks" if len(lines) == 1 else "they look"
+                verdict = _verdict(min(fitting, len(lines)), len(lines), expected)
+                raise BadInputError(f"{verdict}; {they} like {likely}: set `logs: {likely}`")
+        if failure is None and expected.strictness == "strict" and len(sample) >= expected.few:
+            verdict = _verdict(fitting, len(sample), expected)
+            raise BadInputError(f"{verdict}, and they look like no other: {expected.advice}")
 
     def _is_all(self, kind: Kind, sample: Sequence[Record | Rejected]) -> bool:
         """Whether all of the sample is of a kind; of a loose type some line may well be, as text of an application."""
@@ -103,13 +106,19 @@ class CheckedFormat:
             return True
         return all(kind_of(record.raw[:LIKELY_BYTES]) == kind for record in sample)
 
-    def _likely(self, sample: Sequence[Record | Rejected]) -> str | None:
-        """Return the other type that reads most of the sample."""
-        found = Counter(self._expected.likely(record.raw[:LIKELY_BYTES]) for record in sample)
+    def _likely(self, lines: Sequence[bytes]) -> str | None:
+        """Return the other type that reads most of some lines."""
+        found = Counter(self._expected.likely(line[:LIKELY_BYTES]) for line in lines)
         for name, count in found.most_common(1):
-            if name is not None and name != self._expected.logs and count * 2 > len(sample):
+            if name is not None and name != self._expected.logs and count * 2 > len(lines):
                 return name
         return None
+
+
+def _whole_lines(head: bytes) -> list[bytes]:
+    """Return the lines of a text's beginning; the last may be cut off."""
+    found = [line.removesuffix(b"\r") for line in head.split(b"\n")[: _MOST_RECORDS + 1]]
+    return [line for line in (found[:-1] or found) if line.strip()]
 
 
 def _is_another(fitting: int, count: int) -> bool:
