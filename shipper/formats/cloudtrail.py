@@ -112,7 +112,9 @@ class CloudTrailFormat:
                 position += 1
                 yield self._checked(raw, position)
         if not scanner.complete:
-            raise BadInputError("not JSON, or cut off: it ends in the middle of something")
+            raise BadInputError(
+                "not JSON, or cut off: it ends in the middle of something; upload the object again, whole"
+            )
         if not position and not scanner.seen_records:
             raise BadInputError("not JSON with CloudTrail records")
 

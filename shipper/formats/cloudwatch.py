@@ -89,7 +89,9 @@ class CloudWatchFormat:
                     position += 1
                     yield record
         if not scanner.complete:
-            raise BadInputError("not JSON, or cut off: it ends in the middle of something")
+            raise BadInputError(
+                "not JSON, or cut off: it ends in the middle of something; upload the object again, whole"
+            )
 
     def _page_over_lines(self, found: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:
         """A page as `aws logs filter-log-events` prints it, over many lines; bounded like an envelope."""

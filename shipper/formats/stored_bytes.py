@@ -83,7 +83,7 @@ def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
             if member.needs_input and not member.eof:
                 data = next(filter(None, chunks), b"")
                 if not data:
-                    raise BadInputError("the gzip stream is truncated")
+                    raise BadInputError("the gzip stream is truncated: upload the object again, whole")
         data = _next_member(member.unused_data, chunks)
 
 

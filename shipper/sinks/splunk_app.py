@@ -37,7 +37,7 @@ _INDEXED = (
     *(f"{side}_{field}" for side in ("src", "dest") for field in (*_PLACE_FIELDS, *_OWNER_FIELDS, *_THREAT_FIELDS)),
     *(f"{side}_{field}" for side in ("pkt_src", "pkt_dest", "related") for field in (*_PLACE_FIELDS, *_THREAT_FIELDS)),
     *(f"{what}_{field}" for what in ("query", "user_agent") for field in _THREAT_FIELDS),
-    *("effective_user", "effective_user_id"),
+    *("effective_user", "effective_user_id", "shipper_tags"),
     *("session_chain", "session_source_identity", "session_first_address"),
 )
 _LINES = ("SHOULD_LINEMERGE = false", r"LINE_BREAKER = ([\r\n]+)", "TRUNCATE = 0")
