@@ -176,13 +176,21 @@ def _event_splunk(
         name: of the log type.
         looked_up: false where messages may be anything, so that no address in them is certain.
     """
-    from shipper.schemas.splunk.cloudwatch import SOURCETYPES, CloudWatchSplunk
+    from shipper.schemas.splunk.cloudwatch import LINE_TIMES, SOURCETYPES, CloudWatchSplunk
     from shipper.schemas.splunk.event_fields import event_fields
     from shipper.schemas.splunk.places import flat_places_of
 
     known = event_fields(lookups) if looked_up else None
     places = flat_places_of(lookups)
-    return CloudWatchSplunk(index, host, ecs, sourcetype=SOURCETYPES.get(name), places=places, known=known)
+    return CloudWatchSplunk(
+        index,
+        host,
+        ecs,
+        sourcetype=SOURCETYPES.get(name),
+        line_time=LINE_TIMES.get(name),
+        places=places,
+        known=known,
+    )
 
 
 def _of_messages(
