@@ -217,7 +217,8 @@ def at(text: str) -> float:
 def test_an_exported_line_of_another_form_is_whole_in_the_message(name):
     """And marked; its time is that of the export where the type knows no better."""
     made = stored(name, f"{EXPORT} what is this")
-    assert (made["message"], made["tags"]) == (f"{EXPORT} what is this", ["unparsed"])
+    assert (made["message"], made["tags"], made["@timestamp"]) == (f"{EXPORT} what is this", ["unparsed"], EXPORT)
+    assert stored(name, f"{EXPORT} what is this", splunk=True)["time"] == at(EXPORT)
 
 
 def test_other_logs_of_databases_have_no_form_to_miss():

@@ -28,7 +28,7 @@ def test_members_are_read_as_one_however_they_are_cut(parts, cut, zeros):
     assert b"".join(read(stored, cut)) == b"".join(parts)
 
 
-@given(st.binary(max_size=200).filter(lambda data: not data.startswith(b"\x1f\x8b")), st.integers(1, 50))
+@given(st.text(max_size=200).map(lambda text: b"{" + text.encode()), st.integers(1, 50))
 def test_plain_bytes_stay_as_they_are(data, cut):
     """What does not begin as gzip does is not gzip; nothing is an empty object."""
     assert b"".join(read(data, cut)) == data

@@ -19,6 +19,7 @@ from shipper.schemas.community_id import community_id, packed_port
 from shipper.schemas.ecs.flow_owners import add_owners, instance_fields
 from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.threats import enrichment, threat
+from shipper.schemas.ecs.unparsed import mark_no_time
 from shipper.schemas.ecs.vpc_flow_values import (
     DIRECTIONS,
     Endpoint,
@@ -78,12 +79,14 @@ class Context:
         top: top-level objects (`data_stream`, `ecs`, `log` …), none that a line writes itself, except `aws`.
         aws: objects beside `aws.vpcflow`, such as `s3` or `cloudwatch`.
         account, region: where the line does not say; "" for unknown.
+        timed: the time of lines that say none is that of their event, so that their documents need no tag.
     """
 
     top: Mapping[str, Any] = field(default_factory=dict)
     aws: Mapping[str, Any] = field(default_factory=dict)
     account: str = ""
     region: str = ""
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,8 @@ class LineMapping:
         fixed = fixed_parts(values, context.account, context.region, own, self._names)
         document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
         document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
+        if not times and not context.timed:
+            mark_no_time(document)
         known = {name: value for name, value in values.items() if value != "-"}
         document |= self._traffic(known, fixed)
         if fixed.own or fixed.aws or context.aws:
