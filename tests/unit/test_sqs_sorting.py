@@ -26,9 +26,7 @@ def allowed(logs: str | None = None, fallback: str | None = None) -> Allowed:
     return Allowed(places(["trail", "other/AWSLogs/"]), logs, KNOWN, fallback)
 
 
-@pytest.mark.parametrize(
-    "folder", ["CloudTrail", "CloudTrail-Insight", "CloudTrail-NetworkActivity", "CloudTrail-Aggregated"]
-)
+@pytest.mark.parametrize("kind", ["", "-Insight", "-NetworkActivity", "-Aggregated"])
 @pytest.mark.parametrize("logs", [None, "cloudtrail"])
 def test_every_kind_of_cloudtrails_events_is_shipped(kind: str, logs: str | None) -> None:
     """By its folder, whatever the prefix above it."""
