@@ -19,7 +19,7 @@ from shipper.build.sources import aws_sessions, fallbacks, names, readers, sourc
 from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
 from shipper.metrics import Metrics
-from shipper.model import ReadLimits
+from shipper.model import OutputLimits, ReadLimits
 from shipper.pace import Pace
 from shipper.ports import DeadLetters, Format, Lookups, Reader, Sink, Stop
 from shipper.service import Pipeline
@@ -143,6 +143,17 @@ def shipper_to(
         redact=redactor(settings.redact, metrics),
         paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
         gap_marks={name: log_type.gap_mark for name, log_type in LOG_TYPES.items()},
+        output=_output_limits(settings),
+    )
+
+
+def _output_limits(settings: Settings) -> OutputLimits:
+    limits = settings.limits
+    return OutputLimits(
+        records=limits.object_records,
+        made_bytes=limits.object_made_bytes,
+        made_ratio=limits.object_made_ratio,
+        letters=limits.object_letters,
     )
 
 
