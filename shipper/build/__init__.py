@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipper.attempts import CountedAttempts
 from shipper.build.cloudwatch import cloudwatch_calls, letter_windows
 from shipper.build.detection_notes import geoip_notes
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
@@ -99,7 +100,8 @@ def pipeline(
     return Pipeline(
         sources=sources(settings, checkpoints, metrics, letters, sessions=sessions, calls=calls, stop=stop),
         sinks=all_sinks,
-        ship=shipper.ship,
+        ship=CountedAttempts(shipper.ship, checkpoints).ship,
+        progress=shipper.progress,
         store=checkpoints,
         dead_letters=letters,
         metrics=metrics,

@@ -37,6 +37,10 @@ _MEANINGS = {
         "the object was gone before it could be read: none of its records was shipped",
         f"bring the object back under its name, {_REREAD}; else its records are lost at their origin",
     ),
+    "stalls": (
+        "three times in a row the process ended, or was ended for standing still, while it read this object alone",
+        f"look at the object apart from the daemon (`shipper decode`); when a newer shipper reads it, {_REREAD}",
+    ),
     "unmappable": (
         "the record was read, but makes no document for this sink",
         f"look at the record; if a newer shipper maps it, {_REREAD}",
