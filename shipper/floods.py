@@ -49,7 +49,7 @@ class Flood:
         self._refused = 0
         self._letters = self._letter_bytes = 0
         self.unkept = 0
-        self.look_at = LOOK_EVERY
+        self.look_at = min(LOOK_EVERY, limits.records)
 
     def look(self, read: int) -> None:
         """Hold what was made of the first `read` records against the limits.
@@ -58,7 +58,7 @@ class Flood:
             BadInputError: a limit is reached. The rest of the object is not read.
         """
         self._moved()
-        self.look_at = read + LOOK_EVERY
+        self.look_at = min(read + LOOK_EVERY, self._limits.records)
         limits, made, stored = self._limits, self._made() - self._made_before, self._stored_bytes
         if read >= limits.records:
             raise _too_much(f"more than {limits.records:,} records", "object_records")
