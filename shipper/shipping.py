@@ -75,6 +75,7 @@ class Shipper:
         paces: by sink name; sinks without one are never slowed down or paused by what they refuse.
         gap_marks: by log type, what is in a record that tells of a gap in AWS's own capture; counted, and shipped too.
         output: bounds on what one object may make.
+        progress: where workers note that they move on.
 
     Attributes:
         progress: of all workers, for who watches them.
@@ -93,8 +94,9 @@ class Shipper:
         paces: Mapping[str, Pace] | None = None,
         gap_marks: Mapping[str, bytes] | None = None,
         output: OutputLimits | None = None,
+        progress: Progress | None = None,
     ) -> None:
-        self.progress = Progress()
+        self.progress = progress or Progress()
         self._output = output or OutputLimits()
         self._redact = redact
         self._formats = formats
