@@ -28,6 +28,8 @@ _MOST_PROBED_LINES = 20
 # What orjson takes. From Python 3.14 on other decoders go as deep as the thread's stack, and what follows does not.
 _DEEPEST = 1024
 _QUOTE_OR_BRACKET = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
+_TIME = b'"eventTime"'
+_NO_RECORD = "JSON, but not a CloudTrail record"
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -94,7 +96,7 @@ class CloudTrailFormat:
         """What stands in Records of a sound object."""
         short = min(self._limits.record_bytes, 2 * _DEEPEST)  # which no deep record is
         for position, raw in enumerate(found, first):
-            if raw[:1] == b"{" and (len(raw) <= short or self._sound(raw)):
+            if raw[:1] == b"{" and (len(raw) <= short or self._sound(raw)) and (_TIME in raw or _is_known(raw)):
                 yield Record(raw, position)
             else:
                 yield Rejected(raw[:KEPT_BYTES], position, self._reason(raw))
@@ -104,7 +106,9 @@ class CloudTrailFormat:
 
     def _reason(self, raw: bytes) -> str:
         long = len(raw) > self._limits.record_bytes
-        return f"longer than {self._limits.record_bytes} bytes" if long else _why_not(raw)
+        if long:
+            return f"longer than {self._limits.record_bytes} bytes"
+        return _why_not(raw) if _kind(raw) is None or _deep(raw) else _NO_RECORD
 
     def _scanned(self, pieces: Iterator[bytes]) -> _Part:
         """Large objects, damaged ones, arrays, single records, and what is no CloudTrail at all."""
@@ -138,7 +142,7 @@ class CloudTrailFormat:
         if kind is None or _deep(raw):
             return Rejected(raw[:KEPT_BYTES], position, _why_not(raw))
         if not kind.known:
-            return Rejected(raw[:KEPT_BYTES], position, "JSON, but not a CloudTrail record")
+            return Rejected(raw[:KEPT_BYTES], position, _NO_RECORD)
         return Record(raw, position)
 
     def _lines(self, pieces: Iterator[bytes]) -> _Part:
@@ -220,6 +224,12 @@ def _kind(data: bytes) -> _Kind | None:
         return None
     except msgspec.MsgspecError:
         return _tolerantly(data)
+
+
+def _is_known(data: bytes) -> bool:
+    """Return whether bytes without a time of an event are a record all the same."""
+    kind = _kind(data)
+    return kind is None or kind.known  # what is no JSON, its schema refuses
 
 
 def _tolerantly(data: bytes) -> _Kind | None:

@@ -18,12 +18,15 @@ from shipper.errors import BadInputError
 from shipper.formats.cloudtrail_scanner import Junk, Overlong, RecordScanner
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
 from shipper.formats.stored_bytes import decompressed
-from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected
+from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected, hash64
 
 _ENVELOPES = (b'{"messageType"', b'{"owner"')
 _PAGE_STARTS = (*_ENVELOPES, b'{"events"', b'{ "events"')
 _START_BYTES = 64
 _DOCUMENTS_START = re.compile(rb"\[\s*[{\]]|\{\s*\n")
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html
+_LONGEST_NAME = 512
+_KEPT_OF_NAME = 400
 _ENVELOPE_FACTOR = 8
 """An envelope holds many events: so many times the bytes of the largest record are read as one."""
 
@@ -120,13 +123,14 @@ class CloudWatchFormat:
     def _events(
         self, envelope: dict[str, Any], events: list[Any], position: int, origin: Origin
     ) -> Iterator[Record | Rejected]:
-        account, group = _text(envelope.get("owner")) or origin.account, _text(envelope.get("logGroup"))
+        account, group = _name(envelope.get("owner")) or origin.account, _name(envelope.get("logGroup"))
+        envelope_stream = _name(envelope.get("logStream"))
         streams: dict[str, LogStream] = {}
         for number, event in enumerate(events, position):
             if not isinstance(event, dict) or not isinstance(event.get("message"), str):
                 yield Rejected(orjson.dumps(event)[:KEPT_BYTES], number, "a log event without a message")
                 continue
-            name = _text(event.get("logStreamName")) or _text(envelope.get("logStream"))
+            name = _name(event.get("logStreamName")) or envelope_stream
             stream = streams.setdefault(name, LogStream(account, origin.region, group, name))
             raw = event["message"].encode("utf-8", "replace")
             identity, time_ms = event.get("id") or event.get("eventId"), event.get("timestamp")
@@ -192,5 +196,10 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _name(value: Any) -> str:
+    """Return a name, which each event's document repeats; one longer than AWS allows is cut, and told by a hash."""
+    if not isinstance(value, str):
+        return ""
+    if len(value) <= _LONGEST_NAME:
+        return value
+    return f"{value[:_KEPT_OF_NAME]}…{hash64(value) % 2**64:016x}"

@@ -109,6 +109,23 @@ class ReadLimits:
     record_bytes: int = 1_048_576
 
 
+@dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """Bounds on what one object may make, far above what honest objects do.
+
+    Attributes:
+        records: an object with more is a dead letter from there on.
+        made_bytes: the same for the bytes of its documents, for one kind of sink.
+        made_ratio: the same for those bytes in relation to the object's bytes as stored.
+        letters: of its records so many at most are dead letters of their own.
+    """
+
+    records: int = 10_000_000
+    made_bytes: int = 8_589_934_592
+    made_ratio: int = 1_000
+    letters: int = 1_000
+
+
 @final
 class Record(msgspec.Struct, frozen=True, gc=False):
     """One log record as AWS wrote it.
