@@ -11,8 +11,8 @@ from shipper.audit.ledger import Ledger
 from shipper.counting import counted
 from shipper.model import S3Object
 from shipper.ports import CheckpointStore
-from shipper.sources.s3_inventory import Inventory, UnknownObject, Wanted
-from shipper.sources.s3_keys import scope_of
+from shipper.sources.s3_inventory import CLOSED_DAYS_KEPT, Inventory, UnknownObject, Wanted
+from shipper.sources.s3_keys import DAY_SECONDS, scope_of
 from shipper.sources.s3_scope import Hashes
 from shipper.sources.s3_splits import group, split_of
 
@@ -72,7 +72,8 @@ class Known:
         self.begun = ledger.begun(names)
         starts = [store.cursors(name).get("", {}).get("start", 0.0) for name in names]
         written_since = (now if self.begun is None else self.begun) if notified else 0.0
-        self.wanted = Wanted(max(since, *starts), written_since, notified)
+        whole = self.begun is not None and now - self.begun < CLOSED_DAYS_KEPT * DAY_SECONDS
+        self.wanted = Wanted(max(since, *starts), written_since, notified, whole)
         self.settled = Met()
         self.of_period = Hashes()
         for found in ledger.objects(names, since):

@@ -138,6 +138,19 @@ def test_an_account_that_no_look_ever_found_is_a_difference(place: Place, audit:
     assert audit()[0] == 0
 
 
+def test_an_object_of_long_ago_is_a_difference_while_every_receipt_is_kept(place: Place, audit: Audit) -> None:
+    """The state has forgotten days of last year, but the oldest receipt is of today: none can have been of it."""
+    place.trail.now = NOON - timedelta(days=400)
+    place.put(4, 5, days=399)
+    assert place("run", "--once") == 0
+    (late,) = place.put(1, 3, days=300)
+    assert place("run", "--once") == 0
+    code, found = audit("--repair")
+    assert (code, [each["what"] for each in found["differences"]]) == (1, [f"s3://trail/{late}"])
+    assert place.stored() == sorted(place.trail.event_ids)
+    assert audit()[0] == 0
+
+
 def test_what_the_next_look_finds_is_no_difference(place: Place, audit: Audit) -> None:
     """An object of this minute is on its way."""
     place.put(2, 2)
