@@ -151,8 +151,8 @@ class Comparison:
             told.append(gone)
         self._tell(sink, each.split, told)
 
-    def look(self, source: str, split: S3Split, sinks: Sequence[str]) -> None:
-        """Ask for the documents of objects that have no receipt.
+    def look(self, source: str, split: S3Split, sinks: Sequence[str]) -> set[str]:
+        """Ask for the documents of objects that have no receipt; return the addresses of those that no sink has any of.
 
         Args:
             sinks: which are asked.
@@ -164,11 +164,14 @@ class Comparison:
         receipt = self._asker.ask(split, chosen)
         self._unread(source, receipt)
         written = max(item.last_modified for item in split.objects)
+        absent = {item.uri for item in split.objects}
         for sink, asked in [(sink, sink.asked) for sink in chosen]:  # shipping again asks anew
             missing = self._left(source, sink, asked, written)
+            absent &= {each.origin.uri for each in missing.values()} - set(asked.held.values())
             told = _by_object(source, sink.name, asked, missing, "never_shipped")
             self._tell(sink, split, told)
             self._find_doubles(source, sink, [split])
+        return absent
 
     def _left(self, source: str, sink: AskingSink, asked: Asked, stored_at: float) -> dict[str, Document]:
         """What is missing and has not expired."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.audit.account import Account
 from shipper.audit.asking import Asker, AskingSink, Letters, Unasked
-from shipper.audit.buckets import Known, compare
+from shipper.audit.buckets import Known, Lacking, compare
 from shipper.audit.comparison import Comparison, doubles
 from shipper.audit.groups import GroupComparison
 from shipper.audit.ledger import Ledger
@@ -213,12 +213,13 @@ class _Audit:
 
     def _sinks_for(
         self, name: str, source: S3Source | S3NotificationsSource, known: Known
-    ) -> Callable[[UnknownObject], Sequence[str]]:
+    ) -> Callable[[UnknownObject], Lacking]:
         """Return which sinks are asked for an object without a receipt, or lack it where they cannot be asked.
 
         Objects against receipts need no sink: where none can tell one document from another, an object that the state
-        never settled is missing in all of them. Where the receipt may have been kept and is no more, or another daemon
-        of a fleet may have the object, only those are asked that can tell: of the others nothing can be proved.
+        never settled is missing in all of them; where some can, the others lack what those have nothing of. Where the
+        receipt may have been kept and is no more, or another daemon of a fleet may have the object, only those are
+        asked that can tell: of the others nothing can be proved.
         """
         everyone = self._settings.sinks_of(name)
         telling = [each for each in everyone if self._sinks[each].recount.by_id]
@@ -226,9 +227,13 @@ class _Audit:
         # LastModified is cut to whole seconds.
         begun = known.begun - 1 if known.begun is not None and isinstance(source, S3Source) else math.inf
 
-        def chosen(unknown: UnknownObject) -> Sequence[str]:
-            proved = unknown.object.last_modified >= begun or (alone and unknown.certain and not telling)
-            return everyone if proved else telling
+        others = [each for each in everyone if each not in telling]
+
+        def chosen(unknown: UnknownObject) -> Lacking:
+            certain = alone and unknown.certain
+            if unknown.object.last_modified >= begun or (certain and not telling):
+                return Lacking(everyone)
+            return Lacking(telling, others if certain else ())
 
         return chosen
 

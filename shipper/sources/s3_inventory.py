@@ -31,11 +31,13 @@ class Wanted:
         since: those labelled since (LastModified where keys have no label), seconds since the epoch.
         written_since: those written since, likewise.
         notified: they are found by a queue, which tells of them within hours, instead of by listing.
+        whole: all receipts that there ever were are still kept.
     """
 
     since: float
     written_since: float = 0.0
     notified: bool = False
+    whole: bool = False
 
 
 @dataclass(slots=True)
@@ -201,6 +203,7 @@ class Inventory:
             if state.closed.get(day) == (listed.count, listed.xor):
                 continue  # all that is there was settled when the day was closed
             certain = state.remembers(day) or state.closed.get(day) == (listed.settled, listed.settled_xor)
+            certain |= self._wanted.whole and day not in state.closed
             for item in listed.unknown:
                 if self._is_due(scope, state, item, day):
                     yield UnknownObject(item, certain)

@@ -14,7 +14,7 @@ from moto.s3.models import s3_backends
 
 from shipper import cli
 from tests.fakes.cloudtrail import Trail
-from tests.fakes.splunk_hec import TOKEN, FakeSplunk
+from tests.fakes.splunk_hec import SEARCH_TOKEN, TOKEN, FakeSplunk
 from tests.parts.moto import Moto
 
 NOON = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -83,7 +83,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, moto: Moto) -> Iterato
         yield made
         return
     with FakeSplunk() as splunk:
-        made.sinks = {"splunk": {"type": "splunk_hec", "urls": [splunk.url], "token": TOKEN}}
+        hec = {"type": "splunk_hec", "urls": [splunk.url], "token": TOKEN}
+        if request.param == "splunk":
+            made.sinks = {"splunk": hec}
+        else:
+            made.sinks["splunk"] = {**hec, "search_url": splunk.url, "search_token": SEARCH_TOKEN}
         made.stored = lambda: sorted(event.event["eventID"] for event in splunk.events)
         yield made
 
@@ -135,6 +139,36 @@ def test_an_account_that_no_look_ever_found_is_a_difference(place: Place, audit:
     assert sorted(each["what"] for each in found["differences"]) == sorted(f"s3://trail/{key}" for key in others)
     assert audit("--repair")[0] == 1
     assert place.stored() == sorted(place.trail.event_ids)
+    assert audit()[0] == 0
+
+
+def test_an_object_of_long_ago_is_a_difference_while_every_receipt_is_kept(place: Place, audit: Audit) -> None:
+    """The state has forgotten days of last year, but the oldest receipt is of today: none can have been of it."""
+    place.trail.now = NOON - timedelta(days=400)
+    place.put(4, 5, days=399)
+    assert place("run", "--once") == 0
+    (late,) = place.put(1, 3, days=300)
+    assert place("run", "--once") == 0
+    code, found = audit("--repair")
+    assert (code, [each["what"] for each in found["differences"]]) == (1, [f"s3://trail/{late}"])
+    assert place.stored() == sorted(place.trail.event_ids)
+    assert audit()[0] == 0
+
+
+@pytest.mark.parametrize("place", ["archive and search"], indirect=True)
+def test_a_sink_that_can_be_asked_speaks_for_the_others(place: Place, audit: Audit) -> None:
+    """What Splunk has nothing of, the archive lacks too, and both get it."""
+    place.put(4, 5)
+    assert place("run", "--once") == 0
+    (late,) = place.put(1, 3, days=9)
+    code, found = audit()
+    assert code == 1
+    assert sorted((each["sink"], each["what"]) for each in found["differences"]) == [
+        ("files", f"s3://trail/{late}"),
+        ("splunk", f"s3://trail/{late}"),
+    ]
+    assert audit("--repair")[0] == 1
+    assert place.stored() == place.of_files() == sorted(place.trail.event_ids)
     assert audit()[0] == 0
 
 
