@@ -40,10 +40,12 @@ class Wanted:
 
 @dataclass(slots=True)
 class _Day:
-    """What was listed of a day."""
+    """What was listed of a day, and how much of that has a receipt."""
 
     count: int = 0
     xor: int = 0
+    settled: int = 0
+    settled_xor: int = 0
     unknown: list[S3Object] = field(default_factory=list)
 
 
@@ -53,7 +55,7 @@ class UnknownObject:
 
     Attributes:
         certain: it was never settled; otherwise the state does not reach back so far, or its day was closed with
-            another number of objects, and which they were is forgotten.
+            other objects than those that have receipts, and which they were is forgotten.
     """
 
     object: S3Object
@@ -158,6 +160,9 @@ class Inventory:
             listed = days.setdefault(day, _Day())
             listed.count += 1
             listed.xor ^= item.hash
+            if item.hash in self._settled:
+                listed.settled += 1
+                listed.settled_xor ^= item.hash
             if scope.moment(item) < self._wanted.since or item.last_modified < self._wanted.written_since:
                 continue
             self.listed += 1
@@ -194,9 +199,10 @@ class Inventory:
         for day, listed in days.items():
             if state.closed.get(day) == (listed.count, listed.xor):
                 continue  # all that is there was settled when the day was closed
+            certain = state.remembers(day) or state.closed.get(day) == (listed.settled, listed.settled_xor)
             for item in listed.unknown:
                 if self._is_due(scope, state, item, day):
-                    yield UnknownObject(item, state.remembers(day))
+                    yield UnknownObject(item, certain)
                 else:
                     self.due_later += 1
 
