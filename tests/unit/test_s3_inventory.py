@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from shipper.model import S3Object
 from shipper.sources.s3_inventory import Inventory, Wanted
 from shipper.sources.s3_scope import Hashes
 from tests.fakes.checkpoints import MemoryCheckpoints
@@ -45,19 +46,27 @@ class World:
 
     def unknown(self, **wanted: float) -> tuple[list[str], Inventory]:
         """Ask without any receipts: the state alone has to tell."""
-        inventory = Inventory(
+        inventory = self.inventory(Hashes(), **wanted)
+        return [each.object.key for each in inventory.unknown()], inventory
+
+    def certain(self, *with_receipt: S3Object) -> dict[str, bool]:
+        """Whether what nothing is known of was surely never settled, by the end of its key."""
+        inventory = self.inventory(Hashes(item.hash for item in with_receipt))
+        return {each.object.key[-9:]: each.certain for each in inventory.unknown()}
+
+    def inventory(self, settled: Hashes, **wanted: float) -> Inventory:
+        return Inventory(
             self.bucket,
             "",
             "cloudtrail",
             Wanted(**{"since": NOW - 30 * DAY, **wanted}),  # type: ignore[arg-type]  # one of them is a flag
             names=["trail"],
             store=self.store,
-            settled=Hashes(),
+            settled=settled,
             waiting=frozenset(),
             layouts_only=False,
             now=self.clock.now,
         )
-        return [each.object.key for each in inventory.unknown()], inventory
 
 
 @pytest.fixture
@@ -96,6 +105,17 @@ def test_objects_deleted_since_make_a_closed_day_unprovable_without_receipts(wor
     gone = key(NOW - 6 * DAY - 2 * HOUR, "x")
     world.bucket.delete(gone)
     assert world.unknown()[0] == [gone.replace("_x.", "_y.")]
+
+
+def test_what_was_never_settled_is_told_from_what_is_forgotten(world: World) -> None:
+    """A closed day keeps a number and a checksum: only the receipts of its objects say which those were."""
+    late = world.put(NOW - 6 * DAY, "late", written=NOW + 60)
+    empty = world.put(NOW - 20 * DAY, "old", written=NOW + 60)
+    world.clock.now += 120
+    assert world.certain() == {late[-9:]: False, "x.json.gz": False, "y.json.gz": False, empty[-9:]: True}
+    x, y = (world.bucket.put(key(NOW - 6 * DAY - 2 * HOUR, name), NOW - 6 * DAY - 2 * HOUR + 300) for name in "xy")
+    assert world.certain(x, y) == {late[-9:]: True, empty[-9:]: True}
+    assert world.certain(x) == {late[-9:]: False, "y.json.gz": False, empty[-9:]: True}
 
 
 def test_objects_before_the_period_are_left_out(world: World) -> None:
