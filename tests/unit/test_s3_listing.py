@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from itertools import islice, pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
+from shipper.sources.s3_keys import SERVICES, services_of
+from shipper.sources.s3_strays import Coverage
 from tests.fakes.checkpoints import MemoryCheckpoints
 from tests.fakes.pipeline import MemoryDeadLetters
 from tests.fakes.s3 import MemoryBucket, TurnedClock, Worker, a_source
@@ -234,6 +237,97 @@ def test_digests_and_strangers_are_counted_once_and_not_shipped(world):
     assert world.counted("shipper_objects_filtered_total", reason="digest") == 1
     assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
     assert world.source.complete()
+
+
+@pytest.mark.parametrize("folder", ["CloudTrail-NetworkActivity", "CloudTrail-Aggregated"])
+def test_all_kinds_of_cloudtrails_events_are_listed(world, folder):
+    """Also later, when only the newest keys are looked at."""
+    first = world.put(NOW - HOUR, folder=folder)
+    assert world.look() == [first]
+    world.clock.now += 600
+    second = world.put(NOW + 300, folder=folder)
+    assert world.look() == [second]
+
+
+def test_what_no_log_type_takes_is_counted_and_logged_once_a_folder(world):
+    """Unknown services, objects on the way to scopes, folders outside AWS's at their top; other log types silently."""
+    root = f"AWSLogs/{'1' * 12}"
+    world.put(NOW - HOUR)
+    world.put(NOW - HOUR, folder="CloudTrail-Future")
+    world.put(NOW - HOUR, folder="vpcflowlogs")
+    strays = (f"{root}/stray.json", "notes.txt", "exports/a/1.csv", "exports/b/2.csv", "a/b/c/d/e/AWSLogs/x", "empty/")
+    for key in (*strays, f"{root}/ELBAccessLogTestFile"):
+        world.bucket.put(key, NOW, size=0 if key == "empty/" else 1)
+    with capture_logs() as lines:
+        assert len(world.look()) == 1
+        world.clock.now += 2 * HOUR
+        world.look()
+    named = [line["folder"] for line in lines if "folder" in line]
+    expected = (f"{root}/stray.json", f"{root}/CloudTrail-Future/", "notes.txt", "exports/", "a/")
+    assert sorted(named) == sorted(f"s3://trail/{name}" for name in expected)
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == len(expected)
+    assert world.counted("shipper_objects_filtered_total", reason="other_logs") == 1
+    assert world.counted("shipper_objects_filtered_total", reason="test_file") == 1
+
+
+def test_folders_that_a_full_listing_leaves_aside_are_counted(world):
+    """Where no folder of the source's logs is, all is listed, but for AWS's folders of others."""
+    world.put(NOW - HOUR, folder="CloudTrail-Future")
+    world.put(NOW - HOUR, folder="CloudTrail-Future", suffix="b")
+    world.bucket.put("exports/a.json.gz", NOW)
+    assert world.look() == ["exports/a.json.gz"]
+    world.clock.now += 600
+    world.look()
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
+
+
+def test_names_and_log_lines_are_bounded(world):
+    """However many folders somebody makes."""
+    world.put(NOW - HOUR)
+    for number in range(1500):
+        world.bucket.put(f"AWSLogs/{'1' * 12}/Service{number}/us-east-1/x.json", NOW)
+    with capture_logs() as lines:
+        world.look()
+    assert len([line for line in lines if "folder" in line]) == 100
+    assert len([line for line in lines if "more folders" in line["event"]]) == 1
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1000
+
+
+def test_what_another_source_reads_is_not_left_aside(world):
+    """Its prefix is below this one's: that source says what it leaves aside."""
+    world.put(NOW - HOUR)
+    world.bucket.put("access/2026/x.log", NOW)
+    coverage = Coverage(services_of("cloudtrail"), others=("access/",))
+    world.source = a_source(world.bucket, world.store, world.clock, metrics=world.metrics, coverage=coverage)
+    assert len(world.look()) == 1
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 0
+
+
+def test_only_what_is_outside_of_awss_folders_can_be_listed(world):
+    """For the fallback of a queue; what its other listings take is no stray."""
+    world.put(NOW - HOUR)
+    world.bucket.put("exports/a.json.gz", NOW)
+    coverage = Coverage(SERVICES, outside=True)
+    world.source = a_source(
+        world.bucket, world.store, world.clock, metrics=world.metrics, outside_only=True, coverage=coverage
+    )
+    assert world.look() == ["exports/a.json.gz"]
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 0
+
+
+def test_an_empty_place_is_said_once(world):
+    """With what was looked for; not where anything of the source's is."""
+    with capture_logs() as lines:
+        world.look()
+        world.clock.now += 2 * HOUR
+        world.look()
+    (line,) = [line for line in lines if line["event"].startswith("nothing to ship")]
+    assert "s3://trail/: no object such as AWSLogs/111122223333/CloudTrail/us-east-1/" in line["why"]
+    world.put(NOW - 40 * DAY)
+    world.restart()
+    with capture_logs() as lines:
+        world.look()
+    assert lines == []
 
 
 def test_organisations_prefixes_and_new_accounts_are_discovered(world):
