@@ -1,4 +1,8 @@
-"""Which fields the lines of access logs have, told by the lines themselves.
+"""Which fields the lines of access logs have, by the lines' own form.
+
+A line has a layout if it can be taken apart in one way only: what AWS writes (times, addresses, status codes, request
+ids, ciphers) has its shape, and what a caller writes cannot stand in its place. Any other line has no layout: it is
+shipped as it is.
 
 Sources: "Access log entries" and "Connection log entries" (Application Load Balancers), "Access log files" (Network
 Load Balancers), "Access log entries" (Classic Load Balancers) in the guides of Elastic Load Balancing: their fields
@@ -8,65 +12,128 @@ fields have the names that Elastic's integration gives them.
 
 from __future__ import annotations
 
-import re
+from shipper.exported_lines import parted
+from shipper.quoted_lines import Bracketed, Field, Quoted, QuotedLayout, Spaced
 
-from shipper.quoted_lines import QuotedLayout
+_WORD = r'[^ "]+'
+_CODED = r'[^ "][^ ]*'
+"""A word that a caller has a part in: it holds no space, for it is URL-encoded or the name of a host."""
+_ANY = r"[^ ]*"
+_NAMED = r"[A-Za-z0-9_.:,-]*"
+_ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z?"
+_COMMON = r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}"
+_END = r"[0-9A-Fa-f.:\[\]]{2,64}:\d{1,5}|-"
+_SECONDS = r"-?\d{1,12}(?:\.\d{1,9})?|-"
+_STATUS = r"\d{3}|-"
+_NUMBER = r"\d{1,18}|-"
+_CIPHER = r"[A-Za-z0-9_-]{1,64}"
+_PROTOCOL = r"[A-Za-z0-9._-]{1,32}"
+_ARN = r'arn:[^ "]{1,2048}|-'
 
-_START = ("time", "elb", "client", "target", "request_processing_time", "target_processing_time")
-_HTTP = (
-    *(*_START, "response_processing_time", "elb_status_code", "target_status_code", "received_bytes", "sent_bytes"),
-    *("request", "user_agent", "ssl_cipher", "ssl_protocol"),
+_START = (
+    *(Field("time", _ISO), Field("elb", _WORD), Field("client", _END), Field("target", _END)),
+    *(Field(f"{part}_processing_time", _SECONDS) for part in ("request", "target", "response")),
+    *(Field("elb_status_code", _STATUS), Field("target_status_code", r"\d{1,3}|-")),
+    *(Field("received_bytes", _NUMBER), Field("sent_bytes", _NUMBER)),
 )
-CLASSIC = QuotedLayout(_HTTP)
+_HTTP = (
+    *_START,
+    Quoted("request", end=r"(?:HTTP/\d(?:\.\d)?|-)?"),
+    Quoted("user_agent"),
+    Field("ssl_cipher", _CIPHER),
+    Field("ssl_protocol", _PROTOCOL),
+)
+CLASSIC = QuotedLayout(_HTTP, "request", "ssl_protocol")
 APPLICATION = QuotedLayout(
     (
-        *("type", *_HTTP, "target_group_arn", "trace_id", "domain_name", "chosen_cert_arn", "matched_rule_priority"),
-        *("request_creation_time", "actions_executed", "redirect_url", "error_reason", "target_port_list"),
-        *("target_status_code_list", "classification", "classification_reason", "conn_trace_id", "transformed_host"),
-        *("transformed_uri", "request_transform_status"),
-    )
+        *(Field("type", r"[a-z][a-z0-9]{0,15}"), *_HTTP, Field("target_group_arn", _ARN)),
+        *(Quoted("trace_id"), Quoted("domain_name"), Quoted("chosen_cert_arn", rf"{_ARN}|[A-Za-z-]{{1,64}}")),
+        *(Field("matched_rule_priority", r"-?\d{1,9}|-"), Field("request_creation_time", rf"{_ISO}|-")),
+        *(Quoted("actions_executed", _NAMED), Quoted("redirect_url", _ANY), Quoted("error_reason", _NAMED)),
+        *(Quoted("target_port_list", r"[0-9A-Fa-f.:\[\] -]*"), Quoted("target_status_code_list", r"[\d -]*")),
+        *(Quoted("classification", _NAMED), Quoted("classification_reason", _NAMED)),
+        Quoted("conn_trace_id", _NAMED, bare=r"[A-Za-z0-9_-]{1,128}"),
+        *(Quoted("transformed_host", _ANY), Quoted("transformed_uri", _ANY)),
+        Quoted("request_transform_status", _NAMED),
+    ),
+    "trace_id",
+    "request_creation_time",
 )
 NETWORK = QuotedLayout(
     (
-        *("type", "version", "time", "elb", "listener", "client", "target", "connection_time", "tls_handshake_time"),
-        *("received_bytes", "sent_bytes", "incoming_tls_alert", "chosen_cert_arn", "chosen_cert_serial"),
-        *("ssl_cipher", "ssl_protocol", "ssl_named_group", "domain_name", "alpn_fe_protocol", "alpn_be_protocol"),
-        *("alpn_client_preference_list", "tls_connection_creation_time"),
-    )
+        *(Field("type", r"[a-z][a-z0-9]{0,15}"), Field("version", r"\d\.\d"), Field("time", _ISO)),
+        *(Field("elb", _WORD), Field("listener", _WORD), Field("client", _END), Field("target", _END)),
+        *(Field("connection_time", _SECONDS), Field("tls_handshake_time", _SECONDS)),
+        *(Field("received_bytes", _NUMBER), Field("sent_bytes", _NUMBER)),
+        *(Field("incoming_tls_alert", r"[A-Za-z0-9_-]{1,32}"), Field("chosen_cert_arn", _ARN)),
+        *(Field("chosen_cert_serial", r"[A-Za-z0-9:-]{1,128}"), Field("ssl_cipher", _CIPHER)),
+        *(Field("ssl_protocol", _PROTOCOL), Field("ssl_named_group", r"[A-Za-z0-9_-]{1,32}")),
+        *(Field("domain_name", _CODED), Field("alpn_fe_protocol", _CODED), Field("alpn_be_protocol", _CODED)),
+        Quoted("alpn_client_preference_list", _ANY, bare=_CODED),
+        Field("tls_connection_creation_time", rf"{_ISO}|-"),
+    ),
+    "ssl_protocol",
+    "ssl_protocol",
 )
 CONNECTION = QuotedLayout(
     (
-        *("time", "client", "client_port", "listener", "ssl_protocol", "ssl_cipher", "tls_handshake_latency"),
-        *("leaf_client_cert_subject", "leaf_client_cert_validity", "leaf_client_cert_serial_number"),
-        *("tls_verify_status", "conn_trace_id"),
-    )
+        *(Field("time", _ISO), Field("client", r"[0-9A-Fa-f.:]{2,64}"), Field("client_port", r"\d{1,5}")),
+        *(Field("listener", r"\d{1,5}"), Field("ssl_protocol", _PROTOCOL), Field("ssl_cipher", _CIPHER)),
+        *(Field("tls_handshake_latency", r"\d{1,12}(?:\.\d{1,9})?|-"), Quoted("leaf_client_cert_subject", bare="-")),
+        Field("leaf_client_cert_validity", r"NotBefore=[0-9TZ:.+-]{1,40};NotAfter=[0-9TZ:.+-]{1,40}|-"),
+        Field("leaf_client_cert_serial_number", r"[0-9A-Fa-f:]{1,128}|-"),
+        *(Field("tls_verify_status", r"[A-Za-z]{1,32}(?::[A-Za-z0-9]{1,64})?|-"), Field("conn_trace_id", _WORD)),
+    ),
+    "tls_verify_status",
+    "tls_verify_status",
 )
+S3 = QuotedLayout(
+    (
+        *(Field("bucket_owner", r"[0-9a-f]{8,128}|-"), Field("bucket", _WORD), Bracketed("time", _COMMON)),
+        *(Field("remote_ip", _WORD), Spaced("requester", _WORD), Field("request_id", r"[0-9A-Za-z]{4,64}|-")),
+        Field("operation", r"[A-Z][A-Z0-9]{1,15}(?:\.[A-Za-z0-9_-]{1,64}){1,3}"),
+        *(Field("key", _CODED), Quoted("request_uri", bare="-"), Field("http_status", _STATUS)),
+        *(Field("error_code", r"[A-Za-z][A-Za-z0-9._-]{0,127}|-"), Field("bytes_sent", _NUMBER)),
+        *(Field("object_size", _NUMBER), Field("total_time", _NUMBER), Field("turn_around_time", _NUMBER)),
+        *(Quoted("referrer", bare="-"), Quoted("user_agent", bare="-"), Field("version_id", _CODED)),
+        *(Field("host_id", r"[A-Za-z0-9+/=_-]{1,128}"), Field("signature_version", r"SigV[0-9A-Za-z]{1,8}|-")),
+        *(Field("cipher_suite", _CIPHER), Field("authentication_type", r"[A-Za-z]{1,32}|-")),
+        *(Field("host_header", _CODED), Field("tls_version", r"(?:TLS|SSL|tls|ssl)[vV]?[\d.]{1,5}|-")),
+        *(Field("access_point_arn", _ARN), Field("aclrequired", r"[A-Za-z]{1,16}|-")),
+        Field("source_region", r"[a-z0-9-]{1,32}"),
+    ),
+    "user_agent",
+    "host_header",
+)
+_ELB = (APPLICATION, NETWORK, CLASSIC, CONNECTION)
 
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z? "
-_FORMS = (
-    (APPLICATION, re.compile(r"\w{1,16} " + _TIME + r"\S+ \S+ \S+ -?[\d.]+ -?[\d.]+ -?[\d.]+ ")),
-    (NETWORK, re.compile(r"\w{1,16} \d\.\d " + _TIME + r"(?:\S+ ){11}")),
-    (CLASSIC, re.compile(_TIME + r"\S+ \S+:\d+ \S+ -?[\d.]+ -?[\d.]+ -?[\d.]+ ")),
-    (CONNECTION, re.compile(_TIME + r"[0-9A-Fa-f.:]+ \d+ \d+ \S+ \S+ (?:-|[\d.]+) ")),
-)
+
+def elb_line(line: str) -> tuple[QuotedLayout, list[str]] | None:
+    """Return the layout and the fields of a load balancer's line; None if it does not fit."""
+    return _first(_ELB, line)
+
+
+def s3_line(line: str) -> tuple[QuotedLayout, list[str]] | None:
+    """Return the layout and the fields of a line of S3's server access logs; None if it does not fit."""
+    return _first((S3,), line)
 
 
 def elb_layout(line: str) -> QuotedLayout | None:
-    """The layout of a load balancer's line; None where it has none of the forms."""
-    return next((layout for layout, form in _FORMS if form.match(line)), None)
-
-
-S3 = QuotedLayout(
-    (
-        *("bucket_owner", "bucket", "time", "remote_ip", "requester", "request_id", "operation", "key", "request_uri"),
-        *("http_status", "error_code", "bytes_sent", "object_size", "total_time", "turn_around_time", "referrer"),
-        *("user_agent", "version_id", "host_id", "signature_version", "cipher_suite", "authentication_type"),
-        *("host_header", "tls_version", "access_point_arn", "aclrequired", "source_region"),
-    )
-)
-_S3_FORM = re.compile(r"(?:[0-9a-f]{8,128}|-) \S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] (?:\S+ ){4}")
+    """Return the layout of a load balancer's line; None if it does not fit."""
+    found = elb_line(line)
+    return None if found is None else found[0]
 
 
 def s3_layout(line: str) -> QuotedLayout | None:
-    """The layout of a line of S3's server access logs; None where it is none."""
-    return S3 if _S3_FORM.match(line) else None
+    """Return the layout of a line of S3's server access logs; None if it does not fit."""
+    found = s3_line(line)
+    return None if found is None else found[0]
+
+
+def _first(layouts: tuple[QuotedLayout, ...], line: str) -> tuple[QuotedLayout, list[str]] | None:
+    for layout in layouts:
+        fields = layout.apart(line)
+        if fields is not None:
+            return layout, fields
+    time, rest = parted(line)
+    return _first(layouts, rest) if time else None

@@ -22,6 +22,7 @@ import botocore.utils
 import orjson
 
 from shipper import __version__
+from shipper.aws_remedies import CREDENTIAL_ERRORS, remedy_of
 from shipper.errors import ConfigError, RetryableError, UnreadableError, UnreadableKind
 
 ROLE_SESSION_NAME = "shipper"
@@ -48,21 +49,6 @@ _THROTTLING = frozenset(
         "TransactionInProgressException",
     }
 )
-_CREDENTIALS = frozenset(
-    {
-        "AuthFailure",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidToken",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-        "UnrecognizedClientException",
-    }
-)
 _DENIED = frozenset(
     {
         "403",
@@ -80,13 +66,6 @@ _UNREADABLE: Mapping[str, UnreadableKind] = {
     "InvalidObjectState": "archived",
     **dict.fromkeys(_DENIED, "forbidden"),
 }
-_CREDENTIAL_ERRORS = (
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.SSOError,
-    botocore.exceptions.TokenRetrievalError,
-)
 AWS_ERRORS = (
     botocore.exceptions.BotoCoreError,
     botocore.exceptions.ClientError,
@@ -225,7 +204,9 @@ class AwsSessions:
         except botocore.exceptions.NoRegionError as error:
             raise ConfigError("no AWS region is known", "set aws.region, or AWS_REGION") from error
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
-            raise ConfigError(f"cannot use AWS as configured: {error}", "look at the aws section") from error
+            found = remedy_of(error)
+            hint = found.remedy if found else "look at the aws section"
+            raise ConfigError(f"cannot use AWS as configured: {error}", hint) from error
 
     def _assumed(self, base: botocore.session.Session, role_arn: str) -> botocore.session.Session:
         """A session whose credentials are the role's, renewed by botocore before they expire, for ever."""
@@ -258,8 +239,10 @@ def _session(settings: AwsSettings) -> botocore.session.Session:
     session = botocore.session.Session(profile=settings.profile)
     try:
         session.get_scoped_config()
-    except botocore.exceptions.ProfileNotFound as error:
-        raise ConfigError(str(error), "set aws.profile to a profile of ~/.aws/config") from error
+    except botocore.exceptions.BotoCoreError as error:
+        found = remedy_of(error)
+        cause = f"{found.cause}: {error}" if found else str(error)
+        raise ConfigError(cause, found.remedy if found else "look at the aws section") from error
     session.get_component("data_loader").file_loader = _MODELS
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     return session
@@ -334,11 +317,19 @@ def classify(error: Exception, *, service: str | None = None) -> RetryableError 
     """
     if isinstance(error, botocore.exceptions.ClientError):
         return _classify_answer(error, service)
-    if isinstance(error, _CREDENTIAL_ERRORS):
-        return RetryableError(f"no usable AWS credentials: {error}", paused=True)
-    if isinstance(error, botocore.exceptions.SSLError):
-        return RetryableError(f"AWS cannot be reached safely: {error}", paused=True)
-    return RetryableError(f"AWS cannot be reached: {error or type(error).__name__}")
+    found = remedy_of(error)
+    if found is None:
+        return RetryableError(f"AWS cannot be reached: {error or type(error).__name__}")
+    paused = isinstance(error, (*CREDENTIAL_ERRORS, botocore.exceptions.SSLError))
+    return RetryableError(f"{found.cause}: {error}", paused=paused, hint=found.remedy)
+
+
+def as_retryable(error: Exception, *, service: str | None = None) -> RetryableError:
+    """Return what an error of botocore means for a call that is about no single object; see `classify`."""
+    meaning = classify(error, service=service)
+    if isinstance(meaning, RetryableError):
+        return meaning
+    return RetryableError(str(meaning), hint=meaning.hint, denied=meaning.kind == "forbidden")
 
 
 def answered(answer: Mapping[str, Any], *keys: str) -> None:
@@ -369,13 +360,14 @@ def _classify_answer(error: botocore.exceptions.ClientError, service: str | None
     message = _words(error, code, service)
     if code in _THROTTLING or status in (429, 503):
         return RetryableError(message, _retry_after(answer))
-    if code in _CREDENTIALS:
-        return RetryableError(message, paused=True)
+    if (found := remedy_of(error)) is not None:
+        return RetryableError(f"{found.cause}: {message}", paused=True, hint=found.remedy)
     if error.operation_name in ("GetObject", "HeadObject"):
         kind = "forbidden" if code.startswith("KMS.") else _UNREADABLE.get(code)
         if kind is not None:
             return UnreadableError(message, kind)
-    return RetryableError(message, _retry_after(answer), paused=400 <= status < 500)
+    denied = code in _DENIED
+    return RetryableError(message, _retry_after(answer), paused=denied or 400 <= status < 500, denied=denied)
 
 
 def _words(error: botocore.exceptions.ClientError, code: str, service: str | None) -> str:

@@ -105,7 +105,7 @@ def run(args: Sequence[str] | None = None) -> int:
         _complain(str(error), error.hint)
         return FAILED
     except RetryableError as error:
-        _complain(str(error), "")
+        _complain(str(error), error.hint)
         return FAILED
     except Stopped:
         return OK

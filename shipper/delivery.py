@@ -7,18 +7,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import NamedTuple
 
 import structlog
 
 from shipper.errors import RetryableError
+from shipper.failure_log import FailureLog
 from shipper.metrics import Metrics
-from shipper.model import DeadLetter, Document, SendResult, Split, Tally
+from shipper.model import DeadLetter, Document, Rejection, SendResult, Split, Tally
 from shipper.pace import Pace
 from shipper.ports import DeadLetters, Delivery, Stop
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-
 _body = attrgetter("body")
 
 log = structlog.get_logger(__name__)
@@ -67,6 +68,17 @@ class Backoff:
         self._stop.wait(seconds)
 
 
+class _Batch(NamedTuple):
+    """Documents that are still to be sent.
+
+    Attributes:
+        held_for: the reason for which all of them were refused, as too many were; "" where they were not.
+    """
+
+    documents: Sequence[Document]
+    held_for: str = ""
+
+
 class Outlet:
     """One split's way into one sink: sends its batches and keeps the tally. Used by one thread."""
 
@@ -91,7 +103,7 @@ class Outlet:
         self._stop = stop
         self._patience = patience
         self._pace = pace or Pace()
-        self._failing = False
+        self._log = FailureLog(sink, split.source)
 
     def send(self, documents: Sequence[Document]) -> None:
         """Send until every document has an end.
@@ -100,38 +112,37 @@ class Outlet:
             RetryableError: the patience is over, or the dead-letter store refuses.
             FatalError, Stopped: as they come.
         """
-        pending: list[Sequence[Document]] = [documents]
+        pending = [_Batch(documents)]
         backoff = Backoff(self._patience, self._stop)
         while pending:
             batch = self._next(pending)
             try:
-                result = self._attempt(batch)
+                result = self._attempt(batch.documents)
             except RetryableError as error:
                 self._failed(error)
                 if error.restart:
                     raise
                 if error.busy:
-                    self._pace.busy(len(batch))
+                    self._pace.busy(len(batch.documents))
                 pending.append(batch)
                 backoff.wait(error)
                 continue
-            result = self._spare(result, len(batch))
-            again = self._account(batch, result)
-            if not again:
-                self._pace.well(len(batch))
-                self._succeeded()
-            elif result.too_large:
+            result, held = self._spare(batch, result)
+            again = self._account(batch.documents, result)
+            if result.too_large:
                 middle = len(again) // 2
-                pending += [again[middle:], again[:middle]]
-            else:
-                pending.append(again)
-                refusal = RetryableError(result.retry_reason, result.retry_after, paused=result.paused)
-                self._failed(refusal)
-                if not result.paused:
-                    self._pace.busy(len(batch))
-                if len(again) < len(batch):  # something got through: the server is alive
-                    backoff = Backoff(self._patience, self._stop)
+                pending += [batch._replace(documents=again[middle:]), batch._replace(documents=again[:middle])]
+            elif again or held:
+                refusal = self._refused(batch, result, held)
+                # What is held waits for a person: all that can be stored goes first.
+                pending = [*held, *pending, *([batch._replace(documents=again)] if again else [])]
+                if len(again) + sum(len(each.documents) for each in held) < len(batch.documents):
+                    backoff = Backoff(self._patience, self._stop)  # something got through: the server is alive
                 backoff.wait(refusal)
+            else:
+                self._pace.well(len(batch.documents))
+                if not any(each.held_for for each in pending):
+                    self._succeeded()
         self.tally.bytes_out += sum(map(len, map(_body, documents)))
 
     def finish(self) -> None:
@@ -140,30 +151,51 @@ class Outlet:
 
     def abandon(self) -> None:
         """Give the split up."""
+        self._pace.paused(id(self), waits=False)
         self._delivery.abandon()
 
-    def _next(self, pending: list[Sequence[Document]]) -> Sequence[Document]:
+    def _next(self, pending: list[_Batch]) -> _Batch:
         """Take the next batch, no larger than the sink takes now; the rest of it stays pending."""
         batch, most = pending.pop(), self._pace.documents
-        if len(batch) <= most:
+        if len(batch.documents) <= most:
             return batch
-        pending.append(batch[most:])
-        return batch[:most]
+        pending.append(batch._replace(documents=batch.documents[most:]))
+        return batch._replace(documents=batch.documents[:most])
 
-    def _spare(self, result: SendResult, sent: int) -> SendResult:
-        """Turn refusals that are too many of one kind into retries that wait for a person."""
-        alike = self._pace.refused_alike(sent, result.rejected)
+    def _spare(self, batch: _Batch, result: SendResult) -> tuple[SendResult, list[_Batch]]:
+        """Take out the refusals that are too many of one kind, and return them as batches that wait, one a reason."""
+        if result.faults and not self._pace.holds:
+            given_up = {fault.position for fault in result.faults}
+            retry = tuple(position for position in result.retry if position not in given_up)
+            rejected = (*result.rejected, *result.faults)
+            result = replace(result, rejected=rejected, retry=retry, faults=(), paused=result.paused and bool(retry))
+        answered = len(batch.documents) - len(result.retry)
+        group = batch.documents[0].index
+        alike = self._pace.refused_alike(answered, result.rejected, group, held_for=batch.held_for)
         if not alike:
-            return result
-        first = alike[0]
-        return replace(
-            result,
-            rejected=tuple(r for r in result.rejected if r not in alike),
-            retry=tuple(sorted([*result.retry, *(r.position for r in alike)])),
-            retry_reason=f"{len(alike)} of {sent} documents are refused alike ({first.reason}), so that the fault is "
-            f"not theirs and they wait: {first.answer}",
-            paused=True,
-        )
+            return result, []
+        by_reason: dict[str, list[Rejection]] = {}
+        for refusal in alike:
+            by_reason.setdefault(refusal.reason, []).append(refusal)
+        held = []
+        for reason, refusals in by_reason.items():
+            self._log.mass_refusal(refusals, answered)
+            held.append(_Batch([batch.documents[each.position] for each in refusals], reason))
+        kept = tuple(each for each in result.rejected if each.reason not in by_reason or each.stored)
+        kind, answer = alike[0].reason, alike[0].answer
+        words = f"{len(alike)} of {answered} documents are refused alike ({kind}), so that the fault is not theirs"
+        words = f"{words} and they wait: {answer}"
+        return replace(result, rejected=kept, retry_reason=words, paused=True), held
+
+    def _refused(self, batch: _Batch, result: SendResult, held: Sequence[_Batch]) -> RetryableError:
+        """Say what an attempt left over, and return what to wait for."""
+        refusal = RetryableError(result.retry_reason, result.retry_after, paused=result.paused)
+        if result.faults:
+            self._log.mass_refusal(result.faults, len(batch.documents))
+        self._failed(refusal, told=bool(held or result.faults))
+        if not result.paused:
+            self._pace.busy(len(batch.documents))
+        return refusal
 
     def _attempt(self, batch: Sequence[Document]) -> SendResult:
         started = time.monotonic()
@@ -204,21 +236,23 @@ class Outlet:
             time_ms=document.time_ms,
         )
 
-    def _failed(self, error: RetryableError) -> None:
+    def _failed(self, error: RetryableError, *, told: bool = False) -> None:
+        """Keep the metrics, and say what failed.
+
+        Args:
+            told: the log has it already.
+        """
         self._metrics.retries.labels(self.sink).inc()
         self._metrics.sink_failing.labels(self.sink).set(1)
-        self._metrics.sink_paused.labels(self.sink).set(1 if error.paused else 0)
-        if not self._failing:  # once for each spell of failures, not for each attempt
-            self._failing = True
-            say = log.error if error.paused else log.warning
-            say("sink does not take documents, trying again", sink=self.sink, source=self._split.source, why=str(error))
+        paused = self._pace.paused(id(self), waits=error.paused)
+        self._metrics.sink_paused.labels(self.sink).set(1 if paused else 0)
+        self._log.failed(error, told=told)
 
     def _succeeded(self) -> None:
-        if self._failing:
-            self._failing = False
-            log.info("sink takes documents again", sink=self.sink, source=self._split.source)
+        self._log.succeeded()
         self._metrics.sink_failing.labels(self.sink).set(0)
-        self._metrics.sink_paused.labels(self.sink).set(0)
+        paused = self._pace.paused(id(self), waits=False)
+        self._metrics.sink_paused.labels(self.sink).set(1 if paused else 0)
 
 
 def keep(dead_letters: DeadLetters, letters: Sequence[DeadLetter], backoff: Backoff) -> None:
@@ -232,7 +266,7 @@ def keep(dead_letters: DeadLetters, letters: Sequence[DeadLetter], backoff: Back
         try:
             dead_letters.put(letters)
         except RetryableError as error:
-            log.error("dead letters cannot be stored, waiting", why=str(error))  # noqa: TRY400 - no traceback wanted
+            log.error("dead letters cannot be stored, waiting", why=error.advice)  # noqa: TRY400 - no traceback wanted
             backoff.wait(error)
         else:
             return

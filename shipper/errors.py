@@ -8,7 +8,18 @@ UnreadableKind = Literal["missing", "forbidden", "archived"]
 
 
 class ShipperError(Exception):
-    """Any error that this program raises on purpose."""
+    """Any error that this program raises on purpose.
+
+    Attributes:
+        hint: what to do about it; "" if the message says all.
+    """
+
+    hint: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What happened and what to do about it, for a log line."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
 
 
 class ConfigError(ShipperError):
@@ -37,6 +48,8 @@ class RetryableError(ShipperError):
         restart: true where sending the same batch again cannot work, because what was sent before it is gone too (an
             archive's half-written file): the whole split is shipped anew.
         busy: true where the server is well and asks for less: what is sent next is sent in smaller pieces.
+        hint: what to do about it, if that is known: it names the cause's remedy.
+        denied: true if the server knows who asks, and does not allow it: a permission is missing.
     """
 
     def __init__(
@@ -47,8 +60,12 @@ class RetryableError(ShipperError):
         paused: bool = False,
         restart: bool = False,
         busy: bool = False,
+        hint: str = "",
+        denied: bool = False,
     ) -> None:
         super().__init__(message)
+        self.hint = hint
+        self.denied = denied
         self.retry_after = retry_after
         self.paused = paused
         self.restart = restart

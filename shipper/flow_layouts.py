@@ -20,6 +20,9 @@ Layout = tuple[str, ...]
 MAX_FIELDS = 128
 """A header with more columns is none: AWS has some eighty fields."""
 
+EXPORT_TIME = "@timestamp"
+"""The first column of lines that CloudWatch Logs exported: the event's time, in front of the flow log's own fields."""
+
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
 

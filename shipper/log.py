@@ -11,17 +11,17 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Collection, MutableMapping
 from typing import Any, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
-from shipper.escaping import printable
+from shipper.escaping import hide as hide_secrets
+from shipper.escaping import printable, without_secrets
 
 MOST_TRACEBACK_CHARACTERS = 10_000
-SHORTEST_HIDDEN = 4
 # Their debug messages hold headers with credentials, and bodies.
 TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3", "requests", "elastic_transport", "elasticsearch")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -34,9 +34,11 @@ def setup(level: str = "info", form: str = "auto", *, hide: Collection[str] = ()
     Args:
         level: debug, info, warning or error: the least severity written.
         form: json, text, or auto: text where `stream` is a terminal.
-        hide: secrets, replaced by `***` wherever they turn up (those of four characters or more).
+        hide: secrets, replaced by `***` wherever they turn up; see `escaping.hide`.
         stream: where lines go; standard error by default.
     """
+    if hide:
+        hide_secrets(hide)
     stream = stream or sys.stderr
     terminal = stream.isatty()
     text = form == "text" or (form == "auto" and terminal)
@@ -48,7 +50,7 @@ def setup(level: str = "info", form: str = "auto", *, hide: Collection[str] = ()
             _name,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             structlog.processors.format_exc_info,
-            _bounded(sorted((h for h in hide if len(h) >= SHORTEST_HIDDEN), key=len, reverse=True)),
+            _bounded,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -103,26 +105,18 @@ def _name(logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-def _bounded(hidden: list[str]) -> Processor:
-    def safe(text: str) -> str:
-        for secret in hidden:
-            text = text.replace(secret, "***")
-        return text
-
-    def bounded(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        return {key: _value(value, safe, key) for key, value in event.items()}
-
-    return bounded
+def _bounded(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    return {key: _value(value, key) for key, value in event.items()}
 
 
-def _value(value: Any, safe: Callable[[str], str], key: str) -> Any:
+def _value(value: Any, key: str) -> Any:
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if value.bit_length() < 64 else printable(str(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
-    text = safe(value if isinstance(value, str) else str(value))
+    text = without_secrets(value if isinstance(value, str) else str(value))
     if key != "exception":
         return printable(text)
     # a traceback's end says what happened

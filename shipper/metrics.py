@@ -103,6 +103,11 @@ class Metrics:
         self.failure_store = counter(
             "shipper_failure_store_documents", "Documents that Elasticsearch put into a failure store.", by_sink
         )
+        self.events_not_looked_up = counter(
+            "shipper_events_not_looked_up",
+            "Events shipped again that could not be looked for in older backing indices.",
+            by_sink,
+        )
         self.possible_duplicates = counter(
             "shipper_possible_duplicates", "Events that a sink without ids of its own may hold twice.", by_sink
         )

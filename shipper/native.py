@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import shipper_native as _module
 
 
-INTERFACE = 3
+INTERFACE = 4
 """What the module has to say of itself, here and in `native/src/lib.rs`: raised whenever what it offers changes."""
 
 

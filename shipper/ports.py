@@ -16,6 +16,7 @@ from shipper.model import (
     AddressFacts,
     DeadLetter,
     Document,
+    Doubled,
     Events,
     IamPrincipal,
     Indicator,
@@ -273,8 +274,10 @@ class SessionLookup(Protocol):
 class InterfaceLookup(Protocol):
     """Whose network interfaces and addresses are. Called from many threads; never blocks, never raises."""
 
-    version: int
-    """Another number after each change: earlier answers may be others now."""
+    @property
+    def version(self) -> int:
+        """Return another number after each change: earlier answers may be stale."""
+        ...
 
     def want(self, account: str, region: str) -> None:
         """Say that records of an account and region are being shipped: its interfaces are listed in the background."""
@@ -423,6 +426,25 @@ class Recount(Protocol):
 
         Args:
             first_ms, last_ms: the documents' own times, milliseconds since the epoch, both included.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
+    def doubled(self, paths: Sequence[str]) -> Mapping[str, Doubled]:
+        """Return what the sink holds more than once, by the address of the object it came from.
+
+        Args:
+            paths: addresses of objects. Those without doubles, or whose doubles cannot be told, are left out.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:
+        """Return what the sink holds more than once of a log group's events; the arguments are as `count_events` has.
 
         Raises:
             RetryableError: as for `count`.

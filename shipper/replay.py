@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from shipper.delivery import Outlet, Patience
+from shipper.letter_log import LetterLog, words_of
 from shipper.metrics import Metrics
 from shipper.model import DeadLetter, Document, Record, S3Split
 from shipper.ports import Sink, Stop
@@ -42,6 +43,7 @@ class Replayed:
         refused: refused again; kept with the newest words.
         no_document: never became a document (undecodable records, unreadable objects); kept.
         no_sink: their sink is not in the configuration any more; kept.
+        first_refusal: reason and words of the first that was refused again; "" if none was.
     """
 
     delivered: int = 0
@@ -50,6 +52,7 @@ class Replayed:
     refused: int = 0
     no_document: int = 0
     no_sink: int = 0
+    first_refusal: str = ""
 
     @property
     def kept(self) -> int:
@@ -106,13 +109,14 @@ class Replay:
 
     def _send(self, sink: Sink, batch: Sequence[DeadLetter], account: Replayed) -> None:
         first = batch[0]
-        split = S3Split(first.split_id, first.source, "", first.logs, ())
+        split = S3Split(first.split_id, first.source, "", first.logs, (), maybe_shipped=True)
         refused = _Refused(self._store)
+        letters = LetterLog(refused)
         outlet = Outlet(
             sink.name,
             sink.open(split),
             split,
-            dead_letters=refused,
+            dead_letters=letters,
             metrics=self._metrics,
             stop=self._stop,
             patience=self._patience,
@@ -124,22 +128,27 @@ class Replay:
         except BaseException:
             outlet.abandon()
             raise
+        finally:
+            letters.write()
         self._store.discard([letter.id for letter in batch if _key(letter) not in refused.keys])
         account.delivered += outlet.tally.delivered
         account.present += outlet.tally.present
         account.repaired += outlet.tally.repaired
         account.refused += len(refused.keys)
+        account.first_refusal = account.first_refusal or refused.first_words
 
 
 class _Refused:
-    """Keeps letters in the store as ever, and notes which came."""
+    """Keeps letters in the store as ever, and notes which came, and why the first did."""
 
     def __init__(self, store: LetterStore) -> None:
         self._store = store
         self.keys: set[Key] = set()
+        self.first_words = ""
 
     def put(self, letters: Sequence[DeadLetter]) -> None:
         self._store.put(letters)
+        self.first_words = self.first_words or words_of(letters[0])
         self.keys.update(map(_key, letters))
 
     def count(self) -> int:

@@ -191,7 +191,7 @@ class _Service:
                 try:
                     sink.prepare()
                 except RetryableError as error:
-                    log.warning("sink is not ready, waiting", sink=sink.name, why=str(error))
+                    log.warning("sink is not ready, waiting", sink=sink.name, why=error.advice)
                     notify.status(f"waiting for sink {sink.name}")
                     if not self._bear(backoff, error):
                         return False

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 
 import structlog
 
 from shipper.delivery import Backoff, Outlet, Patience, keep
-from shipper.errors import BadInputError, RetryableError, UnreadableError
+from shipper.errors import BadInputError, RetryableError, ShipperError, UnreadableError
+from shipper.letter_log import LetterLog
 from shipper.metrics import Metrics
 from shipper.model import (
     DeadLetter,
@@ -104,10 +106,16 @@ class Shipper:
         """
         started = time.monotonic()
         route = self._routes[split.source]
-        strands = [_Strand(lane, split, self._outlet) for lane in route.lanes]
+        letters = LetterLog(self._dead_letters)
+        strands = [_Strand(lane, split, partial(self._outlet, letters)) for lane in route.lanes]
         format_ = route.formats.get(split.logs) or self._formats[split.logs]
         journey = _Journey(
-            split, strands, format_, self._bury, redact=self._redact, gap_mark=self._gap_marks.get(split.logs, b"")
+            split,
+            strands,
+            format_,
+            partial(self._bury, letters),
+            redact=self._redact,
+            gap_mark=self._gap_marks.get(split.logs, b""),
         )
         try:
             for payload in route.reader.open(split):
@@ -123,26 +131,28 @@ class Shipper:
             for strand in strands:
                 strand.abandon()
             raise
+        finally:
+            letters.write()
         receipt = journey.receipt(time.monotonic() - started)
         if receipt.unaccounted:
             self._metrics.unaccounted.labels(split.source).set(receipt.unaccounted)
             raise AssertionError(f"{receipt.unaccounted} records of split {split.id} have no known end: {receipt}")
         return receipt
 
-    def _outlet(self, sink: Sink, split: Split) -> Outlet:
+    def _outlet(self, letters: LetterLog, sink: Sink, split: Split) -> Outlet:
         return Outlet(
             sink.name,
             sink.open(split),
             split,
-            dead_letters=self._dead_letters,
+            dead_letters=letters,
             metrics=self._metrics,
             stop=self._stop,
             patience=self._patience,
             pace=self._paces.get(sink.name),
         )
 
-    def _bury(self, letters: Sequence[DeadLetter]) -> None:
-        keep(self._dead_letters, letters, Backoff(self._patience, self._stop))
+    def _bury(self, store: LetterLog, letters: Sequence[DeadLetter]) -> None:
+        keep(store, letters, Backoff(self._patience, self._stop))
 
 
 class _Strand:
@@ -283,7 +293,8 @@ class _Journey:
     def leave_out(self, unopened: S3Object, error: Exception) -> None:
         """Note an object that cannot be opened now; the source offers it again."""
         if not isinstance(error, UnreadableError):
-            raise RetryableError(str(error)) from error
+            hint = error.hint if isinstance(error, ShipperError) else ""
+            raise RetryableError(str(error), hint=hint) from error
         self._unread.append(Unread(unopened, error.kind, str(error)))
         log.warning("object left out for now", source=self._split.source, object=unopened.uri, why=str(error))
 

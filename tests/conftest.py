@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from shipper.escaping import hide
+
 if TYPE_CHECKING:
     from tests.parts.elasticmq import ElasticMq
     from tests.parts.elasticsearch import ElasticsearchServer
@@ -21,6 +23,7 @@ def _plain_log() -> Iterator[None]:
     """Commands that ran in this process set the log up for the whole of it; the next test begins as a new process."""
     yield
     structlog.reset_defaults()
+    hide(())
 
 
 @pytest.fixture(autouse=True)

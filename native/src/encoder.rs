@@ -146,6 +146,9 @@ impl CloudTrailEncoder {
         let who = self.who(py, event)?;
         let call = self.call(py, raw, event, &who)?;
         let parts = Parts::of(event)?;
+        if may_state_outcome(event, &parts, name)? {
+            return None;
+        }
         let people = People::of(&parts)?;
         if let Some(teach) = &self.teach {
             let teaches = self.teaching.get(service).is_some_and(|names| names.contains(name));
@@ -381,6 +384,16 @@ impl CloudTrailEncoder {
         add_user(out, who, people, &of(Kind::User), entity, extra.1);
         Some(())
     }
+}
+
+/// Whether a record may state its outcome elsewhere than in its error fields; wrong only in saying yes.
+fn may_state_outcome(event: &Record<'_>, parts: &Parts<'_>, name: &[u8]) -> Option<bool> {
+    let kind = plain(event.event_type)?;
+    if matches!(kind, b"AwsConsoleSignIn" | b"AwsServiceEvent") && (parts.response.is_some() || parts.details.is_some()) {
+        return Some(true);
+    }
+    let answers = [&parts.response, &parts.details, &parts.additional];
+    Some(answers.into_iter().flatten().any(|part| part.member(name).is_some()))
 }
 
 /// Whether JSON has an escape that may be half of a surrogate pair, or hide what a text says.

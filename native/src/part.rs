@@ -1,6 +1,7 @@
 //! One open-ended part of a record (requestParameters, responseElements, …): as the text of a Java map, `{a=b, c={d=e}}`,
-//! and as JSON without what is empty.
+//! in the order of a Java map, and as JSON without what is empty.
 
+use crate::java::{sort, Entry};
 use crate::json;
 
 /// Longer parts may need cutting, which is not done here.
@@ -33,7 +34,13 @@ impl<'a> Part<'a> {
         if data.len() >= LONGEST || data.first() != Some(&b'{') {
             return None;
         }
-        let mut writer = Writer { data, text: Vec::with_capacity(data.len()), flattened: Vec::with_capacity(data.len()) };
+        let mut writer = Writer {
+            data,
+            text: Vec::with_capacity(data.len() + data.len() / 4),
+            flattened: Vec::with_capacity(data.len()),
+            spare: Vec::new(),
+            entries: Vec::with_capacity(32),
+        };
         let mut members = Vec::new();
         let kept = writer.object(0, 0, Some(&mut members))?.1;
         let Writer { text, flattened, .. } = writer;
@@ -55,6 +62,10 @@ struct Writer<'a> {
     data: &'a [u8],
     text: Vec<u8>,
     flattened: Vec<u8>,
+    /// Where text is put into order.
+    spare: Vec<u8>,
+    /// Of all maps that are being written, the innermost one's last.
+    entries: Vec<Entry<'a>>,
 }
 
 impl<'a> Writer<'a> {
@@ -107,18 +118,21 @@ impl<'a> Writer<'a> {
         let before = (self.text.len(), self.flattened.len());
         self.text.push(b'{');
         self.flattened.push(b'{');
-        let mut seen: Vec<&[u8]> = Vec::new();
+        let first = self.entries.len();
         let mut any = false;
         let end = json::members(data, at, |(name, key), value_at| {
-            if key.escaped || seen.len() >= MOST_KEYS || seen.contains(&name) {
+            let place = self.entries.len();
+            let others = &self.entries[first..];
+            if key.escaped || others.len() >= MOST_KEYS || others.iter().any(|other| other.key == name) {
                 return None;
             }
-            seen.push(name);
+            self.entries.push(Entry::new(name)?);
             let here = (self.text.len(), self.flattened.len());
             if any {
                 self.text.extend_from_slice(b", ");
                 self.flattened.push(b',');
             }
+            let start = self.text.len();
             self.text.extend_from_slice(name);
             self.text.push(b'=');
             self.flattened.push(b'"');
@@ -127,6 +141,7 @@ impl<'a> Writer<'a> {
             let (end, kept) = self.value(value_at, depth + 1)?;
             if kept {
                 any = true;
+                self.entries[place].text = (start, self.text.len());
                 if let Some(members) = members.as_deref_mut() {
                     members.push((name, &data[value_at..end]));
                 }
@@ -135,12 +150,32 @@ impl<'a> Writer<'a> {
             }
             Some(end)
         })?;
-        self.text.push(b'}');
-        self.flattened.push(b'}');
         if !any {
             self.back_to(before);
+        } else {
+            if !sort(&mut self.entries[first..])? {
+                self.put_in_order(before.0 + 1, first);
+            }
+            self.text.push(b'}');
+            self.flattened.push(b'}');
         }
+        self.entries.truncate(first);
         Some((end, any))
+    }
+
+    /// Write the text of a map's entries anew, in their order.
+    ///
+    /// `start` is where the text of the first one began, `first` the first entry.
+    fn put_in_order(&mut self, start: usize, first: usize) {
+        self.spare.clear();
+        self.spare.extend_from_slice(&self.text[start..]);
+        self.text.truncate(start);
+        for entry in self.entries[first..].iter().filter(|entry| entry.is_kept()) {
+            if self.text.len() > start {
+                self.text.extend_from_slice(b", ");
+            }
+            self.text.extend_from_slice(&self.spare[entry.text.0 - start..entry.text.1 - start]);
+        }
     }
 
     fn list(&mut self, at: usize, depth: usize) -> Option<(usize, bool)> {

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["missing", "never_shipped"]
+Kind = Literal["missing", "never_shipped", "doubled"]
 
 MOST_IDS = 10
 """So many document ids of a difference are named."""
@@ -21,11 +21,12 @@ MOST_DIFFERENCES = 10_000
 
 @dataclass(slots=True)
 class Difference:
-    """Something that a sink should hold and does not.
+    """Something that a sink should hold and does not, or holds more than once.
 
     Attributes:
         what: an object's address; a split for sinks that are counted by splits.
         kind: "missing": a receipt says that it was delivered. "never_shipped": there is no receipt at all.
+            "doubled": more is there than should be.
         expected, found: documents, or lines.
         ids: of some of the documents.
         repairable: what it is about can still be read.
@@ -46,7 +47,12 @@ class Difference:
     @property
     def lacking(self) -> int:
         """How many are not there."""
-        return self.expected - self.found
+        return max(self.expected - self.found, 0)
+
+    @property
+    def extra(self) -> int:
+        """How many are too many."""
+        return max(self.found - self.expected, 0)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -86,6 +92,7 @@ class Account:
         differences: what is wrong, the first of them.
         untold: how many more there are.
         lacking: documents that all differences together lack.
+        doubled: documents that are there too many times, all differences together.
         repaired: those of them that have been shipped again.
         notes: what is to be said of a source as a whole.
         remarks: what was left out or cannot be proved, in words, and how often: by source.
@@ -94,12 +101,14 @@ class Account:
         empty: by source, where it looks in vain: not one object of it was listed.
         left_aside: by source, folders and objects in its buckets that no log type takes, the first of them.
         more_left_aside: by source, how many more there are.
+        names_of: by source and remark, some of what the remark is about.
         unanswered: by source, why its audit could not be ended: a sink or a bucket did not answer.
     """
 
     differences: list[Difference] = field(default_factory=list)
     untold: int = 0
     lacking: int = 0
+    doubled: int = 0
     repaired: int = 0
     notes: dict[str, str] = field(default_factory=dict)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -108,6 +117,7 @@ class Account:
     empty: dict[str, str] = field(default_factory=dict)
     left_aside: dict[str, list[str]] = field(default_factory=dict)
     more_left_aside: Counter[str] = field(default_factory=Counter)
+    names_of: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     unanswered: dict[str, str] = field(default_factory=dict)
 
     def tell(self, told: Sequence[Difference]) -> None:
@@ -116,6 +126,7 @@ class Account:
         self.differences += named
         self.untold += len(told) - len(named)
         self.lacking += sum(each.lacking for each in told)
+        self.doubled += sum(each.extra for each in told)
 
     def mend(self, difference: Difference) -> None:
         """Note that what it is about has been shipped again, after it was told."""
@@ -134,10 +145,16 @@ class Account:
         kept += named
         self.more_left_aside[source] += len(found) - len(named) + more
 
-    def remark(self, source: str, words: str, number: int = 1) -> None:
-        """Note what is no difference."""
+    def remark(self, source: str, words: str, number: int = 1, names: Sequence[str] = ()) -> None:
+        """Note what is no difference.
+
+        Args:
+            names: of some that it is about; the first `MOST_IDS` are kept.
+        """
         if number:
             self.remarks[source, words] += number
+            kept = self.names_of.setdefault((source, words), []) if names else []
+            kept += names[: MOST_IDS - len(kept)]
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -145,6 +162,7 @@ class Account:
             "ok": not self.differences and not self.unanswered,
             "unanswered": self.unanswered,
             "missing": self.lacking,
+            "doubled": self.doubled,
             "differences_not_named": self.untold,
             "differences": [each.as_json() for each in self.differences],
             "sources": [
@@ -166,6 +184,7 @@ class Account:
             "notes": self.notes,
             "remarks": [
                 {"source": source, "number": number, "what": words}
+                | ({"names": names} if (names := self.names_of.get((source, words))) else {})
                 for (source, words), number in sorted(self.remarks.items())
             ],
         }

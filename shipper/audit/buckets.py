@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from shipper.audit.account import Account
+from shipper.audit.account import MOST_IDS, Account
 from shipper.audit.comparison import Comparison
 from shipper.audit.ledger import Ledger
 from shipper.counting import counted
@@ -26,8 +27,31 @@ _NOT_OURS = (
 _AT_ONCE = 256
 
 
+class Met(Hashes):
+    """Hashes that note which of them were looked for.
+
+    Attributes:
+        met: those that were.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = Hashes()
+
+    def __contains__(self, value: int) -> bool:
+        found = super().__contains__(value)
+        if found:
+            self.met.add((value,))
+        return found
+
+    def add(self, values: Iterable[int]) -> None:
+        """Add values; this is no look for any of them."""
+        self._recent.update(value for value in values if not super(Met, self).__contains__(value))
+        self.merge()
+
+
 class Known:
-    """What the state knows of a source's objects: 8 bytes for each that has a receipt.
+    """What the state knows of a source's objects: 16 bytes for each that has a receipt.
 
     Args:
         names: the source's, and those of the listings under it.
@@ -49,7 +73,7 @@ class Known:
         starts = [store.cursors(name).get("", {}).get("start", 0.0) for name in names]
         written_since = (now if self.begun is None else self.begun) if notified else 0.0
         self.wanted = Wanted(max(since, *starts), written_since, notified)
-        self.settled = Hashes()
+        self.settled = Met()
         self.of_period = Hashes()
         for found in ledger.objects(names, since):
             objects = found.split.objects
@@ -58,6 +82,18 @@ class Known:
         waiting = [item.hash for name in names for split in store.pinned(name) for item in split.objects]
         waiting += [retry.object.hash for name in names for retry in store.retries(name)]
         self.waiting = frozenset(waiting)
+        self._ledger = ledger
+        self._since = since
+
+    def gone(self) -> list[str]:
+        """Return the names of some objects that have a receipt, and that no listing met."""
+        absent = (
+            item.uri
+            for found in self._ledger.objects(self.names, self._since)
+            for item in found.split.objects
+            if item.hash in self.of_period and item.hash not in self.settled.met
+        )
+        return list(itertools.islice(dict.fromkeys(absent), MOST_IDS))
 
     def _is_wanted(self, item: S3Object) -> bool:
         scope = scope_of(item.key)
@@ -112,7 +148,8 @@ def compare(
     if not_ours:
         have = "has" if not_ours == 1 else "have"
         account.unanswered[source] = _NOT_OURS.format(f"{counted(not_ours, 'object')} {have}")
-    account.remark(source, _GONE, max(len(known.of_period) - seen, 0))
+    if (gone := len(known.of_period) - seen) > 0:
+        account.remark(source, _GONE, gone, known.gone())
 
 
 def _chunks(

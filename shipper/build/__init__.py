@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.build.cloudwatch import cloudwatch_calls, letter_windows
+from shipper.build.detection_notes import geoip_notes
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
 from shipper.build.enrichment_check import enrichment_probes
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.on_demand import OnDemand
 from shipper.build.redaction import redactor
-from shipper.build.sinks import envelope_schemas, filtered, lanes, sinks
+from shipper.build.sinks import ecs_schemas, envelope_schemas, filtered, lanes, sinks
 from shipper.build.sources import aws_sessions, fallbacks, names, readers, sources
 from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
@@ -39,10 +40,12 @@ __all__ = [
     "addresses",
     "aws_sessions",
     "dead_letters",
+    "ecs_schemas",
     "enrichment_probes",
     "envelope_schemas",
     "filtered",
     "geo",
+    "geoip_notes",
     "indicators",
     "lookups",
     "names",

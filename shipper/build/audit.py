@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from shipper.audit.account import Account
 from shipper.audit.asking import Asker, AskingSink, Letters, Unasked
 from shipper.audit.buckets import Known, compare
-from shipper.audit.comparison import Comparison
+from shipper.audit.comparison import Comparison, doubles
 from shipper.audit.groups import GroupComparison
 from shipper.audit.ledger import Ledger
 from shipper.build import (
@@ -139,7 +139,23 @@ class _Audit:
             except RetryableError as error:
                 # What was found, and maybe shipped again, of the others must be told all the same.
                 self._account.unanswered[name] = str(error)
+        self._of_archives()
         return self._account
+
+    def _of_archives(self) -> None:
+        """Count the lines that stand in several files, once for each archive that the sources ship to."""
+        from shipper.sinks.archive_recount import ArchiveRecount
+
+        chosen = [each for each in self._settings.sources if self._wanted.source in (None, each)]
+        for name in sorted({sink for source in chosen for sink in self._settings.sinks_of(source)}):
+            recount = self._sinks[name].recount
+            if not isinstance(recount, ArchiveRecount):
+                continue
+            try:
+                for folder, found in recount.doubled_lines(self._wanted.since):
+                    self._account.tell([doubles("*", name, folder, found)])
+            except RetryableError as error:
+                self._account.unanswered[name] = str(error)
 
     def _of_s3(self, name: str, source: S3Source | S3NotificationsSource) -> None:
         mine = [each for each, owner in names(self._settings).items() if owner == name]
@@ -242,7 +258,9 @@ class _Audit:
             return next((index for name, index in chosen.indexes.items() if name == logs), chosen.index)
         if not isinstance(chosen, ElasticsearchSink):
             return ""
-        return f"logs-{LOG_TYPES[logs].dataset}-{chosen.data_stream_namespace}"
+        # Nearly all of what a control plane logs is its audit log: its data stream tells what is kept.
+        dataset = chosen.eks_audit_dataset if logs == "eks" else LOG_TYPES[logs].dataset
+        return f"logs-{dataset}-{chosen.data_stream_namespace}"
 
     def _open_ledger(self, opened: contextlib.ExitStack) -> Ledger:
         def look_at(path: Path) -> SqliteCheckpoints:

@@ -71,7 +71,12 @@ def backfills(settings: Settings, wanted: Range, *, stop: Stop | None = None) ->
     """
     chosen = settings.sources[wanted.source]
     if not isinstance(chosen, S3Source | S3NotificationsSource):
-        raise ConfigError(f"source '{wanted.source}' is none of S3", "choose a source of objects in S3")
+        raise ConfigError(
+            f"source '{wanted.source}' reads log groups, and a backfill reads objects in S3",
+            f"to read the log groups again from an earlier time on: stop the daemon, set sources.{wanted.source}.start,"
+            f" run `shipper checkpoints reset --source {wanted.source}`, and start it again; or export the groups to S3"
+            " and read the bucket by a source of type s3",
+        )
     if wanted.queue_url and isinstance(chosen, S3Source) and is_access_point(chosen.bucket):
         raise ConfigError(
             f"source '{wanted.source}' reads an access point, and whoever reads the queue knows the bucket behind it",
@@ -116,7 +121,9 @@ def _backfill(settings: Settings, wanted: Range, listed: ListedPlace, *, stop: S
 
 
 def _shipping(apart: Settings, settings: Settings, stop: Stop) -> Pipeline:
-    return pipeline(apart, stop=stop, letters=dead_letters(settings), marks=archive_marks(settings))
+    base = pipeline(apart, stop=stop, letters=dead_letters(settings), marks=archive_marks(settings))
+    # The daemon may have shipped any of it, or may be shipping it now.
+    return replace(base, ship=lambda split: base.ship(replace(split, maybe_shipped=True)))
 
 
 def _enqueuing(apart: Settings, settings: Settings, wanted: Range, stop: Stop) -> Pipeline:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shipper.build.redaction import redactor
 from shipper.config import Settings
+from shipper.config.part import plain
 from shipper.metrics import Metrics
 from shipper.ports import AccountLookup, InterfaceLookup, Lookups, PrincipalLookup, ResourceLookup, SessionLookup, Stop
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from shipper.enrich.geo import Geo
     from shipper.enrich.indicators import Indicators
     from shipper.enrich.tag_choice import TagChoice
+    from shipper.redaction import Redactor
 
 SESSIONS_FILE = "sessions.sqlite"
 INTERFACES_FILE = "interfaces.sqlite"
@@ -32,23 +36,41 @@ def lookups(settings: Settings, metrics: Metrics | None = None, stop: Stop | Non
         ConfigError: a database is missing or broken, or AWS cannot be used as configured.
     """
     if metrics is None or stop is None:
-        return Lookups(
+        found = Lookups(
             geo=geo(settings),
             addresses=addresses(settings),
             accounts=accounts_file(settings),
             regions=regions(settings),
             indicators=indicators(settings),
         )
-    return Lookups(
-        geo=geo(settings, metrics),
-        principals=principals(settings, metrics, stop),
-        sessions=sessions(settings, metrics, stop),
-        addresses=addresses(settings, metrics),
-        interfaces=interfaces(settings, metrics, stop),
-        accounts=accounts(settings, metrics, stop),
-        resources=resources(settings, metrics, stop),
-        regions=regions(settings),
-        indicators=indicators(settings, metrics),
+    else:
+        found = Lookups(
+            geo=geo(settings, metrics),
+            principals=principals(settings, metrics, stop),
+            sessions=sessions(settings, metrics, stop),
+            addresses=addresses(settings, metrics),
+            interfaces=interfaces(settings, metrics, stop),
+            accounts=accounts(settings, metrics, stop),
+            resources=resources(settings, metrics, stop),
+            regions=regions(settings),
+            indicators=indicators(settings, metrics),
+        )
+    return redacted(found, redactor(settings.redact, metrics))
+
+
+def redacted(lookups: Lookups, redact: Redactor | None) -> Lookups:
+    """Return lookups whose answers hold nothing that is taken out of records."""
+    asked = (lookups.principals, lookups.interfaces, lookups.accounts, lookups.resources)
+    if redact is None or all(lookup is None for lookup in asked):
+        return lookups
+    from shipper.enrich import redacted as lookup
+
+    return replace(
+        lookups,
+        principals=lookups.principals and lookup.RedactedPrincipals(lookups.principals, redact.named),
+        interfaces=lookups.interfaces and lookup.RedactedInterfaces(lookups.interfaces, redact.named),
+        accounts=lookups.accounts and lookup.RedactedAccounts(lookups.accounts, redact.named),
+        resources=lookups.resources and lookup.RedactedResources(lookups.resources, redact.named),
     )
 
 
@@ -76,7 +98,7 @@ def principals(settings: Settings, metrics: Metrics, stop: Stop) -> PrincipalLoo
     from shipper.enrich.iam_accounts import IamAccounts
 
     return IamPrincipals(
-        IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id),
+        IamAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, plain(chosen.external_id)),
         metrics,
         stop,
         _policy(chosen),
@@ -101,7 +123,7 @@ def interfaces(settings: Settings, metrics: Metrics, stop: Stop) -> InterfaceLoo
     aws = AwsSettings(**settings.aws.model_dump())
     pause = 1.0 / chosen.requests_per_second
     return Interfaces(
-        InterfaceAccounts(aws, chosen.role_name, chosen.external_id, stop=stop, pause=pause),
+        InterfaceAccounts(aws, chosen.role_name, plain(chosen.external_id), stop=stop, pause=pause),
         settings.state.path / INTERFACES_FILE,
         metrics,
         stop,
@@ -173,7 +195,7 @@ def accounts(settings: Settings, metrics: Metrics, stop: Stop) -> AccountLookup 
 
     given = settings.aws.model_dump()
     if chosen.role_arn is not None:
-        given |= {"role_arn": chosen.role_arn, "external_id": chosen.external_id}
+        given |= {"role_arn": chosen.role_arn, "external_id": plain(chosen.external_id)}
     organizations = Organizations(
         AwsSettings(**given),
         stop,
@@ -209,7 +231,7 @@ def resources(settings: Settings, metrics: Metrics, stop: Stop) -> ResourceLooku
     from shipper.aws import AwsSettings
     from shipper.enrich.resources import ResourceAccounts, ResourceTags
 
-    fetch = ResourceAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, chosen.external_id)
+    fetch = ResourceAccounts(AwsSettings(**settings.aws.model_dump()), chosen.role_name, plain(chosen.external_id))
     return ResourceTags(fetch, metrics, stop, _policy(chosen), _tags(chosen), kinds=chosen.kinds())
 
 

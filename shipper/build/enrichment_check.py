@@ -7,6 +7,7 @@ from functools import partial
 
 from shipper.build.sources import listed_places
 from shipper.config import S3NotificationsSource, S3Source, Settings
+from shipper.config.part import plain
 from shipper.errors import ConfigError
 from shipper.model import Problem
 
@@ -50,7 +51,7 @@ def _interfaces(settings: Settings) -> Iterable[Problem]:
     if chosen is None:
         return ()
     aws = AwsSettings(**settings.aws.model_dump())
-    check = PermissionCheck("enrich.interfaces", aws, chosen.role_name, chosen.external_id, chosen.accounts)
+    check = PermissionCheck("enrich.interfaces", aws, chosen.role_name, plain(chosen.external_id), chosen.accounts)
     return check.interfaces(chosen.regions)
 
 
@@ -72,7 +73,10 @@ def _accounts(settings: Settings) -> Iterable[Problem]:
 
     given = settings.aws.model_dump()
     if settings.enrich.accounts is not None and settings.enrich.accounts.role_arn is not None:
-        given |= {"role_arn": settings.enrich.accounts.role_arn, "external_id": settings.enrich.accounts.external_id}
+        given |= {
+            "role_arn": settings.enrich.accounts.role_arn,
+            "external_id": plain(settings.enrich.accounts.external_id),
+        }
     return PermissionCheck("enrich.accounts", AwsSettings(**given)).organization()
 
 

@@ -27,6 +27,7 @@ A function of Lambda may well print a record of another kind; it is an applicati
 _STATES = frozenset({"OK", "NODATA", "SKIPDATA"})
 _KEYS = (
     (frozenset({"eventVersion", "eventSource", "eventName", "eventID"}), "cloudtrail"),
+    (frozenset({"eventVersion", "eventSource", "eventId", "timeWindow"}), "cloudtrail"),
     (frozenset({"query_timestamp", "query_name", "query_type", "srcaddr"}), "route53_resolver"),
     (frozenset({"requestId", "httpMethod", "status"}), "apigateway"),
     (frozenset({"requestId", "routeKey", "status"}), "apigateway"),

@@ -91,7 +91,7 @@ class LogGroupTypes:
         try:
             events = self._first_events(group)
         except ShipperError as error:
-            log.info("a log group's type is told without its events for now", group=group.name, why=str(error))
+            log.info("a log group's type is told without its events for now", group=group.name, why=error.advice)
             return hint
         return _agreed(hint, type_of_events(group.name, events), events) if events else hint
 
@@ -108,7 +108,7 @@ class LogGroupTypes:
         try:
             return type_of_patterns(self._patterns(group)) if self._patterns is not None else None
         except ShipperError as error:
-            log.info("a log group's subscriptions are not known", group=group.name, why=str(error))
+            log.info("a log group's subscriptions are not known", group=group.name, why=error.advice)
             return None
 
     def _ask_tag(self, group: LogGroup) -> str | None:
@@ -116,7 +116,7 @@ class LogGroupTypes:
         try:
             value = self._tags(group).get(TAG)
         except ShipperError as error:
-            log.info("a log group's tags are not known", group=group.name, why=str(error))
+            log.info("a log group's tags are not known", group=group.name, why=error.advice)
             return None
         if value is not None and value not in self._known_types:
             known = ", ".join(sorted(self._known_types))

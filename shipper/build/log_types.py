@@ -220,6 +220,13 @@ def _eks() -> EventSchema:
     return eks_ecs
 
 
+def eks_together(namespace: str, lookups: Lookups) -> Schema:
+    """Return the schema of EKS logs whose audit events stay in the data stream of the others."""
+    from shipper.schemas.ecs.eks import eks_ecs
+
+    return eks_ecs(namespace, lookups.geo, audit_apart=False).adding(_event_places(lookups))
+
+
 def _elb() -> EventSchema:
     from shipper.schemas.ecs.elb import elb_ecs
 

@@ -46,18 +46,19 @@ def written_groups(session: AwsSessions, region: str) -> Written:
             found.update(_answered(ask, session.client(service, region)))
         except ShipperError as error:
             whole = whole and not (isinstance(error, RetryableError) and not error.paused)
-            log.info("what a service writes to log groups is not known", service=service, region=region, why=str(error))
+            log.info(
+                "what a service writes to log groups is not known", service=service, region=region, why=error.advice
+            )
     return Written(found, whole)
 
 
 def _answered(ask: Callable[[Any], Iterator[tuple[str, Found]]], client: Any) -> dict[str, Found]:
-    from shipper.aws import AWS_ERRORS, classify
+    from shipper.aws import AWS_ERRORS, as_retryable
 
     try:
         return dict(ask(client))
     except AWS_ERRORS as error:
-        meaning = classify(error)
-        raise meaning if isinstance(meaning, ShipperError) else RetryableError(str(meaning)) from error
+        raise as_retryable(error) from error
 
 
 def _flow_logs(client: Any) -> Iterator[tuple[str, Found]]:

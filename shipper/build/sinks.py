@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from shipper.build.archive_names import archive_marks
-from shipper.build.log_types import LOG_TYPES
+from shipper.build.log_types import LOG_TYPES, SUBSCRIPTION, eks_together
 from shipper.build.on_demand import OnDemand
 from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
 from shipper.filters import Filtered, read_filter
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 class _EcsDocuments(NamedTuple):
     namespace: str
+    audit_apart: bool = True
 
 
 class _Envelopes(NamedTuple):
@@ -73,6 +74,7 @@ def _sink(name: str, chosen: AnySink, metrics: Metrics, stop: Stop, marks: Mappi
             proxy_auth=chosen.proxy_auth,
             namespace=chosen.data_stream_namespace,
             strict=chosen.mode == "strict",
+            audit_apart=audit_apart(chosen),
             repair=chosen.repair,
             request_timeout_seconds=chosen.request_timeout_seconds,
             batch_bytes=chosen.batch_bytes,
@@ -184,7 +186,19 @@ def _with_layout(keeps: Callable[[Record], bool]) -> Callable[[Record], bool]:
 def _documents_of(chosen: AnySink) -> _Documents:
     if isinstance(chosen, SplunkHecSink):
         return _envelopes_of(chosen)
-    return _EcsDocuments("default" if isinstance(chosen, ArchiveSink) else chosen.data_stream_namespace)
+    if isinstance(chosen, ArchiveSink):
+        return _EcsDocuments("default")
+    return _EcsDocuments(chosen.data_stream_namespace, audit_apart(chosen))
+
+
+def audit_apart(chosen: ElasticsearchSink) -> bool:
+    """Whether Kubernetes audit events go to the data stream of Elastic's kubernetes integration."""
+    return chosen.eks_audit_dataset == "kubernetes.audit_logs"
+
+
+def ecs_schemas(chosen: ElasticsearchSink | None, lookups: Lookups) -> Mapping[str, Schema]:
+    """ECS documents by log type, as a sink's settings want them; None for the defaults."""
+    return _schemas(_EcsDocuments("default") if chosen is None else _documents_of(chosen), lookups)
 
 
 def _envelopes_of(chosen: SplunkHecSink) -> _Envelopes:
@@ -199,8 +213,7 @@ def envelope_schemas(chosen: SplunkHecSink | None, lookups: Lookups) -> Mapping[
 
 def _schemas(documents: _Documents, lookups: Lookups) -> Mapping[str, Schema]:
     if isinstance(documents, _EcsDocuments):
-        namespace = documents.namespace
-        return OnDemand({name: partial(log_type.ecs, namespace, lookups) for name, log_type in LOG_TYPES.items()})
+        return _ecs_schemas(documents, lookups)
     indexes, sourcetypes = dict(documents.indexes), dict(documents.sourcetypes)
 
     def envelopes(name: str) -> Schema:
@@ -211,3 +224,16 @@ def _schemas(documents: _Documents, lookups: Lookups) -> Mapping[str, Schema]:
 
     schemas: Mapping[str, Schema] = OnDemand({name: partial(envelopes, name) for name in LOG_TYPES})
     return schemas
+
+
+def _ecs_schemas(documents: _EcsDocuments, lookups: Lookups) -> Mapping[str, Schema]:
+    made = {name: partial(log_type.ecs, documents.namespace, lookups) for name, log_type in LOG_TYPES.items()}
+    if documents.audit_apart:
+        return OnDemand(made)
+
+    def together() -> Schema:
+        schema = LOG_TYPES[SUBSCRIPTION].ecs(documents.namespace, lookups)
+        eks = eks_together(documents.namespace, lookups)
+        return schema.each(lambda of, inner: eks if of == "eks" else inner) if isinstance(schema, ByEvent) else schema
+
+    return OnDemand({**made, "eks": partial(eks_together, documents.namespace, lookups), SUBSCRIPTION: together})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from shipper.commands import DONE, FAILED, config_option, known_source, private_files, quiet_log
-from shipper.counting import counted
+from shipper.counting import agreeing, counted, named
 from shipper.escaping import printable
 
 if TYPE_CHECKING:
@@ -51,8 +51,9 @@ def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
 def audit(file: Path, source: str | None, since: str, *, repair: bool, settle_seconds: float, as_json: bool) -> int:
     """Recount: the buckets' objects against the receipts, and the receipts against what each sink holds.
 
-    A running daemon is not disturbed. The exit code is 0 where nothing is missing, 1 where something is or was before
-    --repair, and where a sink or a bucket did not answer.
+    What stands more than once is counted and named, too. A running daemon is not disturbed. The exit code is 0 where
+    nothing is missing or doubled, 1 where something is or was before --repair, and where a sink or a bucket did not
+    answer.
     """
     from shipper import config
     from shipper.build.audit import Wanted
@@ -86,12 +87,17 @@ def lines_of(account: Account) -> list[str]:
     lines += [f"{source}: NOTHING FOUND, {words}" for source, words in sorted(account.empty.items())]
     lines += [_left_aside(account, source) for source in sorted(account.left_aside)]
     lines += [f"{source}: {words}" for source, words in sorted(account.notes.items())]
-    lines += [f"{source}: {words} ({number:,})" for (source, words), number in sorted(account.remarks.items())]
+    lines += [_remark(account, source, words) for source, words in sorted(account.remarks)]
     lines += [f"{source}: NOT KNOWN, {words}" for source, words in sorted(account.unanswered.items())]
     if not account.differences:
         return [*lines, _verdict(account)]
     lines += ["", *_table(account.differences), ""]
-    places = counted(len(account.differences) + account.untold, "place")
+    if account.doubled:
+        be = "is" if account.doubled == 1 else "are"
+        lines.append(f"{counted(account.doubled, 'document')} {be} there once too often: see docs/audit.md, Doubles")
+    if not account.lacking:
+        return lines
+    places = counted(sum(each.lacking > 0 for each in account.differences) + account.untold, "place")
     be = ("was" if account.repaired else "is") if account.lacking == 1 else ("were" if account.repaired else "are")
     lines.append(f"{counted(account.lacking, 'record')} {be} missing in {places}")
     left = account.lacking - account.repaired
@@ -121,11 +127,16 @@ def _left_aside(account: Account, source: str) -> str:
     )
 
 
+def _remark(account: Account, source: str, words: str) -> str:
+    number, names = account.remarks[source, words], account.names_of.get((source, words), [])
+    return f"{source}: {agreeing(number, words)}" + (f": {named(names, number)}" if names else "")
+
+
 def _table(differences: list[Difference]) -> list[str]:
-    heads = ("source", "sink", "kind", "expected", "found", "missing", "what")
+    heads = ("source", "sink", "kind", "expected", "found", "missing", "doubled", "what")
     rows = [heads]
     for each in differences:
-        numbers = (f"{each.expected:,}", f"{each.found:,}", f"{each.lacking:,}")
+        numbers = (f"{each.expected:,}", f"{each.found:,}", f"{each.lacking:,}", f"{each.extra:,}")
         rows.append((each.source, each.sink, each.kind.replace("_", " "), *numbers, each.what))
     widths = [max(len(row[place]) for row in rows) for place in range(len(heads) - 1)]
     lines = []
@@ -140,7 +151,8 @@ def _table(differences: list[Difference]) -> list[str]:
 def _detail(each: Difference) -> str:
     said = ["repaired"] if each.repaired else []
     said += [each.why] if each.why else []
-    said += [f"ids: {', '.join(each.ids)}{' …' if each.lacking > len(each.ids) else ''}"] if each.ids else []
+    more = " …" if each.lacking + each.extra > len(each.ids) else ""
+    said += [f"ids: {', '.join(each.ids)}{more}"] if each.ids else []
     return "; ".join(said)
 
 

@@ -17,7 +17,7 @@ import click
 from shipper.commands import DONE, FAILED, config_option, quiet_log
 from shipper.counting import counted
 from shipper.errors import ConfigError
-from shipper.escaping import printable
+from shipper.escaping import printable, without_secrets
 from shipper.model import Problem
 
 if TYPE_CHECKING:
@@ -108,12 +108,15 @@ def _try_all(settings: Settings, untried: Collection[str], *, offline: bool) -> 
 
 
 def _local_probes(settings: Settings) -> list[Probe]:
+    from shipper import build
+
     folders = {"state": settings.state.path}
     folders |= {f"sinks.{name}": sink.path for name, sink in settings.sinks.items() if sink.type == "archive"}
     probes: list[Probe] = [("configuration", settings.remarks)]
     probes += [(where, lambda where=where, path=path: _folder(where, path)) for where, path in folders.items()]  # type: ignore[misc]
     if any(getattr(sink, key, None) for sink in settings.sinks.values() for key in _FILES):
         probes.append(("files", lambda: _files(settings)))
+    probes.append(("configuration", lambda: build.geoip_notes(settings)))
     if any(getattr(settings.enrich.geoip, key) for key in _GEOIP):
         probes.append(("enrich.geoip", lambda: _geoip(settings)))
     if settings.enrich.addresses is not None or settings.enrich.accounts is not None:
@@ -247,12 +250,12 @@ def _write_json(
     problems: list[Problem], untried: dict[str, str], line_of: Callable[[str], int | None] = lambda _: None
 ) -> None:
     shown = [
-        {"where": p.where, "what": p.what, "hint": p.hint, "serious": p.serious}
+        {"where": p.where, "what": without_secrets(p.what), "hint": without_secrets(p.hint), "serious": p.serious}
         | ({"line": line} if (line := line_of(p.where)) else {})
         for p in problems
         if not p.note
     ]
-    notes = [{"where": p.where, "what": p.what} for p in problems if p.note]
+    notes = [{"where": p.where, "what": without_secrets(p.what)} for p in problems if p.note]
     ok = not any(problem.serious for problem in problems)
     more = {"notes": notes, "untried": list(untried)}
     click.echo(json.dumps({"ok": ok, "problems": shown} | {key: some for key, some in more.items() if some}, indent=2))

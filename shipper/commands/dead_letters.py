@@ -15,6 +15,7 @@ import click
 
 from shipper.commands import DONE, FAILED, config_option, quiet_log
 from shipper.commands.letters import as_object, explained, full, line, seconds_of
+from shipper.counting import counted
 from shipper.escaping import printable
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _FILTERS = (
     click.option("--reason", help="Only those with this reason."),
     click.option("--logs", help="Only those of this log type."),
     click.option("--uri", help="Only those whose origin begins so, such as s3://bucket/prefix."),
-    click.option("--since", help="Only those kept since: 2026-01-31, 2026-01-31T12:00:00Z, or 7d, 12h, 30m ago."),
+    click.option("--since", help="Only those kept since: 2026-01-31, 2026-01-31T12:00:00Z, or an age: -7d, 12h."),
     click.option("--until", help="Only those kept before, written likewise."),
     click.option("--id", "ids", type=int, multiple=True, help="Only this one, by its number; may be repeated."),
 )
@@ -112,7 +113,8 @@ def export(file: Path, wanted: Wanted, *, target: Path | None) -> int:
             output.write(json.dumps(as_object(letter), ensure_ascii=True) + "\n")
             written += 1
     if target:
-        click.echo(f"{written:,} letters written to {target}; they stay dead letters")
+        stay = "it stays a dead letter" if written == 1 else "they stay dead letters"
+        click.echo(f"{counted(written, 'letter')} written to {target}; {stay}")
     return DONE
 
 
@@ -130,7 +132,7 @@ def purge(file: Path, wanted: Wanted, *, everything: bool, yes: bool) -> int:
             click.echo("none")
             return DONE
         if not yes:
-            click.confirm(f"Remove {count:,} dead letters for ever?", abort=True, err=True)
+            click.confirm(f"Remove {counted(count, 'dead letter')} for ever?", abort=True, err=True)
         click.echo(f"removed: {store.purge(wanted):,}")
     return DONE
 
@@ -157,15 +159,13 @@ def replay(file: Path, wanted: Wanted, *, as_json: bool, reread: bool) -> int:
         def progress(done: Any) -> None:
             if not as_json:
                 got = done.delivered + done.present + done.repaired
-                click.echo(f"{got + done.kept:,} of {total:,}: {got:,} got through, {done.kept:,} stay", err=True)
+                stay = counted(done.kept, "stays a dead letter", "stay dead letters")
+                click.echo(f"{got + done.kept:,} of {total:,}: {got:,} got through, {stay}", err=True)
 
         def progress_of_objects(done: Any) -> None:
             if not as_json:
-                click.echo(
-                    f"read again: {done.made:,} records made documents, {done.whole:,} objects read whole,"
-                    f" {done.still + done.not_read:,} stay",
-                    err=True,
-                )
+                stay = counted(done.still + done.not_read, "stays a dead letter", "stay dead letters")
+                click.echo(f"read again: {'; '.join(_reread_lines(done))}; {stay}", err=True)
 
         again = build.reread(settings, store, store.letters(wanted), progress_of_objects) if reread else None
         account = build.replay(settings, store, store.letters(wanted), progress)
@@ -176,21 +176,33 @@ def replay(file: Path, wanted: Wanted, *, as_json: bool, reread: bool) -> int:
 def _write_replayed(account: Replayed, again: Reread | None, *, as_json: bool) -> None:
     if as_json:
         made = {"reread": again.made, "reread_objects": again.whole} if again else {}
-        click.echo(json.dumps({name: getattr(account, name) for name in account.__slots__} | made))
+        numbers = {name: value for name in account.__slots__ if (value := getattr(account, name)) != ""}
+        click.echo(json.dumps(numbers | made))
         return
-    if again:
-        click.echo(f"{again.made:,} records made documents, or are filtered now: removed")
-        click.echo(f"{again.whole:,} objects were read to their end: removed")
+    for line_ in _reread_lines(again) if again else ():
+        click.echo(f"{line_}: removed")
     click.echo(
         f"{account.delivered:,} delivered + {account.present:,} already there + {account.repaired:,} repaired: removed"
     )
-    if account.kept:
+    if not account.kept:
+        return
+    click.echo(
+        f"{account.refused:,} refused again + {account.no_document:,} without a document + {account.no_sink:,} of a"
+        " sink that is not configured: kept"
+    )
+    if account.first_refusal:
+        click.echo(f"  the first refusal: {printable(account.first_refusal)}")
+    if account.no_document:
         hint = "shipper backfill, shipper checkpoints reset" if again else "shipper deadletters replay --reread"
-        click.echo(
-            f"{account.refused:,} refused again + {account.no_document:,} without a document + {account.no_sink:,} of a"
-            " sink that is not configured: kept. Records that were never decoded are shipped anew from their origin:"
-            f" {hint}"
-        )
+        click.echo(f"  records without a document were never decoded; ship them anew from their origin: {hint}")
+
+
+def _reread_lines(again: Reread) -> list[str]:
+    """Return what was shipped from its origin, in words."""
+    made = counted(
+        again.made, "record makes a document now, or is filtered", "records make documents now, or are filtered"
+    )
+    return [made, counted(again.whole, "object was read to its end", "objects were read to their end")]
 
 
 def _list(file: Path, wanted: Wanted, limit: int, *, as_json: bool) -> int:
@@ -208,8 +220,10 @@ def _list(file: Path, wanted: Wanted, limit: int, *, as_json: bool) -> int:
             by_reason[reason] += count
         total = by_reason.total()
         of_all = "" if shown == total else f" of {total:,}"
-        counted = ", ".join(f"{count:,} {printable(reason)}" for reason, count in by_reason.most_common())
-        click.echo(f"{shown:,} shown{of_all}: {counted}" if total else "none")
+        each = ", ".join(f"{count:,} {printable(reason)}" for reason, count in by_reason.most_common())
+        click.echo(f"{shown:,} shown{of_all}: {each}" if total else "none")
+        if total:
+            click.echo("shipper deadletters explain NUMBER says what one means and what to do")
     return DONE
 
 

@@ -67,20 +67,21 @@ def decode(  # noqa: PLR0917 - click passes them by name
     with its position, and the exit code is 1; the good ones still come out.
     """
     from shipper import build, config
-    from shipper.metrics import Metrics
     from shipper.redaction import Redacted
 
     quiet_log()
     settings = config.load(file, secrets=False) if file else None
     found = build.lookups(_with_databases(settings, geoip_city, geoip_asn))
     chosen = build.LOG_TYPES[log_type]
-    schema = _envelopes(settings, chosen, found) if target == "splunk" else chosen.ecs(_namespace(settings), found)
+    schema = (_envelopes if target == "splunk" else _documents)(settings, chosen, found)
     report = _report(rule) if explain else None
+    for what, hint in _remarks(rule, log_type, fields):
+        click.echo(printable(f"remark: {what}; {hint}"), err=True)
     if report is not None:
         schema = Filtered(schema, report.add)
     elif rule is not None:
         schema = build.filtered({log_type: schema}, rule)[log_type]
-    if (redact := build.redactor(settings.redact if settings else config.Redact(), Metrics())) is not None:
+    if (redact := build.redactor(settings.redact if settings else config.Redact(), None)) is not None:
         schema = Redacted(schema, redact)
     limits = settings.limits if settings else config.Limits()
     format_ = _format(chosen, ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes), fields)
@@ -102,6 +103,15 @@ def _report(rule: str | None) -> FilterReport:
     if rule is None:
         raise ConfigError("--explain-filter has nothing to explain", "give the rule with --filter")
     return FilterReport(read_filter(rule))
+
+
+def _remarks(rule: str | None, log_type: str, fields: str | None) -> Iterator[tuple[str, str]]:
+    """What is odd about the rule's fields."""
+    from shipper.config.field_remarks import remarks_of, types_of
+
+    if rule is not None:
+        layout = layout_from_log_format(fields) if fields is not None else ()
+        yield from remarks_of(read_filter(rule).names, types_of(log_type, "file"), layout)
 
 
 def _nowhere() -> BinaryIO:
@@ -187,9 +197,12 @@ def _with_databases(settings: Settings | None, city: Path | None, asn: Path | No
     )
 
 
-def _namespace(settings: Settings | None) -> str:
+def _documents(settings: Settings | None, log_type: LogType, found: Lookups) -> Schema:
+    from shipper.build import ecs_schemas
+
     sinks = settings.sinks.values() if settings else ()
-    return next((sink.data_stream_namespace for sink in sinks if sink.type == "elasticsearch"), "default")
+    sink = next((sink for sink in sinks if sink.type == "elasticsearch"), None)
+    return ecs_schemas(sink, found)[log_type.name]
 
 
 def _envelopes(settings: Settings | None, log_type: LogType, found: Lookups) -> Schema:

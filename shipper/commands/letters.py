@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from shipper.escaping import printable
+from shipper.refusals import in_words
 
 if TYPE_CHECKING:
     from shipper.model import DeadLetter
     from shipper.sinks.elasticsearch_conflicts import Conflict
 
-_UNITS = {"d": 86_400.0, "h": 3_600.0, "m": 60.0}
-_AGO = re.compile(r"(\d{1,6})([dhm])")
+_MOST_URI = 80
+_MOST_WORDS = 120
+_UNITS = {"w": 604_800.0, "d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+_AGO = re.compile(r"(\d{1,6})([wdhms])")
 _REPLAY = "then: shipper deadletters replay --id {id}"
 _REREAD = "then: shipper deadletters replay --reread --id {id}"
 _MEANINGS = {
@@ -56,7 +60,7 @@ def seconds_of(text: str | None) -> float | None:
     """
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text):
+    if ago := _AGO.fullmatch(text.removeprefix("-")):
         return time.time() - int(ago[1]) * _UNITS[ago[2]]
     try:
         moment = datetime.fromisoformat(text)
@@ -67,8 +71,20 @@ def seconds_of(text: str | None) -> float | None:
 
 
 def line(letter: DeadLetter) -> str:
-    """A letter in a line."""
-    return printable(f"{letter.id} {_time(letter.time)} {_where(letter)}: {letter.reason}: {letter.answer}")
+    """Return a letter in a line that can be read at a glance; `full` has all of it."""
+    position = "" if letter.position is None else f" record {letter.position}"
+    where = f"{letter.source} → {letter.sink or 'every sink'}: {_short(letter.origin.uri)}{position}"
+    return printable(
+        f"{letter.id} {_time(letter.time)} {where}: {printable(in_words(letter.reason, letter.answer), _MOST_WORDS)}"
+    )
+
+
+def _short(uri: str) -> str:
+    """Return an address without the folders in its middle: where it begins and ends tells more."""
+    if len(uri) <= _MOST_URI:
+        return uri
+    kept = _MOST_URI // 2
+    return f"{uri[: kept // 2]}…{uri[-(_MOST_URI - kept // 2) :]}"
 
 
 def full(letter: DeadLetter) -> str:
@@ -79,7 +95,7 @@ def full(letter: DeadLetter) -> str:
         "where": _where(letter),
         "log type": letter.logs,
         "reason": letter.reason,
-        "answer": letter.answer,
+        "answer": letter.answer or "none",
         **_conflict_rows(_conflict(letter)),
         "document": f"{letter.document_id} for {letter.index}" if letter.document_id else "none",
         "record": letter.payload.decode("utf-8", "backslashreplace") or "none: the whole object is meant",
@@ -91,14 +107,14 @@ def explained(letter: DeadLetter) -> str:
     """What the reason means and what to do."""
     found = _conflict(letter)
     if found:
-        sent = found.sent or "something else"
-        meaning = f"the index maps {found.field} as {found.mapped}, and the document has {sent}"
+        sent = f"has {found.sent}" if found.sent else "has another type"
+        meaning = f"the index maps {found.field} as {found.mapped}, and the document {sent}"
         advice = (
             "set repair: true on the sink to store such documents without that field, or change the mapping "
             f"(component template @custom) and roll over, {_REPLAY}"
         )
     else:
-        unknown = (f"the server refused it: {letter.answer}", f"mend that, {_REPLAY}")
+        unknown = (f"the server refused it: {in_words(letter.reason, letter.answer)}", f"mend that, {_REPLAY}")
         meaning, advice = _MEANINGS.get(letter.reason, unknown)
     advice = advice.replace("{id}", str(letter.id))
     rows = (_where(letter), f"reason:  {letter.reason}", f"means:   {meaning}", f"do:      {advice}")
@@ -133,13 +149,20 @@ def as_object(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _conflict(letter: DeadLetter) -> Conflict | None:
-    from shipper.sinks.elasticsearch_conflicts import conflict
+    """Return what a refusal says of field and types; the type that was sent is the document's where it does not say."""
+    from shipper.sinks.elasticsearch_conflicts import conflict, kind_in
 
-    return conflict(letter.answer)
+    found = conflict(letter.answer)
+    if found is None or found.sent:
+        return found
+    return replace(found, sent=kind_in(letter.document, found.field))
 
 
 def _conflict_rows(found: Conflict | None) -> dict[str, str]:
-    return {"conflict": f"{found.field} is mapped as {found.mapped}, sent as {found.sent or '?'}"} if found else {}
+    if found is None:
+        return {}
+    sent = f", sent as {found.sent}" if found.sent else "; the document has another type"
+    return {"conflict": f"{found.field} is mapped as {found.mapped}{sent}"}
 
 
 def _where(letter: DeadLetter) -> str:

@@ -14,6 +14,7 @@ import click
 from shipper.commands import DONE, FAILED, config_option, quiet_log
 from shipper.errors import RetryableError
 from shipper.escaping import printable
+from shipper.refusals import in_words
 
 if TYPE_CHECKING:
     from shipper.config import Settings, SplunkHecSink
@@ -129,12 +130,13 @@ def _lines(found: dict[str, Any]) -> list[str]:
             lines.append(f"  {name}: {_stored(hit)}")
             if "mapping_conflict" in (hit.get("tags") or []):
                 lines.append(f"  {name}: repaired: what its mapping refused is under unmapped")
-    lines += [
-        f"  {letter['sink'] or 'every sink'}: dead letter {letter['id']} of {letter['uri']} record"
-        f" {letter['position']}, split {letter['split']}: {letter['reason']}: {letter['answer']}"
-        for letter in found["dead_letters"]
-    ]
-    return lines
+    return [*lines, *map(_letter, found["dead_letters"])]
+
+
+def _letter(letter: dict[str, Any]) -> str:
+    record = "" if letter["position"] is None else f" record {letter['position']}"
+    where = f"dead letter {letter['id']} of {letter['uri']}{record}, split {letter['split']}"
+    return f"  {letter['sink'] or 'every sink'}: {where}: {in_words(letter['reason'], letter['answer'])}"
 
 
 def _stored(hit: dict[str, Any]) -> str:
@@ -145,6 +147,22 @@ def _stored(hit: dict[str, Any]) -> str:
 
 
 def _origin(hit: dict[str, Any]) -> str:
-    """What the document itself says of its source."""
-    said = {key: value for key, value in hit.items() if key in ("log", "aws", "awscloudwatch") and value}
-    return json.dumps(said, sort_keys=True) if said else "it does not say"
+    """Return in words what the document itself says of its source."""
+    group = _value(hit, "awscloudwatch", "log_group") or _value(hit, "aws", "cloudwatch", "log_group")
+    stream = _value(hit, "awscloudwatch", "log_stream") or _value(hit, "aws", "cloudwatch", "log_stream")
+    bucket, key = (_value(hit, "aws", "s3", *path) for path in (("bucket", "name"), ("object", "key")))
+    if group:
+        where = f"log group {group}" + (f", stream {stream}" if stream else "")
+    else:
+        where = _value(hit, "log", "file", "path") or (f"s3://{bucket}/{key}" if bucket and key else "")
+    if not where:
+        return "an origin that it does not name"
+    about = {"account": _value(hit, "cloud", "account", "id"), "region": _value(hit, "cloud", "region")}
+    return where + "".join(f", {name} {value}" for name, value in about.items() if value)
+
+
+def _value(node: Any, *path: str) -> str:
+    """Return the text or number at a path of objects; "" if there is none."""
+    for name in path:
+        node = node.get(name) if isinstance(node, dict) else None
+    return str(node) if isinstance(node, str | int) else ""

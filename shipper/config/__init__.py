@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from shipper.config.enrich import Enrich, Geoip
 from shipper.config.part import Part
-from shipper.config.places import Mistake, Place, Tree, read
+from shipper.config.places import Place, Tree, read
 from shipper.config.redact import Redact, RedactRule
 from shipper.config.rules import disagreements, nearest
 from shipper.config.settings import KINDS, Limits, Settings, State
@@ -25,7 +25,7 @@ from shipper.config.sinks import AnySink, ArchiveSink, ElasticsearchSink, Splunk
 from shipper.config.sources import AnySource, Aws, CloudWatchLogsSource, S3NotificationsSource, S3Source
 from shipper.config.values import Surroundings
 from shipper.errors import ConfigError
-from shipper.escaping import printable
+from shipper.escaping import hide, printable
 
 __all__ = [
     "AnySink",
@@ -120,7 +120,8 @@ def parse(text: str, *, name: str, environ: Mapping[str, str], around: Surroundi
             _note(tree, _shape_mistakes(tree, error.errors(include_url=False, include_input=False)))
         _note(tree, disagreements(tree.data, around.folder))
     if tree.mistakes or settings is None:
-        raise ConfigError("\n".join(_lines(name, tree.mistakes)), HINT)
+        raise ConfigError("\n".join(_lines(name, tree)), HINT)
+    hide(settings.secret_values())
     return settings.each_role()
 
 
@@ -245,7 +246,8 @@ def _nested(annotation: Any) -> type[Part] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, Part) else None
 
 
-def _lines(name: str, mistakes: list[Mistake]) -> Iterator[str]:
-    for mistake in sorted(mistakes, key=lambda m: (m.line, [str(p) for p in m.place])):
+def _lines(name: str, tree: Tree) -> Iterator[str]:
+    for mistake in sorted(tree.mistakes, key=lambda m: (m.line, [str(p) for p in m.place])):
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake.place).lstrip(".")
-        yield f"{printable(name)}:{mistake.line}: " + printable(f"{key}: {mistake.text}" if key else mistake.text)
+        text = tree.without_environment(mistake.place, mistake.text)
+        yield f"{printable(name)}:{mistake.line}: " + printable(f"{key}: {text}" if key else text)

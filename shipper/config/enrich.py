@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from shipper.config.part import Part, Seconds
-from shipper.config.values import Account, FilePath, RoleArn, Text
+from shipper.config.values import Account, FilePath, RoleArn, Secret, Text
 
 # https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html
 _ROLE_NAME = re.compile(r"([A-Za-z0-9_+=,.@-]+/)*[A-Za-z0-9_+=,.@-]{1,64}")
@@ -62,7 +62,7 @@ class Iam(Part):
     """Tags, path and description of the roles and users that CloudTrail records name."""
 
     role_name: RoleName | None = Field(None, description="Role to assume in every other account, to ask its IAM.")
-    external_id: Text | None = Field(None, description="External id that those roles ask for.")
+    external_id: Secret | None = Field(None, description="External id that those roles ask for.")
     tags: list[str] = Field([], max_length=200, description="Only these tag keys; all when not given.")
     without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
     cache_entries: int = Field(10_000, ge=10, le=1_000_000, description="Most roles and users that are remembered.")
@@ -80,7 +80,7 @@ class Interfaces(Part):
     """Whose network interfaces and addresses flow logs name: instances, their names and tags, services."""
 
     role_name: RoleName | None = Field(None, description="Role to assume in every other account, to ask its EC2.")
-    external_id: Text | None = Field(None, description="External id that those roles ask for.")
+    external_id: Secret | None = Field(None, description="External id that those roles ask for.")
     accounts: list[Account] = Field([], max_length=1_000, description="Only these; all that logs name when not given.")
     regions: list[Text] = Field([], max_length=100, description="Only these; all that logs name when not given.")
     tags: list[str] = Field([], max_length=200, description='Tag keys that documents carry; "*" for all.')
@@ -101,7 +101,7 @@ class Accounts(Part):
     role_arn: RoleArn | None = Field(
         None, description="Role of the management account, or of a delegated administrator, to assume."
     )
-    external_id: Text | None = Field(None, description="External id that the role asks for.")
+    external_id: Secret | None = Field(None, description="External id that the role asks for.")
     tags: list[str] = Field([], max_length=200, description="Only these tag keys; all when not given.")
     without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
     cache_entries: int = Field(10_000, ge=10, le=1_000_000, description="Most accounts that are remembered.")
@@ -115,7 +115,7 @@ class Resources(Part):
     buckets: bool = Field(True, description="Tags of the buckets that CloudTrail's records of S3 are about.")
     log_groups: bool = Field(True, description="Tags of the log groups that log events are from.")
     role_name: RoleName | None = Field(None, description="Role to assume in every other account.")
-    external_id: Text | None = Field(None, description="External id that those roles ask for.")
+    external_id: Secret | None = Field(None, description="External id that those roles ask for.")
     tags: list[str] = Field([], max_length=200, description="Only these tag keys; all when not given.")
     without_tags: list[str] = Field([], max_length=200, description="Tag keys that are left out.")
     cache_entries: int = Field(10_000, ge=10, le=1_000_000, description="Most resources that are remembered.")

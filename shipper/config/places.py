@@ -20,6 +20,8 @@ MOST_NODES = 20_000
 MOST_DEPTH = 20
 _CORE = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {_CORE + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "map", "seq", "merge")}
+_WORD = re.compile(r"[^\s'\"(),;]+")
+_MIN_WORD = 3
 _VARIABLE = re.compile(r"\$(?:\$\{|\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}|\{)")
 
 
@@ -46,20 +48,29 @@ class Tree:
         lines: the line of each key or list item, by place.
         mistakes: what was found while reading; `data` holds the rest.
         broken: places whose value is unknown for such a mistake, so that nothing more is said about them.
-        foreign: places whose value came from the environment and is never shown.
+        foreign: by place, the variables of the environment that were put in, and their values: they are never shown.
     """
 
     data: Any = None
     lines: dict[Place, int] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     broken: set[Place] = field(default_factory=set)
-    foreign: set[Place] = field(default_factory=set)
+    foreign: dict[Place, dict[str, str]] = field(default_factory=dict)
 
     def line(self, place: Place) -> int:
         """The line of a place, or of the nearest part of the file that contains it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
+
+    def without_environment(self, place: Place, text: str) -> str:
+        """Return a message about a place without what came from the environment: a secret may be in whatever key."""
+        for name, value in self.foreign.get(place, {}).items():
+            # A message may quote a part of a value: a name of a list, a word of a filter.
+            for word in sorted({value, *_WORD.findall(value)}, key=len, reverse=True):
+                if len(word) >= _MIN_WORD:
+                    text = text.replace(word, f"${{{name}}}")
+        return text
 
     def mistake(self, place: Place, text: str, line: int | None = None) -> None:
         """Note a mistake."""
@@ -166,8 +177,9 @@ class _Reader:
             if name is None:
                 self._broken(place, "'${' must be followed by NAME} or NAME:-default}; write '$${' for '${'", line)
                 return ""
-            self._tree.foreign.add(place)
             found = self._environ.get(name)
+            if found:
+                self._tree.foreign.setdefault(place, {})[name] = found
             if match[2] is not None:
                 return found or default
             if found is None:

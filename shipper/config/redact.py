@@ -13,6 +13,7 @@ from shipper.config.values import Secret, SecretFile
 _FIELD = re.compile(r"[^.\s\"]+(\.[^.\s\"]+)*")
 # Documents are told apart and put in order by these.
 _NEEDED = frozenset({"eventID", "eventTime", "recipientAccountId", "digestEndTime", "@timestamp", "start", "end", "*"})
+_NEEDED |= {"eventId", "timeWindow", "timeWindow.windowStart"}  # of CloudTrail's aggregated events
 
 
 def _field_path(text: str) -> str:
@@ -41,7 +42,9 @@ class RedactRule(Part):
 class Redact(Part):
     """What is taken out of records, before any sink and before dead letters."""
 
-    secrets: bool = Field(True, description="Mask secrets that CloudTrail leaves in parameters and answers.")
+    secrets: bool = Field(
+        True, description="Mask secrets in records: passwords, keys, tokens, headers and parameters that authenticate."
+    )
     hash_key: Secret | None = Field(None, description="Key of hashes; the same key gives the same hashes.")
     hash_key_file: SecretFile = Field(None, description="File that holds the key of hashes.")
     rules: list[RedactRule] = Field([], max_length=100, description="What else is taken out, in this order.")

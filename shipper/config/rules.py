@@ -13,7 +13,7 @@ from shipper.config.places import Place
 from shipper.config.values import LONGEST_BUCKET, is_usual_bucket, loopback, split_url
 from shipper.errors import ConfigError
 from shipper.filters import read_filter
-from shipper.flow_layouts import KNOWN_FIELDS
+from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
 
 Found = Iterator[tuple[Place, str]]
 _OLD_NAMES_REGION = "us-east-1"
@@ -38,6 +38,7 @@ def disagreements(data: dict[str, Any], folder: Path) -> Found:
                 yield from _plain_http(("sinks", name, key, position), url, sink)
         yield from _twice(("sinks", name), sink)
         yield from _proxy(("sinks", name), sink)
+        yield from _plain_proxy(("sinks", name), sink)
         if _given(sink, "client_key") and not _given(sink, "client_cert"):
             yield ("sinks", name, "client_key"), "needs client_cert beside it"
         if sink.get("type") == "elasticsearch":
@@ -70,7 +71,7 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
     if _given(source, "format") and logs not in ("vpcflow", "auto"):
         yield ("sources", name, "format"), "is for flow logs only: logs: vpcflow"
     if source.get("logs") == "vpcflow" and isinstance(source.get("filter"), str):
-        yield from _flow_filter(("sources", name, "filter"), source["filter"])
+        yield from _flow_filter(("sources", name, "filter"), source["filter"], source.get("format"))
     if _given(source, "logs_fallback") and logs != "auto":
         yield ("sources", name, "logs_fallback"), f"has no effect with logs: {logs}, only with logs: auto"
     for position, sink in enumerate(_list(source.get("to"))):
@@ -131,10 +132,14 @@ def _log_groups(place: Place, source: dict[str, Any]) -> Found:
                 break
 
 
-def _flow_filter(place: Place, text: str) -> Found:
-    """All fields of flow logs are known, so that a slip in one is told."""
+def _flow_filter(place: Place, text: str, form: Any) -> Found:
+    """All fields of flow logs are known, with those that `format` names, so that a slip in one is told."""
     try:
-        read_filter(text, known=KNOWN_FIELDS)
+        named = layout_from_log_format(form) if isinstance(form, str) else ()
+    except ConfigError:
+        named = ()  # said already, of the value itself
+    try:
+        read_filter(text, known=KNOWN_FIELDS.union(named))
     except ConfigError as error:
         yield place, f"{error}; {error.hint}" if error.hint else str(error)
 
@@ -187,6 +192,18 @@ def _proxy(place: Place, sink: dict[str, Any]) -> Found:
         yield (*place, "proxy_username"), "needs proxy beside it"
     if _given(sink, "proxy_username") != _given(sink, *passwords):
         yield place, "proxy_username and proxy_password or proxy_password_file are needed together"
+
+
+def _plain_proxy(place: Place, sink: dict[str, Any]) -> Found:
+    """Refuse a proxy that would see the sink's credentials: where server and proxy are both spoken to in plain http.
+
+    To https servers a proxy only passes on what it cannot read (CONNECT).
+    """
+    if not isinstance(sink.get("proxy"), str):
+        return
+    servers = [*_list(sink.get("hosts")), *_list(sink.get("urls")), sink.get("search_url")]
+    if any(isinstance(url, str) and url.startswith("http://") for url in servers):
+        yield from _plain_http((*place, "proxy"), sink["proxy"], sink)
 
 
 def _twice(place: Place, sink: dict[str, Any]) -> Found:

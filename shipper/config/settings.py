@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from shipper.config.enrich import Enrich
+from shipper.config.filter_remarks import filter_remarks
 from shipper.config.part import Part, Seconds
 from shipper.config.redact import Redact
 from shipper.config.sinks import SINK_KINDS, ElasticsearchSink, Server, SinkSettings, Tls
@@ -127,4 +128,4 @@ class Settings(Part):
         if self.address is not None and not loopback(self.address[0]):
             what = "metrics and health can be read from other machines"
             found.append(Problem("listen", what, "keep the port behind a firewall", serious=False))
-        return found
+        return [*found, *filter_remarks(self)]

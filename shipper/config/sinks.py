@@ -37,7 +37,7 @@ class Server(Tls):
         0.5,
         gt=0,
         le=1,
-        description="When a larger share of a batch is refused alike, wait for a person; 1 never does.",
+        description="When a larger share of documents is refused alike, wait for a person; 1 never does.",
     )
     proxy: Url | None = Field(None, description="Address of an HTTP proxy.")
     proxy_username: Text | None = Field(None, description="User name at the proxy.")
@@ -73,6 +73,11 @@ class ElasticsearchSink(Server):
         False, description="Store a document that was refused for a field's type without it: it goes under unmapped."
     )
     data_stream_namespace: Namespace = Field("default", description="Last part of the data streams' names.")
+    eks_audit_dataset: Literal["kubernetes.audit_logs", "aws.eks_logs"] = Field(
+        "kubernetes.audit_logs",
+        description="Where Kubernetes audit events go, and in which form: that of Elastic's kubernetes integration, or "
+        "with the other control plane logs of EKS.",
+    )
     request_timeout_seconds: Seconds = Field(60.0, description="Longest wait for an answer.")
     batch_bytes: int = Field(5_242_880, ge=65_536, le=94_371_840, description="Most bytes of documents in a request.")
     batch_documents: int = Field(5_000, ge=1, le=50_000, description="Most documents in a request.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from shipper.config.buckets import Bucket, Place
-from shipper.config.part import Part, Seconds
+from shipper.config.part import Part, Seconds, plain
 from shipper.config.values import (
     Account,
     FilterText,
@@ -19,6 +19,7 @@ from shipper.config.values import (
     Name,
     Region,
     RoleArn,
+    Secret,
     Start,
     StreamPrefix,
     Text,
@@ -37,9 +38,14 @@ class Aws(Part):
     region: Region | None = Field(None, description="Region of the bucket or service.")
     profile: Text | None = Field(None, description="Profile of the AWS configuration files.")
     role_arn: RoleArn | None = Field(None, description="Role to assume.")
-    external_id: Text | None = Field(None, description="External id that the role asks for.")
+    external_id: Secret | None = Field(None, description="External id that the role asks for.")
     endpoint_url: Url | None = Field(None, description="Another S3-compatible server or an emulator.")
     allow_insecure_http: bool = Field(False, description="Allow an http:// endpoint beyond this machine.")
+
+    @field_serializer("external_id")
+    def _plain_external_id(self, value: Secret | None) -> str | None:
+        """Hand it over as it is; only representations hide it."""
+        return plain(value)
 
 
 class _Logs(Part):

@@ -78,7 +78,7 @@ def start_seconds(start: str, now: float) -> float:
         return 0.0
     if start == "now":
         return now
-    if age := _RELATIVE.fullmatch(start):
+    if age := _RELATIVE.fullmatch(start if start.startswith("-") else f"-{start}"):
         return max(now - int(age[1]) * _UNIT_SECONDS[age[2]], 0.0)
     found = _ABSOLUTE.fullmatch(start)
     if not found:
@@ -204,6 +204,8 @@ def _read_secret(path: Path) -> str:
                 raise ValueError(f"{path} is not a regular file")
             if mode & stat.S_IROTH:
                 raise ValueError(f"{path} can be read by everyone on this machine: chmod o-rwx {path}")
+            if mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise ValueError(f"{path} can be changed by others than its owner: chmod go-w {path}")
             content = file.read(MOST_SECRET_BYTES + 1)
     except PermissionError:
         raise ValueError(f"{path} cannot be read by this user") from None

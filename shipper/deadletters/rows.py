@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from shipper.escaping import without_secrets
 from shipper.model import DeadLetter, Origin
 
 # One script a version; a script once released is never changed.
@@ -79,7 +80,7 @@ def row_of(letter: DeadLetter) -> tuple[object, ...]:
         origin.region,
         _WHOLE_OBJECT if letter.position is None else letter.position,
         letter.reason,
-        letter.answer[:_MOST_ANSWER_CHARACTERS],
+        without_secrets(letter.answer)[:_MOST_ANSWER_CHARACTERS],
         letter.payload,
         letter.document_id,
         letter.time,

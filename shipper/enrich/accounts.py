@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from shipper.counting import counted
 from shipper.enrich.account_files import read_accounts
 from shipper.enrich.background import Background, Policy, Report
 from shipper.enrich.tag_choice import TagChoice
@@ -98,7 +99,7 @@ class AccountsFile:
             "the file of accounts",
             look_seconds=look_seconds,
             told=told,
-            describe=lambda accounts: f"{len(accounts)} accounts",
+            describe=lambda accounts: counted(len(accounts), "account"),
         )
 
     def __call__(self, account: str) -> AccountFacts | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from shipper.counting import counted
 from shipper.enrich.prefixes import Address, Prefixes, reach, read_address
 from shipper.enrich.watched import Watched, read_bounded
 from shipper.errors import ConfigError
@@ -73,7 +74,7 @@ class AwsRanges:
             self._prefixes = Prefixes((prefix, (names, regions[prefix])) for prefix, names in services.items())
         except ValueError as error:
             raise _no_ranges(path, str(error)) from error
-        self.about = f"{path}: {len(ranges)} ranges of AWS" + (
+        self.about = f"{path}: {counted(len(ranges), 'range')} of AWS" + (
             f", of {content.createDate}" if content.createDate else ""
         )
 

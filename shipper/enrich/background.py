@@ -183,7 +183,7 @@ class Background(Generic[Key, Value]):
             denied = isinstance(error, RetryableError) and error.paused
             outcome = "denied" if denied else "failed"
             seconds = self._policy.absent_seconds if denied else _FAILED_SECONDS
-            self._say(key, outcome, str(error))
+            self._say(key, outcome, error.advice)
         except Exception as error:  # noqa: BLE001 - a document goes out with less rather than not at all
             outcome, seconds = "failed", _FAILED_SECONDS
             self._say(key, outcome, str(error) or type(error).__name__)

@@ -102,7 +102,7 @@ class Organizations:
             self._denied()
             if what not in self._said:
                 self._said.add(what)
-                log.warning("Organizations does not tell all of accounts, documents go without it", why=str(error))
+                log.warning("Organizations does not tell all of accounts, documents go without it", why=error.advice)
             return otherwise
 
 

@@ -54,6 +54,7 @@ class PermissionCheck:
     ) -> None:
         self._where = where
         self._settings = settings
+        self._unusable = False
         self._others = others[:_MOST_ACCOUNTS] if role_name is not None else ()
         self._clients = AccountClients(settings, role_name, external_id, key=f"{where}.role_name")
 
@@ -93,11 +94,16 @@ class PermissionCheck:
         """Yield what keeps Organizations from telling of accounts."""
         client = partial(AwsSessions(self._settings, threads=1).client, "organizations")
         account = _NO_ACCOUNT
-        yield from self._tried(client, "list_accounts", "organizations", MaxResults=1)
-        yield from self._tried(client, "list_parents", "organizations", ChildId=account)
-        unit = {"OrganizationalUnitId": _NO_UNIT}
-        yield from self._tried(client, "describe_organizational_unit", "organizations", **unit)
-        yield from self._tried(client, "list_tags_for_resource", "organizations", ResourceId=account)
+        calls: dict[str, dict[str, object]] = {
+            "list_accounts": {"MaxResults": 1},
+            "list_parents": {"ChildId": account},
+            "describe_organizational_unit": {"OrganizationalUnitId": _NO_UNIT},
+            "list_tags_for_resource": {"ResourceId": account},
+        }
+        for call, parameters in calls.items():
+            yield from self._tried(client, call, "organizations", **parameters)
+            if self._unusable:  # no other call gets further
+                return
 
     def _accounts(self) -> Iterator[tuple[Callable[..., Any], _Account]]:
         """How each account's clients are made; none where it is not known who we are, which the sources say."""
@@ -130,6 +136,8 @@ class PermissionCheck:
             yield self._problem(classify(error))
 
     def _problem(self, error: RetryableError | UnreadableError) -> Problem:
-        denied = isinstance(error, RetryableError) and error.paused
-        hint = "allow what `shipper iam-policy` prints" if denied else "look at the credentials and the network"
+        denied = error.kind == "forbidden" if isinstance(error, UnreadableError) else error.denied
+        otherwise = "allow what `shipper iam-policy` prints" if denied else "look at aws.region and the network"
+        hint = error.hint or otherwise
+        self._unusable = bool(error.hint)
         return Problem(self._where, str(error), f"{hint}; documents go without it", serious=False)

@@ -16,7 +16,7 @@ from shipper.errors import ConfigError
 from shipper.filters.language import Check, Field, Node, parse
 from shipper.model import Document, Origin, Record
 from shipper.ports import Encoder, Schema
-from shipper.quoted_lines import QuotedLayout, fields_of
+from shipper.quoted_lines import QuotedLayout
 
 _MOST_LAYOUTS = 100
 _SHOWN = 200
@@ -155,7 +155,7 @@ def values_of(record: Record, names: Collection[str]) -> dict[str, str]:
 
 
 def _way_apart(layout: Sequence[str]) -> Callable[[str], list[str]]:
-    return fields_of if isinstance(layout, QuotedLayout) else lambda line: line.split(" ")
+    return layout.fields_of if isinstance(layout, QuotedLayout) else lambda line: line.split(" ")
 
 
 def _canonical(name: str) -> str:

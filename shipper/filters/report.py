@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from shipper.counting import counted
 from shipper.filters import Filter, values_of
 from shipper.model import Record
 
@@ -57,7 +58,8 @@ class FilterReport:
         yield self._rule.text
         for what, share in (("dropped", self.dropped), ("kept", self.kept)):
             part = share.records / total if total else 0.0
-            yield f"{what}: {share.records:,} of {total:,} records ({part:.1%}), {share.bytes:,} bytes"
+            size = counted(share.bytes, "byte")
+            yield f"{what}: {share.records:,} of {counted(total, 'record')} ({part:.1%}), {size}"
             for name, counts in share.values.items():
                 found = ", ".join(f"{value} {count:,}" for value, count in counts.most_common(most))
                 yield f"  {name}: {found or 'nothing'}" + (" …" if len(counts) > most else "")

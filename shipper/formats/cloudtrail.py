@@ -42,12 +42,14 @@ class _Kind(msgspec.Struct, gc=False):
     eventTime: Raw = Raw()  # noqa: N815
     eventID: Raw = Raw()  # noqa: N815
     digestS3Object: Raw = Raw()  # noqa: N815
+    timeWindow: Raw = Raw()  # noqa: N815
     Records: Raw = Raw()
 
     @property
     def known(self) -> bool:
         """Whether it is a record, or a digest file, which Elastic's integration ships as one too."""
-        return any(map(bytes, (self.eventVersion, self.eventTime, self.eventID, self.digestS3Object)))
+        names = (self.eventVersion, self.eventTime, self.eventID, self.digestS3Object, self.timeWindow)
+        return any(map(bytes, names))
 
 
 _decode_object = msgspec.json.Decoder(_Object).decode
@@ -56,7 +58,8 @@ _Part = Iterator[Record | Rejected]
 
 
 class CloudTrailFormat:
-    """Implements `ports.Format` for management, data, insight and network activity events, and digest files.
+    """Implements `ports.Format` for management, data, insight, network activity and aggregated events, and digest
+    files.
 
     Positions count records from 1; where bare records stand one a line, they are line numbers.
 

@@ -1,21 +1,25 @@
 """VPC and Transit Gateway flow logs: objects of lines, with or without a header, or Parquet.
 
-Source: "Publish flow logs to Amazon S3" (Amazon VPC User Guide): one gzip file with a header line and a record a line,
-fields separated by single spaces.
+Sources: "Publish flow logs to Amazon S3" (Amazon VPC User Guide): one gzip file with a header line and a record a line,
+fields separated by single spaces. "Exporting log data to Amazon S3" (CloudWatch Logs User Guide): the time of an event
+in front of each line, and no header.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
-from shipper.flow_layouts import Layout, layout_from_count, layout_from_header, may_be_header
+from shipper.exported_lines import is_exported
+from shipper.flow_layouts import EXPORT_TIME, Layout, layout_from_count, layout_from_header, may_be_header
 from shipper.formats.cloudwatch import enveloped, is_enveloped
 from shipper.formats.lines import LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.formats.vpc_flow_parquet import MAGIC, parquet_records
 from shipper.model import Payload, ReadLimits, Record, Rejected
 
+_MOST_LAYOUTS = 64
 _WRAPPED = (b'{"message":"', b'"}')
 
 
@@ -80,9 +84,19 @@ def _record(line: bytes, position: int, layout: Layout | None) -> Record | Rejec
     if line.startswith(_WRAPPED[0]) and line.endswith(_WRAPPED[1]):  # as some collectors write them
         line = line[len(_WRAPPED[0]) : -len(_WRAPPED[1])]
     count = line.count(b" ") + 1
-    known = layout or layout_from_count(count)
+    if is_exported(line):
+        own = layout or layout_from_count(count - 1)
+        known = own if own is None or own[0] == EXPORT_TIME else _exported(own)
+    else:
+        known = layout or layout_from_count(count)
     if known is None:
         return Rejected(line, position, f"{count} fields: not a documented layout, and there is no header")
     if len(known) != count:
         return Rejected(line, position, f"{count} fields instead of {len(known)}")
     return Record(line, position, known)
+
+
+@lru_cache(_MOST_LAYOUTS)
+def _exported(layout: Layout) -> Layout:
+    """Return the layout of exported lines: the same tuple for all of them, for which encoders are compiled."""
+    return (EXPORT_TIME, *layout)

@@ -37,12 +37,14 @@ class Rejection:
         reason: the error's type, as the server names it.
         answer: the server's own words.
         stored: the server keeps the document aside (a failure store): sending it again would keep it there twice.
+        hint: what to do about it, where the answer shows a fault of the server's set-up; else "".
     """
 
     position: int
     reason: str
     answer: str
     stored: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class SendResult:
         retry_after: seconds that the server asked for.
         too_large: the request was refused for its size and nothing of it was stored: `retry` names all of it.
         paused: the retries need a person (see RetryableError.paused).
+        faults: those among `retry` that the server refused for a fault of its set-up, whatever the document is. A
+            person mends it, and they are stored; where nothing may wait for a person they are refused for good.
     """
 
     delivered: int
@@ -70,3 +74,4 @@ class SendResult:
     too_large: bool = False
     paused: bool = False
     repaired: int = 0
+    faults: tuple[Rejection, ...] = ()

@@ -115,6 +115,21 @@ class LedgerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubled:
+    """Documents that a sink holds more than once.
+
+    Attributes:
+        stored: all copies of what was compared, those that stand once included.
+        extra: how many of them are too many.
+        ids: of some of them, where the sink knows ids.
+    """
+
+    stored: int = 0
+    extra: int = 0
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SettledSplit:
     """A settled group of objects, and how it ended in each sink: what an audit counts against.
 

@@ -15,6 +15,7 @@ import orjson
 from shipper.errors import RetryableError
 from shipper.model import Document, Rejection, SendResult
 from shipper.sinks.elasticsearch_connection import Answer
+from shipper.sinks.elasticsearch_refusals import setup_fault
 
 # The statuses are asked for so that the items can be counted; all else is left out unless something went wrong.
 FILTER = "filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
@@ -170,6 +171,7 @@ def _by_position(outcomes: Sequence[dict[str, Any]], count: int) -> BulkResult:
         raise RetryableError(f"the answer has {len(outcomes)} items for {count} documents")
     stored = present = failure_store = 0
     rejected: list[Rejection] = []
+    faults: list[Rejection] = []
     retry: list[int] = []
     reasons: list[str] = []
     paused = False
@@ -190,7 +192,12 @@ def _by_position(outcomes: Sequence[dict[str, Any]], count: int) -> BulkResult:
             paused = paused or verdict is Verdict.PAUSE
         else:
             kind = error.get("type") or f"status_{outcome['status']}"
-            rejected.append(Rejection(position, kind, _words(error)))
+            hint = setup_fault(outcome["status"], error)
+            (faults if hint else rejected).append(Rejection(position, kind, _words(error), hint=hint))
+            if hint:
+                retry.append(position)
+                reasons.append(f"{_words(error)}; {hint}")
+                paused = True
     too_large = len(retry) == count and all(map(_never_fits, reasons))
     if too_large and count == 1:
         rejected, retry = [Rejection(0, "too_large", reasons[0])], []
@@ -202,6 +209,7 @@ def _by_position(outcomes: Sequence[dict[str, Any]], count: int) -> BulkResult:
         retry_reason=_most_frequent(reasons),
         too_large=too_large and count > 1,
         paused=paused,
+        faults=tuple(faults),
     )
     return BulkResult(result, failure_store)
 

@@ -80,6 +80,23 @@ def without_conflict(body: bytes, refused: Conflict) -> bytes | None:
     return orjson.dumps(document)
 
 
+def kind_in(body: bytes, field: str) -> str:
+    """Return the JSON type that a document has in a field, as `Conflict.sent` names it; "" if it has no such field."""
+    try:
+        values = _take(orjson.loads(body), field) if body else []
+    except orjson.JSONDecodeError:
+        return ""
+    kinds = {_kind(value) for value in values}
+    return "array" if len(values) > 1 else kinds.pop() if kinds else ""
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    names: dict[type, str] = {str: "string", int: "number", float: "number", dict: "object", list: "array"}
+    return names.get(type(value), "null")
+
+
 def _take(node: Any, path: str) -> list[Any]:
     """Remove a dotted path, however its dots are spread over keys and objects, and return what was there."""
     if isinstance(node, list):

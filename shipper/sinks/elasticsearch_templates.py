@@ -12,12 +12,15 @@ from typing import Any
 
 import orjson
 
-VERSION = 7
+VERSION = 8
 """Raise it with every change of the files in `templates/`: what is older in a cluster is replaced."""
 
 MANAGED_BY = "aws-log-shipper"
 POLICY = "shipper-logs"
+SETTINGS = "shipper-logs@settings"
 _STRICT_SETTINGS = "shipper-strict@settings"
+KUBERNETES_AUDIT = "kubernetes.audit_logs"
+"""Elastic's integration for Kubernetes names it so, not that for AWS."""
 DATASETS = (
     "aws.cloudtrail",
     "aws.vpcflow",
@@ -28,6 +31,7 @@ DATASETS = (
     "aws.rds_logs",
     "aws.container_logs",
     "aws.eks_logs",
+    KUBERNETES_AUDIT,
     "aws.elb_logs",
     "aws.s3access",
     "aws.waf",
@@ -35,6 +39,9 @@ DATASETS = (
 
 # Elastic's own `logs-*-*` has 100, and the templates of its integrations have 200.
 _PRIORITY_DATASET, _PRIORITY_OTHER = 250, 240
+# Above that of 0.1.0, which stands beside it: it served all namespaces, and its alias could not be named after one.
+_PRIORITY_STRICT = 260
+_STRICT_INDEX = re.compile(r"shipper-(?P<dataset>[^-]+)-(?P<namespace>[^-]+)-\d{4}\.\d{2}\.\d{2}")
 _SUBSTITUTES = {
     "match_only_text": "text",
     "wildcard": "keyword",
@@ -47,6 +54,7 @@ _NESTED_AND_SORTED = "cannot have nested fields when index sort is activated"
 _UNSORTED: dict[str, list[str]] = {"sort.field": [], "sort.order": []}
 _UNKNOWN_TYPE = re.compile(r"type \[(\w+)\] declared on field")
 _NO_VALUE = "is missing required parameter [value]"
+_ALIAS_TAKEN = "Invalid alias name ["
 _UNKNOWN_SETTING = re.compile(r"unknown setting \[index\.([\w.]+)\]")
 _UNKNOWN_FIELD = re.compile(r"unknown field \[(\w+)\]")
 
@@ -69,17 +77,44 @@ class Template:
         return f"/_{self.kind}_template/{self.name}"
 
 
-def templates(*, ilm: bool, strict: bool = False) -> list[Template]:
+def templates(*, ilm: bool, strict: bool = False, namespace: str = "default") -> list[Template]:
     """Return all templates, in the order in which they must be put.
 
     Args:
         ilm: roll over by the ILM policy `POLICY`; else by the data stream's own lifecycle.
         strict: of indices named by day, which never roll over, instead of those of data streams.
+        namespace: whose indices those are; templates of data streams serve all namespaces.
     """
     names = [*DATASETS, None]
     if strict:
-        return [*_components(ilm=False, strict=True), *(_strict_template(dataset) for dataset in names)]
+        return [*_components(ilm=False, strict=True), *(_strict_template(dataset, namespace) for dataset in names)]
     return [*_components(ilm=ilm), *(_index_template(dataset) for dataset in names)]
+
+
+def strict_alias(index: str) -> str:
+    """Return the name by which what searches data streams (Elastic's rules, data views) finds a strict index.
+
+    It matches `logs-<dataset>-*` and `logs-*-*`, and no data stream has it: a namespace has no hyphen. "" where the
+    index is of no data set that has a template.
+    """
+    found = _STRICT_INDEX.fullmatch(index)
+    return _alias(found["dataset"], found["namespace"]) if found and found["dataset"] in DATASETS else ""
+
+
+def names_policy(component: dict[str, Any]) -> bool:
+    """Return whether a component's settings name an ILM policy, in any of the forms in which settings are written."""
+    settings = _flat((component.get("template") or {}).get("settings") or {})
+    return any(name.removeprefix("index.") == "lifecycle.name" and value for name, value in settings.items())
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": each for key, each in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def policy() -> dict[str, Any]:
@@ -113,6 +148,8 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
         if not _UNSORTED.keys() <= index.keys():
             index.update(_UNSORTED)
             return changed, "nested fields in sorted indices are not available, indices are not sorted"
+    if _ALIAS_TAKEN in words and (aliases := changed["template"].pop("aliases", None)):
+        return changed, f"the name {', '.join(aliases)} belongs to something else, so that the alias is left out,"
     if found := _UNKNOWN_SETTING.search(words):
         index = changed["template"].get("settings", {}).get("index", {})
         return (changed, f"setting {found[1]} is not available") if index.pop(found[1], None) is not None else None
@@ -129,7 +166,7 @@ def degraded(body: dict[str, Any], words: str) -> tuple[dict[str, Any], str] | N
 def _components(*, ilm: bool, strict: bool = False) -> Iterator[Template]:
     settings = _data("settings")
     shared: dict[str, Any] = {"settings": settings}
-    name = "shipper-logs@settings"
+    name = SETTINGS
     if strict:
         name = _STRICT_SETTINGS
     elif ilm:
@@ -152,25 +189,30 @@ def _index_template(dataset: str | None) -> Template:
         "index_patterns": [f"{name}-*"] if dataset else ["logs-aws.*-*"],
         "priority": _PRIORITY_DATASET if dataset else _PRIORITY_OTHER,
         "data_stream": {},
-        "composed_of": ["shipper-logs@settings", "shipper-ecs@mappings", *own, custom],
+        "composed_of": [SETTINGS, "shipper-ecs@mappings", *own, custom],
         "ignore_missing_component_templates": [custom],
         "template": {},
     }
     return _template("index", name, body)
 
 
-def _strict_template(dataset: str | None) -> Template:
+def _strict_template(dataset: str | None, namespace: str) -> Template:
+    """Return that of a data set and namespace; all others share one, because patterns by namespace would overlap."""
     name = f"shipper-{dataset}" if dataset else "shipper-aws"
     custom = f"{name}@custom"
     own = [f"shipper-{dataset}@mappings"] if dataset else []
     body = {
-        "index_patterns": [f"{name}-*"] if dataset else ["shipper-aws.*-*"],
-        "priority": _PRIORITY_DATASET if dataset else _PRIORITY_OTHER,
+        "index_patterns": [f"{name}-{namespace}-*" if dataset else "shipper-aws.*-*"],
+        "priority": _PRIORITY_STRICT if dataset else _PRIORITY_OTHER,
         "composed_of": [_STRICT_SETTINGS, "shipper-ecs@mappings", *own, custom],
         "ignore_missing_component_templates": [custom],
-        "template": {},
+        "template": {"aliases": {_alias(dataset, namespace) if dataset else "logs-aws.other-strict": {}}},
     }
-    return _template("index", name, body)
+    return _template("index", f"{name}-{namespace}" if dataset else name, body)
+
+
+def _alias(dataset: str, namespace: str) -> str:
+    return f"logs-{dataset}-{namespace}-strict"
 
 
 def _template(kind: str, name: str, body: dict[str, Any]) -> Template:
@@ -196,8 +238,8 @@ def _properties(*names: str) -> dict[str, Any]:
                 *parents, leaf = field.split(".")
                 place = properties
                 for parent in parents:
-                    place = place.setdefault(parent, {"properties": {}})["properties"]
-                place[leaf] = dict(types[kind])
+                    place = place.setdefault(parent, {}).setdefault("properties", {})
+                place.setdefault(leaf, {}).update(types[kind])  # of an object only what more there may be in it
     return properties
 
 

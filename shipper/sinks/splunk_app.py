@@ -1,7 +1,8 @@
 """The app for Splunk's search heads: a macro that leaves doubles out, searches, a dashboard, and our indexed fields.
 
 The Splunk Add-on for AWS parses its own sourcetypes, so that props are written only for sourcetypes of the operator's
-choice. Files: https://docs.splunk.com/Documentation/Splunk/latest/Admin/Listofconfigurationfiles
+choice, and for flow logs, whose lines are JSON where the add-on does not know their format.
+Files: https://docs.splunk.com/Documentation/Splunk/latest/Admin/Listofconfigurationfiles
 """
 
 from __future__ import annotations
@@ -13,33 +14,17 @@ from pathlib import Path
 
 from shipper import __version__
 from shipper.errors import ConfigError
+from shipper.sinks.splunk_app_fields import (
+    CLOUDTRAIL,
+    TRANSIT_GATEWAY,
+    VPC_FLOW,
+    WAF,
+    field_stanzas,
+    own_sourcetypes,
+)
 
 APP = "aws_log_shipper"
-_ADDON_SOURCETYPES = {"cloudtrail": "aws:cloudtrail"}
-# All that envelopes may have: fields.conf takes wildcards in names of fields, and none in sourcetypes.
-_SOURCETYPES = (
-    *("aws:cloudtrail", "aws:cloudwatchlogs", "aws:cloudwatchlogs:eks", "aws:cloudwatchlogs:vpcflow"),
-    *("aws:elb:accesslogs", "aws:s3:accesslogs", "aws:transitgateway:flowlogs", "aws:waf"),
-)
-_NAMED_BY_OTHERS = ("account_tag_*", "bucket_tag_*", "dest_tag_*", "iam_*", "log_group_tag_*", "src_tag_*")
-_PLACE_FIELDS = (
-    *("country", "country_code", "region", "city", "lat", "lon", "asn", "as_org", "isp", "isp_organization"),
-    *("anonymity", "cloud_provider", "cloud_service", "cloud_region"),
-)
-_OWNER_FIELDS = (
-    *("interface", "interface_name", "instance_id", "instance_name", "service", "resource", "account"),
-    *("vpc", "subnet", "security_group"),
-)
-_THREAT_FIELDS = tuple(
-    f"threat_{name}" for name in ("indicator", "type", "provider", "description", "confidence", "id")
-)
-_INDEXED = (
-    *(f"{side}_{field}" for side in ("src", "dest") for field in (*_PLACE_FIELDS, *_OWNER_FIELDS, *_THREAT_FIELDS)),
-    *(f"{side}_{field}" for side in ("pkt_src", "pkt_dest", "related") for field in (*_PLACE_FIELDS, *_THREAT_FIELDS)),
-    *(f"{what}_{field}" for what in ("query", "user_agent") for field in _THREAT_FIELDS),
-    *("effective_user", "effective_user_id"),
-    *("session_chain", "session_source_identity", "session_first_address"),
-)
+_ADDON_SOURCETYPES = {"cloudtrail": CLOUDTRAIL}
 _LINES = ("SHOULD_LINEMERGE = false", r"LINE_BREAKER = ([\r\n]+)", "TRUNCATE = 0")
 # How records are told apart and read, for sourcetypes that the add-on does not know.
 _PROPS = {
@@ -60,7 +45,31 @@ _PROPS = {
         "KV_MODE = json",
     ),
 }
-_ADDON_LACKS = {"waf": "aws:waf"}
+_ADDON_LACKS = {"waf": WAF}
+# The add-on's names for the fields of its formats: the default one begins the one of all fields of version 5.
+_VERSION_5 = (
+    *("version", "account_id", "interface_id", "src_ip", "dest_ip", "src_port", "dest_port", "protocol_code"),
+    *("packets", "bytes", "start_time", "end_time", "vpcflow_action", "log_status", "vpc_id", "subnet_id"),
+    *("instance_id", "tcp_flags", "type", "pkt_srcaddr", "pkt_dstaddr", "region", "az_id", "sublocation_type"),
+    *("sublocation_id", "pkt_src_aws_service", "pkt_dst_aws_service", "flow_direction", "traffic_path"),
+)
+_SELECT_ALL = (
+    *("account_id", "vpcflow_action", "az_id", "bytes", "dest_ip", "dest_port", "end_time", "flow_direction"),
+    *("instance_id", "interface_id", "log_status", "packets", "pkt_dst_aws_service", "pkt_dstaddr"),
+    *("pkt_src_aws_service", "pkt_srcaddr", "protocol_code", "region", "src_ip", "src_port", "start_time"),
+    *("sublocation_id", "sublocation_type", "subnet_id", "tcp_flags", "traffic_path", "type", "version"),
+    *("vpc_id",),
+)
+_FLOW_FORMATS = {"default": _VERSION_5[:14], "version_5": _VERSION_5, "select_all": _SELECT_ALL}
+# For searches alone; of the add-on's own lines they change nothing, which have no JSON.
+_FLOW_PROPS = {
+    VPC_FLOW: ("KV_MODE = json",),
+    TRANSIT_GATEWAY: (
+        "KV_MODE = json",
+        "FIELDALIAS-aws_log_shipper_ends = src_ip ASNEW src dest_ip ASNEW dest",
+        "FIELDALIAS-aws_log_shipper_account = account_id ASNEW aws_account_id account_id ASNEW vendor_account",
+    ),
+}
 
 
 def write_app(folder: Path, indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> list[Path]:
@@ -103,16 +112,21 @@ def _contents(indexes: Sequence[str], sourcetypes: Mapping[str, str]) -> dict[st
         "cloudtrail": f'sourcetype="{chosen["cloudtrail"]}"',
     }
     found = {name: _filled(text, words) for name, text in _templates(files("shipper.sinks") / "splunk_app_files")}
-    kinds = sorted({*_SOURCETYPES, *sourcetypes.values()})
-    patterns = [f"sourcetype::{kind}::{pattern}" for kind in kinds for pattern in _NAMED_BY_OTHERS]
-    found["default/fields.conf"] += "".join(f"\n[{field}]\nINDEXED = true\n" for field in (*_INDEXED, *patterns))
-    props = {
-        kind: _PROPS.get(logs, _LINES)
+    stanzas = field_stanzas(sourcetypes)
+    found["default/fields.conf"] += "".join(f"\n[{name}]\nINDEXED = true\n" for name in stanzas)
+    props = _FLOW_PROPS | {
+        kind: (*_PROPS.get(logs, _LINES), *(_flow_lines() if logs == "vpcflow" else ()))
         for logs, kind in sorted({**_ADDON_LACKS, **sourcetypes}.items())
-        if kind == _ADDON_LACKS.get(logs) or kind not in _SOURCETYPES
+        if kind == _ADDON_LACKS.get(logs) or kind not in own_sourcetypes()
     }
     found["default/props.conf"] = "\n\n".join("\n".join((f"[{name}]", *lines)) for name, lines in props.items()) + "\n"
     return found
+
+
+def _flow_lines() -> list[str]:
+    """How flow log lines of formats that are shipped as lines are taken apart where the add-on does not do it."""
+    patterns = {name: " ".join(rf"(?<{field}>\S+)" for field in fields) for name, fields in _FLOW_FORMATS.items()}
+    return [*_FLOW_PROPS[VPC_FLOW], *(f"EXTRACT-{name} = ^{pattern}$" for name, pattern in patterns.items())]
 
 
 def _templates(folder: Traversable, prefix: str = "") -> list[tuple[str, str]]:

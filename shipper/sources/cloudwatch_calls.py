@@ -14,7 +14,7 @@ from typing import Any, Literal
 import structlog
 from botocore.exceptions import ClientError
 
-from shipper.aws import AWS_ERRORS, answered, classify, is_throttling
+from shipper.aws import AWS_ERRORS, answered, as_retryable, is_throttling
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
 from shipper.ports import Clock, Stop
@@ -47,14 +47,16 @@ class GroupError(RetryableError):
 
     Args:
         state: what its kind of trouble is called in metrics.
+        hint: what to do, where the trouble is not the group's.
     """
 
-    def __init__(self, message: str, state: GroupTrouble) -> None:
-        super().__init__(message, _WAITS[state], paused=state != "throttled")
+    def __init__(self, message: str, state: GroupTrouble, hint: str = "") -> None:
+        denied = state == "denied" and not hint
+        super().__init__(message, _WAITS[state], paused=state != "throttled", hint=hint, denied=denied)
         self.state: GroupTrouble = state
 
-    def __reduce__(self) -> tuple[type[GroupError], tuple[str, GroupTrouble]]:
-        return GroupError, (str(self), self.state)
+    def __reduce__(self) -> tuple[type[GroupError], tuple[str, GroupTrouble, str]]:
+        return GroupError, (str(self), self.state, self.hint)
 
 
 class TokenRefusedError(Exception):
@@ -195,7 +197,9 @@ class Calls:
             except AWS_ERRORS as error:
                 meaning = _meaning(error)
                 if meaning.paused or attempt == _LISTING_ATTEMPTS - 1:
-                    raise RetryableError(str(meaning), paused=meaning.paused) from error
+                    raise RetryableError(
+                        str(meaning), paused=meaning.paused, hint=meaning.hint, denied=meaning.denied
+                    ) from error
             self.stop.wait(0.5 * 2**attempt * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
         raise AssertionError("the last attempt returned or raised")
 
@@ -219,8 +223,6 @@ def _code(error: Exception) -> str:
 
 
 def _meaning(error: Exception) -> RetryableError:
-    meaning = classify(error)
+    meaning = as_retryable(error)
     state = _STATES.get(_code(error))
-    if state is not None:
-        return GroupError(str(meaning), state)
-    return meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning))
+    return meaning if state is None else GroupError(str(meaning), state, meaning.hint)

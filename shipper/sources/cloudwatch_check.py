@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from shipper.counting import counted
 from shipper.errors import RetryableError
 from shipper.model import Problem
 from shipper.sources.cloudwatch_calls import Calls, GroupError
@@ -21,6 +22,13 @@ from shipper.sources.cloudwatch_tiers import (
 _MOST_TRIED = 20
 _MOST_SHOWN = 20
 _QUOTA_A_DAY = QUOTA_CALLS_PER_SECOND * DAY
+_ELSE = "try again; if it stays so, look at the region's state on the AWS Health Dashboard"
+_HINTS = {
+    "denied": _ELSE,
+    "deleted": "it was deleted just now, or its name, region or account is another: look at log_groups",
+    "refused": "exclude it: its class or state does not let it be read",
+    "throttled": "others use the quota too: set calls_per_second lower, or ask AWS for more",
+}
 _SUBSCRIPTION = (
     "a subscription filter → Firehose → S3 is the better road for these logs: it has no such quota; let an s3 source"
     " read them"
@@ -39,7 +47,8 @@ def check_groups(
             groups += finder.find(region)
         except RetryableError as error:
             listed = False
-            yield Problem(where, f"cannot list the log groups of {region}: {error}", _listing_hint(selection))
+            hint = error.hint or (_listing_hint(selection) if error.denied else _ELSE)
+            yield Problem(where, f"cannot list the log groups of {region}: {error}", hint)
     if listed:
         for pattern in unmatched(selection, groups):
             hint = "look at the name, regions, accounts, tags and exclude"
@@ -65,12 +74,12 @@ def _try(where: str, group: LogGroup, calls: Calls, *, by_arn: bool, stream_pref
     try:
         calls.filter(group.region, **name, **extra, startTime=now_ms - 60_000, endTime=now_ms, limit=1)
     except GroupError as error:
-        hint = "look at the AWS credentials and the network"
-        if error.state == "denied":
+        hint = error.hint or _HINTS[error.state]
+        if error.denied:
             hint = f'allow {{"Effect": "Allow", "Action": "logs:FilterLogEvents", "Resource": "{group.arn}:*"}}'
         yield Problem(where, f"cannot read log group {group.name!r}: {error}", hint, serious=error.state != "throttled")
     except RetryableError as error:
-        yield Problem(where, f"cannot read log group {group.name!r}: {error}", "look at the credentials and network")
+        yield Problem(where, f"cannot read log group {group.name!r}: {error}", error.hint or _ELSE)
 
 
 def _listing_hint(selection: Selection) -> str:
@@ -109,7 +118,8 @@ def _forecast(where: str, groups: Sequence[LogGroup], tiers: Tiers, calls: Calls
             yield Problem(where, text, _SUBSCRIPTION, serious=False)
     if len(ranked) > _MOST_SHOWN:
         most = costs[ranked[_MOST_SHOWN].arn]
-        text = f"{len(ranked) - _MOST_SHOWN} more log groups cost at most {most:,.0f} calls a day each"
+        more = counted(len(ranked) - _MOST_SHOWN, "more log group costs", "more log groups cost")
+        text = f"{more} at most {most:,.0f} calls a day each"
         yield Problem(where, text, "", serious=False, note=True)
 
 

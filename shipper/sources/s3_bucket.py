@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from shipper.aws import AWS_ERRORS, answered, classify
-from shipper.errors import RetryableError
+from shipper.aws import AWS_ERRORS, answered, as_retryable
 from shipper.model import S3Object
 
 LEVEL_KEYS = 100
@@ -117,6 +116,5 @@ class S3Bucket:
             answer: dict[str, Any] = self._client.list_objects_v2(Bucket=self.name, **arguments, **self._extra)
             answered(answer, "IsTruncated", "KeyCount", "Name")
         except AWS_ERRORS as error:
-            meaning = classify(error)
-            raise (meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning))) from error
+            raise as_retryable(error) from error
         return answer

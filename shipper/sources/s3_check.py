@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from shipper.access_points import access_point_of, is_arn, policy_names
 from shipper.aws import AWS_ERRORS, classify
+from shipper.aws_remedies import remedy_of
 from shipper.errors import RetryableError, ShipperError, UnreadableError
 from shipper.model import Problem
 from shipper.sources.s3_bucket import S3Bucket, is_marker
@@ -166,10 +167,12 @@ def _check_object(client: Any, bucket: str, key: str, where: str, extra: dict[st
 
 
 def _listing_hint(error: Exception, bucket: str, prefix: str) -> str:
+    if (found := remedy_of(error)) is not None:
+        return found.remedy
     if not isinstance(error, ClientError):
         region = access_point_of(bucket).region if is_arn(bucket) else ""
         first = f"set aws.region: {region}, as the access point's ARN has it; or " if region else ""
-        return f"{first}look at the AWS credentials, the region and the network"
+        return f"{first}look at aws.region, aws.endpoint_url and the network"
     code = str(error.response.get("Error", {}).get("Code", ""))
     if code == "NoSuchBucket":
         return "look at the bucket's name, and at the account and endpoint that are used"
@@ -183,12 +186,12 @@ def _listing_hint(error: Exception, bucket: str, prefix: str) -> str:
             f'allow {{"Effect": "Allow", "Action": "{named.service}:ListBucket", "Resource": "{named.bucket}",'
             f' "Condition": {{"StringLike": {{"s3:prefix": "{prefix}*"}}}}}}{_behind(bucket)}'
         )
-    return "look at the AWS credentials"
+    return "look at the bucket's name, and at the account, region and endpoint that are used"
 
 
 def _reading_hint(meaning: ShipperError, bucket: str) -> str:
     if not isinstance(meaning, UnreadableError):
-        return "look at the AWS credentials and the network"
+        return meaning.hint or "look at aws.region, aws.endpoint_url and the network"
     if meaning.kind == "archived":
         return "restore the objects from the archive class, or set a later start"
     if meaning.kind == "missing":

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from shipper.errors import FatalError, RetryableError
+from shipper.letter_log import LetterLog
 from shipper.metrics import Metrics
 from shipper.model import Problem, Receipt, S3Object, Split
 from shipper.ports import CheckpointStore, Clock, DeadLetters, Stop, wall_clock
@@ -42,12 +43,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Fresh:
-    """New objects of some messages, each once, by log type."""
+    """New objects of some messages, each once, by log type.
+
+    Attributes:
+        redelivered: hashes of those whose message was handed out before: another daemon may have shipped them.
+    """
 
     objects: dict[str, list[S3Object]] = field(default_factory=dict)
     hashes: set[int] = field(default_factory=set)
+    redelivered: set[int] = field(default_factory=set)
 
-    def add(self, logs: str, item: S3Object) -> None:
+    def add(self, logs: str, item: S3Object, receives: int) -> None:
+        if receives > 1:
+            self.redelivered.add(item.hash)
         if item.hash not in self.hashes:
             self.hashes.add(item.hash)
             self.objects.setdefault(logs, []).append(item)
@@ -185,7 +193,7 @@ class S3NotificationsSource:
             self._count("given_back", len(messages))
             self._flush()
         except RetryableError as error:
-            log.warning("messages could not be given back, they come again by themselves", why=str(error))
+            log.warning("messages could not be given back, they come again by themselves", why=error.advice)
         with contextlib.suppress(FatalError):
             self._store.unpin(self._pending.unsettled())
 
@@ -225,7 +233,7 @@ class S3NotificationsSource:
                 wait = 0
         finally:
             for logs, objects in fresh.objects.items():
-                self._pending.pin(self._queue.name, logs, objects)
+                self._pending.pin(self._queue.name, logs, objects, fresh.redelivered)
         return taken > 0
 
     def _take(self, message: Message, fresh: _Fresh) -> None:
@@ -236,7 +244,7 @@ class S3NotificationsSource:
                 self._strays.object(item.bucket, item.key, reason)
         for logs, item in found.to_ship:
             if item.hash not in self._pending and item.hash not in self._unopened.waiting:
-                fresh.add(logs, item)
+                fresh.add(logs, item, message.receives)
         self._bury_objects(message, found.outside)
         keep = bool(found.faults) and not self._bury(message, found.faults)
         if found.to_ship:
@@ -267,10 +275,12 @@ class S3NotificationsSource:
         Raises:
             RetryableError: the dead-letter store is full; the message comes again.
         """
-        log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
         if self._backlog.state.redrive:
+            log.warning("message is not usable", source=self.name, message=message.id, why=faults[0])
             return False
-        self._dead_letters.put([letter_of_message(self.name, self._queue.name, message, faults, self._clock())])
+        letters = LetterLog(self._dead_letters)
+        letters.put([letter_of_message(self.name, self._queue.name, message, faults, self._clock())])
+        letters.write()
         return True
 
     def _end(self, message: Message, outcome: str, *, keep: bool, example: str = "") -> None:

@@ -212,7 +212,7 @@ class _Stream:
         try:
             answer = self._reader._get(self._item, Range=f"bytes={place}-", IfMatch=str(self._etag))  # noqa: SLF001 - its own part
         except UnreadableError as error:
-            raise RetryableError(str(error)) from error
+            raise RetryableError(str(error), hint=error.hint) from error
         self._body = answer["Body"]
 
 
@@ -253,4 +253,4 @@ def _broken(item: S3Object, error: Exception) -> RetryableError:
         return error
     meaning = classify(error)
     paused = isinstance(meaning, RetryableError) and meaning.paused
-    return RetryableError(f"{item.uri}: {meaning}", paused=paused)
+    return RetryableError(f"{item.uri}: {meaning}", paused=paused, hint=meaning.hint)

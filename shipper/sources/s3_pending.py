@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 
 from shipper.errors import RetryableError
 from shipper.model import S3Object, Split
@@ -47,14 +48,24 @@ class Pending:
         return [*self._ready, *self._in_flight.values(), *(split for _, _, split in self._released)]
 
     def restore(self) -> list[Split]:
-        """Take up what was pinned before a restart, unchanged."""
-        splits = self._store.pinned(self._source)
+        """Take up what was pinned before a restart, unchanged; an earlier process may have shipped it."""
+        splits = [replace(split, maybe_shipped=True) for split in self._store.pinned(self._source)]
         self._add(splits)
         return splits
 
-    def pin(self, scope: str, logs: str, objects: Sequence[S3Object]) -> None:
-        """Group objects into splits, which are ready once the store has them."""
-        splits = [split_of(members, source=self._source, scope=scope, logs=logs) for members in group(objects)]
+    def pin(self, scope: str, logs: str, objects: Sequence[S3Object], maybe_shipped: Container[int] = ()) -> None:
+        """Group objects into splits, which are ready once the store has them.
+
+        Args:
+            maybe_shipped: hashes of objects that another process may have shipped.
+        """
+        splits = [
+            replace(
+                split_of(members, source=self._source, scope=scope, logs=logs),
+                maybe_shipped=any(item.hash in maybe_shipped for item in members),
+            )
+            for members in group(objects)
+        ]
         if splits:
             self._store.pin(splits)
             self._add(splits)
@@ -69,7 +80,11 @@ class Pending:
             yield split
 
     def release(self, split: Split, error: RetryableError, now: float) -> None:
-        """A split was not delivered: it is ready again after a wait that grows with each failure."""
+        """A split was not delivered: it is ready again after a wait that grows with each failure.
+
+        A part of it may have been: what ships it again has to look.
+        """
+        split = replace(split, maybe_shipped=True)
         self._in_flight.pop(split.id, None)
         self._failures[split.id] += 1
         wait = min(_FIRST_WAIT_SECONDS * 2 ** min(self._failures[split.id] - 1, 10), _LONGEST_WAIT_SECONDS)

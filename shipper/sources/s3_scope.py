@@ -46,6 +46,10 @@ class Hashes:
     def add(self, values: Iterable[int]) -> None:
         """Add values that may be there already."""
         self._recent.update(value for value in values if value not in self)
+        self.merge()
+
+    def merge(self) -> None:
+        """Keep the small set small."""
         if len(self._recent) > max(_MERGE_AT, len(self._sorted) // 8):
             self._sorted = array("q", sorted([*self._sorted, *self._recent]))
             self._recent = set()

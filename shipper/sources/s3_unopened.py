@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from shipper.errors import RetryableError
+from shipper.letter_log import next_step
 from shipper.metrics import Metrics
 from shipper.model import DeadLetter, Origin, Receipt, Retry, Split, Unread
 from shipper.ports import DeadLetters
@@ -59,5 +60,6 @@ class Unopened:
         except RetryableError as error:
             return Retry(item, split.scope, split.logs, left.kind, str(error), 2, now + _REFUSED_SECONDS)
         self._metrics.objects_filtered.labels(self._source, "deleted").inc()
-        log.warning("object was deleted before it could be read", source=self._source, object=item.uri)
+        step = next_step(self._source)
+        log.warning("object was deleted before it could be read", source=self._source, object=item.uri, next=step)
         return None

@@ -42,7 +42,7 @@ class Backlog:
             self.state = self._queue.state()
         except RetryableError as error:
             # Not needed for shipping: what is wrong with the queue itself, the next receipt says.
-            log.warning("the queue does not tell its state", source=self._source, why=str(error))
+            log.warning("the queue does not tell its state", source=self._source, why=error.advice)
             return True
         for name in ("waiting", "in_flight", "delayed"):
             self._metrics.queue_messages.labels(self._source, name).set(getattr(self.state, name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shipper.counting import counted
 from shipper.errors import RetryableError
 from shipper.model import Problem
 from shipper.sources.sqs_queue import Queue
@@ -22,7 +23,7 @@ def check_queue(queue: Queue, where: str) -> Iterator[Problem]:
     try:
         state = queue.state()
     except RetryableError as error:
-        yield Problem(where, f"cannot look at the queue {queue.name}: {error}", _hint(str(error)))
+        yield Problem(where, f"cannot look at the queue {queue.name}: {error}", _hint(error))
         return
     yield from _check_permissions(queue, state.most_receives, where)
     if not state.redrive:
@@ -35,8 +36,8 @@ def check_queue(queue: Queue, where: str) -> Iterator[Problem]:
     if state.visibility_seconds < _LEAST_SECONDS:
         yield Problem(
             where,
-            f"messages of {queue.name} are hidden for {state.visibility_seconds} seconds only: they are prolonged in"
-            " time while a daemon lives, but each prolonging is a request",
+            f"messages of {queue.name} are hidden for {counted(state.visibility_seconds, 'second')} only: they are"
+            " prolonged in time while a daemon lives, but each prolonging is a request",
             "set the queue's VisibilityTimeout to 300",
             serious=state.visibility_seconds < 2,
         )
@@ -51,15 +52,18 @@ def _check_permissions(queue: Queue, most_receives: int, where: str) -> Iterator
         if most_receives == 0 or most_receives >= _ENOUGH_RECEIVES:
             queue.hide([message.handle for message in queue.receive(0, most=1)], 0)
     except RetryableError as error:
-        yield Problem(where, f"cannot use the messages of {queue.name}: {error}", _hint(str(error)))
+        yield Problem(where, f"cannot use the messages of {queue.name}: {error}", _hint(error))
 
 
-def _hint(words: str) -> str:
+def _hint(error: RetryableError) -> str:
+    words = str(error)
+    if error.hint:
+        return error.hint
     if "NonExistentQueue" in words or "does not exist" in words:
         return "look at queue_url, and at the account and region that are used"
-    if "AccessDenied" in words or "not authorized" in words.lower():
+    if error.denied or "AccessDenied" in words:
         return (
             "allow sqs:ReceiveMessage, sqs:DeleteMessage, sqs:ChangeMessageVisibility and sqs:GetQueueAttributes"
             " on the queue"
         )
-    return "look at the AWS credentials, queue_url and the network"
+    return "look at queue_url, and at the account and region that are used"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
-from shipper.aws import AWS_ERRORS, classify
+from shipper.aws import AWS_ERRORS, as_retryable
 from shipper.errors import RetryableError
 from shipper.model import Receipt, S3Object, Split
 from shipper.sources.sqs_queue import BATCH
@@ -39,8 +39,7 @@ class Enqueue:
             try:
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
             except AWS_ERRORS as error:
-                meaning = classify(error)
-                raise meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning)) from error
+                raise as_retryable(error) from error
             if failed := answer.get("Failed"):
                 raise RetryableError(f"the queue took {len(entries) - len(failed)} of {len(entries)}: {failed[0]}")
         return Receipt(split.id, split.source, 0, 0, {})

@@ -144,7 +144,7 @@ class Heartbeat:
             except RetryableError as error:
                 self._on_failure()
                 if not failing:
-                    log.warning("messages cannot be kept hidden", queue=self._queue.name, why=str(error))
+                    log.warning("messages cannot be kept hidden", queue=self._queue.name, why=error.advice)
                 failing = True
             else:
                 failing = False

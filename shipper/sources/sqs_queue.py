@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from shipper.aws import AWS_ERRORS, classify
-from shipper.errors import RetryableError
+from shipper.aws import AWS_ERRORS, as_retryable
 
 BATCH = 10
 """Most messages of one request (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/)."""
@@ -154,8 +153,7 @@ class SqsQueue:
         try:
             return call(QueueUrl=self._url, **arguments)
         except AWS_ERRORS as error:
-            meaning = classify(error)
-            raise meaning if isinstance(meaning, RetryableError) else RetryableError(str(meaning)) from error
+            raise as_retryable(error) from error
 
 
 def endpoint_of(url: str) -> tuple[str | None, str | None]:

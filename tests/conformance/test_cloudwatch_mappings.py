@@ -61,7 +61,7 @@ def test_log_events_of_every_kind_are_accepted_whole(elasticsearch_server):
     result = sink.open(split()).send(documents)
     sink.close()
     assert (result.delivered, result.rejected) == (len(documents), ())
-    index = f"logs-aws.*-{namespace}"
+    index = f"logs-*-{namespace}"
     elasticsearch_server.request("POST", f"{index}/_refresh")
     query = {"query": {"exists": {"field": "_ignored"}}, "fields": ["_ignored"], "_source": False}
     hits = elasticsearch_server.request("POST", f"{index}/_search", query).body["hits"]["hits"]
@@ -80,3 +80,14 @@ def test_log_events_of_every_kind_are_accepted_whole(elasticsearch_server):
         assert len(elasticsearch_server.request("POST", f"{index}/_search", found).body["hits"]["hits"]) == 1, field
     long = {"query": {"range": {"event.duration": {"gte": 1_500_000, "lte": 2_000_123_000}}}}
     assert len(elasticsearch_server.request("POST", f"{index}/_search", long).body["hits"]["hits"]) == 3
+    # What one match says belongs together: no other match may lend it a value.
+    inner = "aws.waf.non_terminating_matching_rules.ruleMatchDetails"
+    for location, hits in (("HEADER", 1), ("BODY", 0)):
+        terms = [
+            {"term": {f"{inner}.{name}": value}}
+            for name, value in (("sensitivityLevel", "HIGH"), ("location", location))
+        ]
+        nested = {"nested": {"path": inner, "query": {"bool": {"filter": terms}}}}
+        wanted = {"query": {"nested": {"path": inner.rpartition(".")[0], "query": nested}}}
+        answer = elasticsearch_server.request("POST", f"logs-aws.waf-{namespace}/_search", wanted)
+        assert len(answer.body["hits"]["hits"]) == hits

@@ -119,6 +119,7 @@ def test_replay_ships_to_the_same_sink_and_removes_what_got_through(
     server.script = [refuse_one]
     assert cli.run(["deadletters", "replay", "-c", config, "--json"]) == 1
     account = json.loads(capfd.readouterr().out)
+    assert account.pop("first_refusal").startswith("document_parsing_exception: [1:9] object mapping for [source]")
     assert account == {
         "delivered": 3,
         "present": 0,
@@ -147,7 +148,9 @@ class Mended:
         "111122223333_CloudTrail_us-east-1_20260301T0000Z_a.json.gz"
     )
 
-    def __init__(self, folder: Path, moto: Moto, server: FakeElasticsearch, *, damaged: bool = False) -> None:
+    def __init__(
+        self, folder: Path, moto: Moto, server: FakeElasticsearch, *, damaged: bool = False, level: str = "error"
+    ) -> None:
         self.s3 = moto.client("s3")
         self.s3.create_bucket(Bucket="my-trail")
         self.server = server
@@ -169,7 +172,7 @@ class Mended:
                 "siem": {"type": "elasticsearch", "hosts": [server.url]},
                 "files": {"type": "archive", "path": str(folder / "archive")},
             },
-            "log": {"level": "error"},
+            "log": {"level": level, "format": "json"},
         }
         self._path.write_text(json.dumps(settings))
         self._path.chmod(0o600)
@@ -198,6 +201,21 @@ class Mended:
 @pytest.fixture
 def mended(tmp_path: Path, server: FakeElasticsearch, moto: Moto) -> Mended:
     return Mended(tmp_path, moto, server)
+
+
+def test_a_run_writes_one_line_for_the_letters_of_a_split(
+    tmp_path: Path, server: FakeElasticsearch, moto: Moto, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """From the bucket to the log: the counts, the first words, the object, and the command that works."""
+    Mended(tmp_path, moto, server, level="warning")
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    (line,) = [line for line in lines if line["event"] == "not shipped, kept in the dead letters"]
+    assert (line["level"], line["letters"], line["source"]) == ("warning", 3, "trail")
+    assert line["reasons"] == "2 unmappable, 1 undecodable"
+    assert line["first"] == "undecodable: not a JSON object"
+    assert line["object"] == f"s3://my-trail/{Mended.KEY}"
+    assert cli.run([*line["next"].split()[1:], "-c", str(tmp_path / "shipper.yaml")]) == 0
+    assert "3 shown" in capfd.readouterr().out
 
 
 def test_records_that_make_documents_now_are_shipped_from_their_object(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from prometheus_client import generate_latest
 from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
 from shipper.model import Document
-from shipper.sinks.elasticsearch import ElasticsearchDelivery, ElasticsearchSink
+from shipper.sinks.elasticsearch import ElasticsearchSink
+from shipper.sinks.elasticsearch_delivery import ElasticsearchDelivery
 from shipper.sinks.elasticsearch_templates import VERSION
 from tests.contract.sinks import split
 from tests.contract.sinks.elasticsearch import document
@@ -379,6 +381,21 @@ def test_templates_that_the_daemon_may_not_install_are_a_serious_problem(server)
     assert "auto_configure" in problems[0].what
     assert "manage_index_templates" in problems[1].hint
     sink.close()
+
+
+def test_a_key_that_may_not_write_audit_events_of_eks_is_a_remark(server):
+    """Not every configuration has any; and none where the key keeps them with the other logs of EKS."""
+    may = {"create_doc": True, "auto_configure": True}
+    names = {"logs-aws.cloudtrail-default": may, "logs-kubernetes.audit_logs-default": {**may, "create_doc": False}}
+    rights = {"cluster": {"manage_index_templates": True}, "index": names}
+    server.answers["/_security/user/_has_privileges"] = Reply(body=json.dumps(rights).encode())
+    for audit_apart in (True, False):
+        sink = ElasticsearchSink("siem", [server.url], audit_apart=audit_apart)
+        sink.install_templates()
+        found = [(p.what, p.serious) for p in sink.problems() if "lack" in p.what]
+        what = "the credentials lack create_doc on logs-kubernetes.audit_logs-default, where audit events of EKS go"
+        assert found == ([(what, False)] if audit_apart else [])
+        sink.close()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,15 @@ from tests.process.daemon import Daemon
 
 NAMESPACE = "everyway"
 FLOW = f"2 {ACCOUNT} eni-1 203.0.113.7 10.0.0.5 51000 22 6 10 840 1767323000 1767323040 REJECT OK"
+AUDIT = {
+    "kind": "Event",
+    "apiVersion": "audit.k8s.io/v1",
+    "auditID": "a1",
+    "verb": "create",
+    "objectRef": {"resource": "pods", "namespace": "shop"},
+    "requestObject": {"metadata": {"name": "web"}, "spec": {"hostPID": True}},
+    "requestReceivedTimestamp": "2026-01-02T03:04:05.196323Z",
+}
 
 
 def envelope(group: str, events: list[Event]) -> bytes:
@@ -57,6 +66,7 @@ def test_an_event_that_comes_by_every_way_is_one_document(tmp_path, moto, elasti
     trail = cloudtrail.recent(5)
     now_ms = int(time.time() * 1000)
     written: dict[str, list[str]] = {"audit": [], "net": [FLOW] * 3, "/aws/lambda/shop": ["one", "two"]}
+    written["/aws/eks/prod/cluster"] = [json.dumps(AUDIT), "I0102 03:04:05.196323      10 a.go:1] ok"]
     for key, body in trail.objects(2, 10):
         s3.put_object(Bucket="trail", Key=key, Body=body)
         written["audit"] += [json.dumps(record) for record in json.loads(gzip.decompress(body))["Records"]]
@@ -72,11 +82,15 @@ def test_an_event_that_comes_by_every_way_is_one_document(tmp_path, moto, elasti
     assert code == 0, (summary, daemon.log())
     assert {name: found["read"] for name, found in summary["sources"].items()} == {
         "objects": 20,
-        "firehose": 25,
-        "groups": 25,
+        "firehose": 27,
+        "groups": 27,
     }
     stored = elasticsearch9.documents(f"logs-aws.cloudtrail-{NAMESPACE}").values()
     assert collections.Counter(document["event"]["id"] for document in stored) == collections.Counter(trail.event_ids)
     assert len(elasticsearch9.documents(f"logs-aws.vpcflow-{NAMESPACE}")) == 3
     lines = elasticsearch9.documents(f"logs-aws.cloudwatch_logs-{NAMESPACE}").values()
     assert sorted(document["message"] for document in lines) == ["one", "two"]
+    (audit,) = elasticsearch9.documents(f"logs-kubernetes.audit_logs-{NAMESPACE}").values()
+    assert audit["kubernetes"]["audit"]["requestObject"] == {"spec": {"hostPID": True}}
+    (component,) = elasticsearch9.documents(f"logs-aws.eks_logs-{NAMESPACE}").values()
+    assert component["message"] == "ok"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shipper.flow_layouts import TRANSIT_GATEWAY, V2
+from tests.fakes.splunk_hec import TOKEN, FakeSplunk
 from tests.process.daemon import Daemon
 
 ACCOUNT = "123456789012"
@@ -107,3 +108,40 @@ def test_objects_without_a_header_are_read_by_the_format_key(place, moto, elasti
     assert (own["source"]["ip"], own["destination"]["ip"]) == ("203.0.113.9", "10.0.0.5")
     assert own["event"]["outcome"] == "success"
     assert transit["aws"]["vpcflow"]["tgw_id"] == "tgw-1"
+
+
+def test_splunk_gets_the_names_of_fields_in_an_order_of_ones_own(place, moto):
+    """The header is read away with the object: lines that the add-on cannot read carry their names themselves."""
+    s3 = moto.client("s3")
+    s3.create_bucket(Bucket="flows")
+    start = int(WINDOW.timestamp())
+    own = ("dstaddr", "srcaddr", "start", "end", "action", "vpc-id")
+    put(s3, PLAIN, "own", [f"10.0.0.5 203.0.113.9 {start} {start + 60} ACCEPT vpc-1"], own)
+    put(s3, PLAIN, "usual", [line("203.0.113.7")], V2)
+    gateway = {"version": "6", "resource-type": "TransitGateway", "tgw-id": "tgw-1", "srcaddr": "10.1.0.1"}
+    gateway |= {"start": str(start)}
+    put(s3, PLAIN, "tgw", [" ".join(gateway.get(name, "-") for name in TRANSIT_GATEWAY)], TRANSIT_GATEWAY)
+    with FakeSplunk() as splunk:
+        chosen = settings(place, moto, splunk)
+        chosen["sinks"] = {"siem": {"type": "splunk_hec", "urls": [splunk.url], "token": TOKEN}}
+        daemon = Daemon(place, chosen)
+        code, summary = daemon.once()
+        assert (code, summary["sources"]["flow"]["read"]) == (0, 3), daemon.log()
+        events = {event.source.rpartition("_")[2].partition(".")[0]: event for event in splunk.events}
+    assert set(events) == {"own", "usual", "tgw"}
+    assert events["usual"].event == line("203.0.113.7")
+    assert events["own"].event == {
+        "dest_ip": "10.0.0.5",
+        "src_ip": "203.0.113.9",
+        "start_time": str(start),
+        "end_time": str(start + 60),
+        "vpcflow_action": "ACCEPT",
+        "vpc_id": "vpc-1",
+    }
+    assert events["tgw"].event["tgw_id"] == "tgw-1"
+    assert [events[name].sourcetype for name in ("own", "usual", "tgw")] == [
+        "aws:cloudwatchlogs:vpcflow",
+        "aws:cloudwatchlogs:vpcflow",
+        "aws:transitgateway:flowlogs",
+    ]
+    assert {event.time for event in events.values()} == {float(start)}

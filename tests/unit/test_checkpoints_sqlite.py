@@ -167,3 +167,27 @@ def test_old_receipts_are_dropped_and_their_sums_stay(tmp_path: Path):
     assert [line.settled_at for line in store.receipts()] == [100_000.0]
     assert [(total.splits, total.read) for total in store.totals()] == [(2, 2)]
     store.close()
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o722])
+def test_a_folder_that_others_can_write_in_is_refused(tmp_path: Path, mode: int) -> None:
+    """They could put a link in the place of a file, and this process would write where it leads."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(ConfigError, match="can be written by others") as caught:
+        SqliteCheckpoints(folder / "checkpoints.sqlite")
+    assert caught.value.hint == f"chmod go-w {folder}"
+
+
+@pytest.mark.parametrize("name", ["checkpoints.sqlite", "checkpoints.lock"])
+def test_no_link_is_followed_in_the_state_folder(tmp_path: Path, name: str) -> None:
+    """Neither the store nor its lock is opened through a symbolic link."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    target = tmp_path / "elsewhere"
+    target.write_bytes(b"")
+    (folder / name).symlink_to(target)
+    with pytest.raises(ConfigError):
+        SqliteCheckpoints(folder / "checkpoints.sqlite")
+    assert target.read_bytes() == b""

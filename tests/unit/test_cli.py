@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from shipper import __version__, build, cli, config
+from shipper.build.detection_notes import NEED_NETWORK, NEED_PLACE, geoip_notes
 from shipper.checkpoints.sqlite import SqliteCheckpoints
 from shipper.config import schema_text
 from shipper.model import DeadLetter, Origin, Receipt, Retry, S3Object, S3Split, Tally
@@ -142,13 +143,42 @@ def test_check_offline_says_what_it_did_not_try(tmp_path: Path, capfd: pytest.Ca
     siem = "siem: {type: elasticsearch, hosts: ['https://es']}"
     path = config_file(tmp_path, GOOD.replace("sinks: {", f"sinks: {{{siem}, "))
     assert cli.run(["check", "--offline", "-c", str(path)]) == 0
-    assert capfd.readouterr().out.splitlines() == [
+    lines = capfd.readouterr().out.splitlines()
+    notes = [line for line in lines if line.startswith(("note ", "   "))]
+    assert [line for line in lines if line not in notes] == [
         "ok       configuration",
         "ok       state",
         "ok       sinks.out",
         "untried  sources.trail, sinks.siem: --offline contacts nothing",
         "all is well with what was tried",
     ]
+    assert "these rules of Elastic's cannot fire: AWS Access Token Used from Multiple Addresses, " in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "missing"),
+    [
+        ("{}", {"asn", "city"}),
+        ("{city: c.mmdb}", {"asn"}),
+        ("{asn: a.mmdb}", {"city"}),
+        ("{isp: a.mmdb, country: c.mmdb}", {"city"}),
+        ("{enterprise: e.mmdb}", set()),
+    ],
+)
+def test_check_names_the_rules_that_need_geoip(tmp_path: Path, keys: str, missing: set[str]) -> None:
+    """By the database that is missing; nothing is said where no Elasticsearch gets the documents."""
+    siem = "siem: {type: elasticsearch, hosts: ['https://es']}"
+    text = GOOD.replace("sinks: {", f"sinks: {{{siem}, ") + f"enrich: {{geoip: {keys}}}\n"
+    notes = {note.where: note for note in geoip_notes(config.load(config_file(tmp_path, text), secrets=False))}
+    assert set(notes) == {f"enrich.geoip.{key}" for key in missing}
+    assert all(note.note and not note.serious for note in notes.values())
+    for key, rules in (("asn", NEED_NETWORK), ("city", NEED_PLACE)):
+        if key in missing and "country" not in keys:
+            assert all(rule in notes[f"enrich.geoip.{key}"].what for rule in rules)
+    if "country" in keys:
+        assert "Country" not in notes["enrich.geoip.city"].what
+    other = config.load(config_file(tmp_path, GOOD), secrets=False)
+    assert not list(geoip_notes(other))
 
 
 def test_check_tells_of_a_missing_secret_and_of_all_else(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -293,7 +323,7 @@ def test_checkpoints_reset_forgets_what_is_named(tmp_path: Path, capfd: pytest.C
     assert cli.run([*reset, "trail", "--scope", "none", "--yes"]) == 1
     assert "has no scope 'none'" in capfd.readouterr().err
     assert cli.run([*reset, "trail", "--scope", "AWSLogs/1/", "--yes"]) == 0
-    assert capfd.readouterr().out == "forgotten scopes of source 'trail': 1\n"
+    assert capfd.readouterr().out == "forgot 1 scope of source 'trail': shipped again from `start` on\n"
     store = state(tmp_path)
     assert list(store.cursors("trail")) == [""]
     assert store.pinned("trail") == []

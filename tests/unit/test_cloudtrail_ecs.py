@@ -58,7 +58,7 @@ def test_a_prefix_of_resources_keeps_its_name(document):
     ]
 
 
-def test_the_groups_of_a_user_are_about_the_user(document):
-    """ListGroupsForUser is categorised as what is done to users is."""
+def test_the_groups_of_a_user_are_about_groups(document):
+    """ListGroupsForUser is about groups, as in Elastic's integration."""
     made = document(eventSource="iam.amazonaws.com", eventName="ListGroupsForUser")
-    assert (made["event"]["category"], made["event"]["type"]) == (["iam"], ["user", "info"])
+    assert (made["event"]["category"], made["event"]["type"]) == (["iam"], ["group", "info"])

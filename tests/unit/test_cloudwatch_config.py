@@ -48,8 +48,9 @@ def test_each_role_is_a_source_of_its_own():
     keys = f"log_groups: [a], late_horizon: 1d, roles: {ROLES}, aws: {{external_id: ours}}".replace('"', "'")
     settings = parse(text(keys), name="s.yaml", environ={}, around=Surroundings(folder=Path("/etc/shipper")))
     assert list(settings.sources) == ["cw.111122223333", "cw.444455556666"]
-    found = [(settings.aws_of(name).role_arn, settings.aws_of(name).external_id) for name in settings.sources]
-    assert found == [(role, "ours") for role in ROLES]
+    given = [settings.aws_of(name).model_dump() for name in settings.sources]
+    assert [(aws["role_arn"], aws["external_id"]) for aws in given] == [(role, "ours") for role in ROLES]
+    assert "ours" not in repr(settings)
     assert {source.horizon_seconds for source in settings.sources.values() if source.type == "cloudwatch_logs"} == {
         86_400
     }

@@ -298,7 +298,7 @@ def test_scalars_keep_what_was_written() -> None:
         "sinks: {no: {type: archive, path: a}}\n"
     )
     assert listed(settings, "on").bucket == "0123456"
-    assert settings.aws_of("on").external_id == "0123"
+    assert settings.aws_of("on").model_dump()["external_id"] == "0123"
     assert list(settings.sinks) == ["no"]
 
 
@@ -329,6 +329,45 @@ def test_values_of_secrets_and_of_the_environment_are_never_shown() -> None:
     assert CANARY not in "\n".join(mistakes(text, S=CANARY))
     settings = read(with_sink("type: splunk_hec, urls: ['https://s'], token: '${S}'"), S=CANARY)
     assert CANARY not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        with_source("logs: '${GIVEN}'"),
+        with_source("start: '${GIVEN}'"),
+        with_source("to: ['${GIVEN}']"),
+        with_source("""filter: 'keep ${GIVEN} == ${GIVEN} nope "x"'"""),
+        with_source("logs: vpcflow, filter: 'keep ${GIVEN} == \"x\"'"),
+        with_source("aws: {region: '${GIVEN}'}"),
+        "listen: '${GIVEN}'",
+        with_sink("hosts: ['http://user:${GIVEN}@es']"),
+    ],
+)
+def test_what_the_environment_gave_is_in_no_message(text: str) -> None:
+    """Whichever key it was put in, and however much of it a message would quote."""
+    told = "\n".join(mistakes(text, GIVEN=CANARY))
+    assert told
+    assert CANARY not in told
+
+
+@pytest.mark.parametrize(
+    ("keys", "refused"),
+    [
+        ("hosts: ['http://localhost:9200'], proxy: 'http://proxy.example:3128'", True),
+        ("hosts: ['http://localhost:9200'], proxy: 'https://proxy.example:3128'", False),
+        ("hosts: ['http://localhost:9200'], proxy: 'http://127.0.0.1:3128'", False),
+        ("hosts: ['https://es:9200'], proxy: 'http://proxy.example:3128'", False),
+        ("hosts: ['http://es'], proxy: 'http://proxy.example', allow_insecure_http: true", False),
+    ],
+)
+def test_a_proxy_that_would_see_the_key_is_refused(keys: str, *, refused: bool) -> None:
+    """To an https server a proxy passes on what it cannot read; to others it reads the credentials."""
+    text = with_sink(f"type: elasticsearch, {keys}")
+    if not refused:
+        read(text)
+        return
+    assert any("sinks.out.proxy: plain http" in line for line in mistakes(text))
 
 
 def test_all_secrets_are_known_to_the_log() -> None:
@@ -374,6 +413,14 @@ def test_secret_files_are_checked(tmp_path: Path) -> None:
     assert "one line" in told[2]
     assert "No such file" in told[3]
     assert load(path, environ={}, secrets=False).sinks["none"].type == "splunk_hec"
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o660])
+def test_a_secret_that_others_can_change_is_refused(tmp_path: Path, mode: int) -> None:
+    """Who can write the key decides who reads the events."""
+    path = secret_file(tmp_path, "token", mode=mode)
+    told = mistakes(with_sink(f"type: splunk_hec, urls: ['https://s'], token_file: {path}"))
+    assert any("by others than its owner" in line or "read by everyone" in line for line in told)
 
 
 def test_systemd_credentials_are_found_by_name(tmp_path: Path) -> None:

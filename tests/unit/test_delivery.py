@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 
 from shipper.delivery import Outlet, Patience
 from shipper.errors import RetryableError, Stopped
@@ -194,3 +195,114 @@ def test_repaired_documents_are_counted_apart():
     bench.sink.script = [lambda batch: SendResult(delivered=1, repaired=2)]
     bench.outlet.send(documents(3))
     assert (bench.outlet.tally.delivered, bench.outlet.tally.repaired, bench.outlet.tally.accounted) == (1, 2, 3)
+
+
+def refusing(reason="mapper_parsing_exception", hint=""):
+    """An answer that refuses the whole batch."""
+
+    def answer(batch):
+        return SendResult(0, rejected=tuple(Rejection(n, reason, "no", hint=hint) for n in range(len(batch))))
+
+    return answer
+
+
+def faulty(batch):
+    """An answer that shows a fault of the server's set-up."""
+    faults = tuple(Rejection(n, "validation_exception", "no shards", hint="add a node") for n in range(len(batch)))
+    return SendResult(0, retry=tuple(range(len(batch))), retry_reason="no shards", paused=True, faults=faults)
+
+
+def test_a_fault_of_the_set_up_waits_at_any_size_and_is_said_with_count_and_hint():
+    """Even one document: the server's own words tell; once it is mended it is delivered."""
+    bench = Bench(pace=Pace(0.5))
+    bench.sink.script = [faulty, faulty]
+    with structlog.testing.capture_logs() as lines:
+        bench.outlet.send(documents(1))
+    assert (bench.outlet.tally.delivered, bench.letters.letters) == (1, [])
+    refusal = lines[0]
+    assert (refusal["log_level"], refusal["documents"], refusal["of"]) == ("error", 1, 1)
+    assert (refusal["why"], refusal["hint"], refusal["reason"]) == ("no shards", "add a node", "validation_exception")
+    assert lines[-1]["event"] == "sink takes documents again"
+
+
+def test_where_nothing_may_wait_faults_of_the_set_up_are_dead_letters_too():
+    """`pause_above_refused_share: 1`, and a replay of dead letters, which keeps them with the newest words."""
+    bench = Bench(pace=Pace(1.0))
+    bench.sink.script = [faulty]
+    bench.outlet.send(documents(3))
+    assert [(letter.reason, letter.answer) for letter in bench.letters.letters] == [
+        ("validation_exception", "no shards")
+    ] * 3
+    assert (bench.outlet.tally.accounted, bench.stop.waits) == (3, [])
+
+
+def test_small_batches_refused_alike_wait_as_soon_as_they_are_a_run():
+    """Over time and over splits: what came before it was known is dead letters, and nothing after that is."""
+    pace = Pace(0.5)
+    benches = [Bench(pace=pace) for _ in range(5)]
+    for bench in benches:
+        bench.sink.script = [refusing()] * (3 if bench is benches[-1] else 1)
+        bench.outlet.send(documents(10))
+    assert [len(bench.letters.letters) for bench in benches] == [10, 10, 10, 10, 0]
+    assert [bench.outlet.tally.delivered for bench in benches] == [0, 0, 0, 0, 10]
+
+
+def test_what_was_held_is_never_a_dead_letter_while_the_fault_lasts():
+    """Not though a part of the batch went through at first, nor because fewer than fifty are left of it."""
+    bench = Bench(pace=Pace(0.5))
+    refused = tuple(Rejection(n, "mapper_parsing_exception", "no") for n in range(60))
+    part = refused[:30]
+    bench.sink.script = [
+        lambda batch: SendResult(delivered=40, rejected=refused),
+        lambda batch: SendResult(delivered=0, rejected=part, retry=tuple(range(30, 60)), retry_reason="429"),
+        refusing(),
+        refusing(),
+    ]
+    with structlog.testing.capture_logs() as lines:
+        bench.outlet.send(documents(100))
+    assert bench.letters.letters == []
+    assert (bench.outlet.tally.delivered, bench.outlet.tally.accounted) == (100, 100)
+    assert [line["documents"] for line in lines if "documents" in line][:2] == [60, 30]
+
+
+def test_after_the_mend_a_bad_document_is_a_dead_letter_by_itself():
+    """What waited is delivered; the one that the mended server still refuses is its own fault."""
+    bench = Bench(pace=Pace(0.5))
+
+    def one(batch):
+        bench.sink.store(batch[1:])
+        return SendResult(delivered=len(batch) - 1, rejected=(Rejection(0, "mapper_parsing_exception", "bad date"),))
+
+    bench.sink.script = [refusing(), refusing(), one]
+    bench.outlet.send(documents(60))
+    assert [letter.document_id for letter in bench.letters.letters] == ["id0"]
+    assert (bench.outlet.tally.delivered, bench.outlet.tally.dead_lettered) == (59, 1)
+
+
+def test_a_long_wait_is_said_again_and_again_at_growing_intervals():
+    """The first, second, fourth, eighth … attempt: neither silence nor a line for each."""
+    bench = Bench(pace=Pace(0.5))
+    bench.sink.script = [refusing()] * 40
+    with structlog.testing.capture_logs() as lines:
+        bench.outlet.send(documents(60))
+    assert [line["attempts"] for line in lines if "attempts" in line] == [1, 2, 4, 8, 16, 32]
+    assert all(line["why"] == "no" and line["hint"] for line in lines if "attempts" in line)
+    assert bench.stop.waits[:3] == sorted(bench.stop.waits[:3])
+
+
+def test_a_pause_of_one_split_is_not_hidden_by_what_another_delivers():
+    """The gauge of the sink is 1 until the last outlet that waits goes on."""
+    pace = Pace(0.5)
+    waiting, other = Bench(pace=pace), Bench(pace=pace)
+    other.outlet._metrics = waiting.metrics
+    seen = []
+
+    def look(batch):
+        other.outlet.send(documents(2))
+        seen.append(waiting.metrics.registry.get_sample_value("shipper_sink_paused", {"sink": "memory"}))
+        return waiting.sink.store(batch)
+
+    waiting.sink.script = [faulty, look]
+    waiting.outlet.send(documents(1))
+    assert seen == [1.0]
+    assert waiting.metrics.registry.get_sample_value("shipper_sink_paused", {"sink": "memory"}) == 0.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shipper.sinks import elasticsearch_templates
-from shipper.sinks.elasticsearch_templates import DATASETS, Template, degraded, templates
+from shipper.sinks.elasticsearch_templates import DATASETS, Template, degraded, names_policy, strict_alias, templates
 
 
 def by_name(*, ilm: bool = False) -> dict[str, Template]:
@@ -30,10 +30,12 @@ def conceded(template: Template, words: str) -> tuple[dict[str, Any], str]:
 
 @pytest.mark.parametrize("name", ["ecs", "aws", *DATASETS])
 def test_each_field_has_one_type(name):
-    """No list names a field twice, and none is both a field and an object."""
-    fields = Counter(f for fields in elasticsearch_templates._data(name).values() for f in fields)
+    """No list names a field twice, and none is both a field and an object; objects of a kind of their own are none."""
+    lists = elasticsearch_templates._data(name)
+    fields = Counter(f for fields in lists.values() for f in fields)
     assert [f for f, count in fields.items() if count > 1] == []
-    assert [f for f in fields if any(other.startswith(f"{f}.") for other in fields)] == []
+    leaves = [f for kind, fields in lists.items() if kind not in {"nested", "closed"} for f in fields]
+    assert [f for f in leaves if any(other.startswith(f"{f}.") for other in fields)] == []
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -65,6 +67,17 @@ def test_open_ended_subtrees_cannot_explode_the_mapping():
     template = by_name()["shipper-aws.cloudtrail@mappings"]
     assert leaf(template, "aws.cloudtrail.flattened.request_parameters")["type"] == "flattened"
     assert leaf(template, "aws.cloudtrail.request_parameters")["fields"]["text"] == {"type": "text"}
+
+
+def test_what_a_waf_rule_matched_is_nested():
+    """At every depth, as in Elastic's integration: conditions of one match are not mixed with another's."""
+    template = by_name()["shipper-aws.waf@mappings"]
+    lists = "non_terminating_matching_rules", "rule_group_list", "rule_group_list.nonTerminatingMatchingRules"
+    inner = (f"{name}.ruleMatchDetails" for name in (lists[0], lists[2], "rule_group_list.terminatingRule"))
+    for name in (*lists, *inner, "terminating_rule_match_details"):
+        field = leaf(template, f"aws.waf.{name}")
+        assert field["type"] == "nested", name
+        assert field["properties"]
 
 
 def test_what_siem_content_searches_has_its_type():
@@ -148,3 +161,46 @@ def test_an_unknown_part_of_a_template_is_left_out():
 def test_other_refusals_stand(words):
     """What cannot be helped is the operator's to read."""
     assert degraded(by_name()["shipper-ecs@mappings"].body, words) is None
+
+
+def test_strict_templates_give_their_indices_a_name_that_rules_search():
+    """For each data set and namespace one that no data stream can have, and no two patterns of a namespace overlap."""
+    made = {t.name: t.body for t in templates(ilm=False, strict=True, namespace="prod") if t.kind == "index"}
+    for dataset in DATASETS:
+        body = made[f"shipper-{dataset}-prod"]
+        assert body["index_patterns"] == [f"shipper-{dataset}-prod-*"]
+        assert list(body["template"]["aliases"]) == [f"logs-{dataset}-prod-strict"]
+        assert strict_alias(f"shipper-{dataset}-prod-2026.01.15") == f"logs-{dataset}-prod-strict"
+    assert made["shipper-aws"]["priority"] < made["shipper-aws.waf-prod"]["priority"]
+
+
+@pytest.mark.parametrize("index", ["other", "shipper-aws.cloudtrail-prod", "shipper-foo-prod-2026.01.15", "logs-x-y-1"])
+def test_other_indices_have_no_alias_of_ours(index):
+    """Only names that strict mode makes."""
+    assert strict_alias(index) == ""
+
+
+def test_an_alias_whose_name_is_taken_is_left_out():
+    """The template is put all the same, and the operator is told."""
+    template = next(t for t in templates(ilm=False, strict=True) if t.name == "shipper-aws.waf-default")
+    words = "template after composition is invalid; Invalid alias name [logs-aws.waf-default-strict]: an index exists"
+    changed, line = conceded(template, words)
+    assert "aliases" not in changed["template"]
+    assert "logs-aws.waf-default-strict" in line
+    assert degraded(changed, words) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"index": {"lifecycle.name": "a"}}, True),
+        ({"index": {"lifecycle": {"name": "a"}}}, True),
+        ({"index.lifecycle.name": "a"}, True),
+        ({"index": {"lifecycle": {"name": ""}}}, False),
+        ({"index": {"codec": "default"}}, False),
+        ({}, False),
+    ],
+)
+def test_a_policy_is_seen_in_every_form_of_settings(settings, named):
+    """As they are put, and as a server gives them back."""
+    assert names_policy({"template": {"settings": settings}}) is named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import urllib.error
 import urllib.request
@@ -10,7 +11,7 @@ import pytest
 
 from shipper import notify
 from shipper.errors import ConfigError
-from shipper.listener import Health, Listener
+from shipper.listener import MAX_CONNECTIONS, Health, Listener
 from shipper.metrics import Metrics
 from shipper.model import Receipt, Tally
 
@@ -20,7 +21,7 @@ def listening():
     metrics = Metrics(clock=lambda: 2000.0)
     state = {"alive": True, "ready": False}
     health = Health(lambda: state["alive"], lambda: state["ready"], metrics.waiting)
-    listener = Listener(("127.0.0.1", 0), metrics.registry, health)
+    listener = Listener(("127.0.0.1", 0), metrics.registry, health, header_seconds=2.0)
     listener.start()
     yield metrics, state, f"http://127.0.0.1:{listener.port}"
     listener.close()
@@ -102,3 +103,72 @@ def test_without_systemd_nothing_is_sent(monkeypatch):
     notify.ready()
     monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent/socket")
     notify.ready()
+
+
+def exchange(url: str, request: bytes) -> bytes:
+    """Send bytes as they are, and return all that is answered until the connection ends."""
+    port = int(url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(request)
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(65_536):
+                answer += part
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"localhost:9464", b"200"),
+        (b"127.0.0.1", b"200"),
+        (b"127.8.9.10:1", b"200"),
+        (b"[::1]:9464", b"200"),
+        (b"rebound.example:9464", b"421"),
+        (b"192.0.2.1", b"421"),
+        (b"localhost.evil.example", b"421"),
+    ],
+)
+def test_a_loopback_listener_answers_for_loopback_names_only(listening, host, status):
+    """A web page whose name was made to lead here reads nothing (DNS rebinding)."""
+    answer = exchange(listening[2], b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+    assert answer.split(b" ")[1] == status
+    assert (b"shipper_" in answer) == (status == b"200")
+
+
+def test_head_is_get_without_the_body(listening):
+    """Load balancers ask so."""
+    answer = exchange(listening[2], b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /healthz HTTP/1.1\r\n" + b"A: " + b"x" * 60_000 + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n" + b"A: xxxxxxxxxxxxxxxxxxxxxx\r\n" * 90 * 20 + b"\r\n",
+        b"GET /" + b"x" * 60_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["a long header", "many headers", "a long path"],
+)
+def test_headers_are_bounded(listening, request_bytes):
+    """What is too long is not read to its end, and not answered with success."""
+    assert not exchange(listening[2], request_bytes).startswith(b"HTTP/1.1 200")
+    assert get(f"{listening[2]}/healthz")[0] == 200
+
+
+def test_connections_are_bounded_and_each_has_a_deadline(listening):
+    """Clients that send nothing keep nobody else away for longer than the deadline."""
+    url = listening[2]
+    port = int(url.rpartition(":")[2])
+    with contextlib.ExitStack() as stack:
+        idle = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for _ in range(2 * MAX_CONNECTIONS)
+        ]
+        for connection in idle:  # each ends: those beyond the bound at once, the others at their deadline
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        assert get(f"{url}/healthz")[0] == 200

@@ -114,7 +114,9 @@ def made(name: str, message: str, group: str = "g", stream: str = "s", lookups: 
     encode = LOG_TYPES[name].ecs("default", lookups or Lookups()).encoder(Origin("arn"))
     document = encode(Record(message.encode(), 1, None, event))
     assert document is not None
-    assert document.index == f"logs-{LOG_TYPES[name].dataset}-default"
+    dataset = orjson.loads(document.body)["data_stream"]["dataset"]
+    assert document.index == f"logs-{dataset}-default"
+    assert dataset == LOG_TYPES[name].dataset or (name, dataset) == ("eks", "kubernetes.audit_logs")
     return document
 
 
@@ -439,6 +441,8 @@ def test_a_kubernetes_audit_event_has_elastics_names():
     holds(
         document,
         {
+            "data_stream.dataset": "kubernetes.audit_logs",
+            "event.dataset": "kubernetes.audit_logs",
             "kubernetes.audit.verb": "get",
             "kubernetes.audit.user.groups": ["system:masters"],
             "kubernetes.audit.objectRef.resource": "secrets",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import configparser
 import json
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import orjson
@@ -13,16 +15,33 @@ import pytest
 
 from shipper import cli
 from shipper.build import LOG_TYPES
+from shipper.enrich.indicator_files import Source
+from shipper.enrich.indicators import Indicators
 from shipper.enrich.interface_inventory import Inventory
 from shipper.errors import ConfigError
-from shipper.model import Instance, NetworkInterface, Origin, Record
+from shipper.flow_layouts import KNOWN_FIELDS, V2, V5
+from shipper.model import (
+    AccountFacts,
+    AddressFacts,
+    Instance,
+    LogEvent,
+    LogStream,
+    NetworkInterface,
+    Origin,
+    Record,
+    Resource,
+)
 from shipper.ports import Lookups
 from shipper.schemas.splunk import cloudtrail, cloudwatch
+from shipper.schemas.splunk.flow_events import SELECT_ALL, splunk_name
 from shipper.schemas.splunk.flow_owners import write
 from shipper.schemas.splunk.vpc_flow import SOURCETYPE, TRANSIT_GATEWAY_SOURCETYPE
 from shipper.sinks.splunk_app import APP, write_app
+from tests.conformance.test_cloudwatch_mappings import MESSAGES
 
+FLOWS = {SOURCETYPE, TRANSIT_GATEWAY_SOURCETYPE}
 ORACLE = Path(__file__).parents[3] / "shared/oracles/splunk/sourcetypes.json"
+SEARCH_NAMES = Path(__file__).parents[3] / "shared/oracles/verdicts/splunk-search-time-names.json"
 
 CONFIGURATION = """
 sources: {t: {type: s3, bucket: abc}}
@@ -64,7 +83,7 @@ def test_the_folder_is_an_app(app, capsys):
     assert re.fullmatch(r"\d+\.\d+\.\d+", settings["launcher"]["version"])
     assert conf(app / "metadata/default.meta")["macros"]["export"] == "system"
     assert "@@" not in "".join(path.read_text() for path in app.rglob("*") if path.is_file())
-    assert set(conf(app / "default/props.conf")) == {"aws:waf"}, "the add-on's sourcetypes need nothing"
+    assert set(conf(app / "default/props.conf")) == {"aws:waf", *FLOWS}, "the add-on's other sourcetypes need nothing"
 
 
 def test_searches_use_macros_that_are_there_and_are_whole(app):
@@ -112,31 +131,101 @@ def test_searches_look_where_the_events_go(tmp_path, keys, definition):
     assert conf(tmp_path / "apps" / APP / "default/macros.conf")["aws_log_shipper"]["definition"] == definition
 
 
-def test_every_indexed_field_of_an_envelope_is_declared(app):
-    """Otherwise Splunk looks for its value in the event's text, and finds nothing."""
-    declared = {name for name, stanza in conf(app / "default/fields.conf").items() if stanza["INDEXED"] == "true"}
-    place = {
-        "geo": {
-            "country_name": "A",
-            "country_iso_code": "A",
-            "region_name": "A",
-            "city_name": "A",
-            "location": {"lat": 1.0, "lon": 1.0},
-        },
-        "as": {"number": 1, "organization": {"name": "A"}},
+PLACE = {
+    "geo": {
+        "country_name": "A",
+        "country_iso_code": "A",
+        "region_name": "A",
+        "city_name": "A",
+        "location": {"lat": 1.0, "lon": 1.0},
+    },
+    "as": {"number": 1, "organization": {"name": "A"}},
+    "isp": {"name": "A", "organization": "A"},
+    "anonymity": ["hosting"],
+}
+TAGS = {"team": "web", "cost centre": "7"}
+
+
+class _Accounts:
+    version = 1
+
+    def __call__(self, account: str) -> AccountFacts:
+        return AccountFacts("prod", "o-1", "ou", TAGS)
+
+
+class _Resources:
+    version = 1
+
+    def __call__(self, resource: Resource) -> dict[str, str]:
+        return TAGS
+
+
+def everything(tmp_path: Path) -> Lookups:
+    """Look-ups that know of all that they are asked for."""
+    lists = {"a.txt": "0.0.0.0/0\n::/0\n", "d.txt": "example.com\nexample.net\n", "u.txt": "*\n"}
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+    agents = Source(tmp_path / "u.txt", "soc", "user_agent")
+    return Lookups(
+        geo=lambda _: PLACE,
+        addresses=lambda _: AddressFacts({"provider": "aws", "service": {"name": "S3"}, "region": "r"}, internal=True),
+        regions={"eu-west-1": "Ireland", "us-east-1": "Virginia"},
+        accounts=_Accounts(),
+        resources=_Resources(),
+        indicators=Indicators([Source(tmp_path / "a.txt", "soc"), Source(tmp_path / "d.txt", "soc"), agents]),
+    )
+
+
+def samples() -> list[tuple[str, str]]:
+    """A message of each kind that the schemas know, by log type."""
+    trail = {
+        "eventID": "e",
+        "eventTime": "2026-01-01T00:00:00Z",
+        "eventSource": "s3.amazonaws.com",
+        "eventName": "GetObject",
+        "awsRegion": "eu-west-1",
+        "recipientAccountId": "111122223333",
+        "sourceIPAddress": "192.0.2.1",
+        "userAgent": "aws-cli/2",
+        "requestParameters": {"bucketName": "b"},
     }
-    raw = b'{"eventID":"e","eventTime":"2026-01-01T00:00:00Z","sourceIPAddress":"192.0.2.1"}'
-    schema = LOG_TYPES["cloudtrail"].splunk("", "", Lookups(geo=lambda _: place))
-    document = schema.encoder(Origin("s3://b/k"))(Record(raw, 0))
-    assert document
-    fields = set(orjson.loads(document.body)["fields"])
-    assert len(fields) == 9
-    assert fields <= declared
+    flow = "2 111122223333 eni-1 192.0.2.1 10.0.0.5 1 2 6 10 840 1772366710 1772366765 REJECT OK"
+    return [*MESSAGES, ("cloudtrail", json.dumps(trail)), ("vpcflow", flow)]
+
+
+def declared(app: Path) -> dict[str, set[str]]:
+    """The names and patterns of fields.conf by sourcetype; there is no other stanza."""
+    found: dict[str, set[str]] = {}
+    for stanza, settings in conf(app / "default/fields.conf").items():
+        scope, kind, name = re.fullmatch(r"(sourcetype)::([\w:]+)::([A-Za-z][\w*]*)", stanza).groups()  # type: ignore[union-attr]
+        assert (scope, settings) == ("sourcetype", {"INDEXED": "true"})
+        found.setdefault(kind, set()).add(name)
+    return found
+
+
+def test_every_indexed_field_of_an_envelope_is_declared_for_its_sourcetype(app, tmp_path):
+    """Otherwise Splunk looks for its value in the event's text, and finds nothing."""
+    known, made = declared(app), set()
+    for name, message in samples():
+        schema = LOG_TYPES[name].splunk("", "", everything(tmp_path))
+        stream = LogStream("111122223333", "eu-west-1", "/aws/x", "s")
+        events = [None, LogEvent("3" * 56, 1_780_000_000_000, stream, None)]
+        for event in events[: 1 if name == "cloudtrail" else 2]:
+            layout = V2 if name == "vpcflow" else None
+            document = schema.encoder(Origin("s3://b/k", "b", "k", "111122223333", "eu-west-1"))(
+                Record(message.encode(), 0, layout, event)
+            )
+            assert document
+            envelope = orjson.loads(document.body)
+            kind = envelope["sourcetype"]
+            made.add(kind)
+            for field in envelope["fields"]:
+                assert any(fnmatchcase(field, pattern) for pattern in known[kind]), (name, kind, field)
+    assert made == set(known) - {TRANSIT_GATEWAY_SOURCETYPE}
 
 
 def test_every_indexed_field_of_a_flow_is_declared(app):
     """Those of machines and services at both ends, too; those of tags by a pattern."""
-    declared = {name for name, stanza in conf(app / "default/fields.conf").items() if stanza["INDEXED"] == "true"}
     interface = NetworkInterface(
         id="eni-1",
         account="111122223333",
@@ -155,25 +244,52 @@ def test_every_indexed_field_of_a_flow_is_declared(app):
     inventory.begin(interface, 0.0)
     inventory.tagged(Instance("i-1", 0.0, "web-1"))
     owner = inventory.address("10.0.0.5", "vpc-1", 1.0)
-    fields = {
-        name
-        for text in write(owner)
-        for name in orjson.loads("{" + text[1:] + "}")
-        if not name.removeprefix("src_").removeprefix("dest_").startswith("tag_")
-    }
-    assert len(fields) == 20
-    assert fields <= declared
-    assert f"sourcetype::{SOURCETYPE}::src_tag_*" in declared
-    assert f"sourcetype::{TRANSIT_GATEWAY_SOURCETYPE}::dest_tag_*" in declared
+    fields = {name for text in write(owner) for name in orjson.loads("{" + text[1:] + "}")}
+    assert len(fields) == 22
+    for kind in FLOWS:
+        patterns = declared(app)[kind]
+        assert [name for name in fields if not any(fnmatchcase(name, pattern) for pattern in patterns)] == []
+        assert {"src_tag_*", "dest_tag_*"} <= patterns
 
 
-def test_patterns_of_fields_are_of_one_sourcetype_each(app):
+# Of the add-on's public copy, and of the names in the JSON of flow logs: what is extracted at search time.
+SEARCH_TIME = {
+    cloudtrail.SOURCETYPE: {"src_ip", "src_user", "user", "user_agent", "region", "dest", "action", "src_user_type"},
+    SOURCETYPE: {splunk_name(name) for name in KNOWN_FIELDS} | {"src", "dest", "transport", "protocol", "duration"},
+    TRANSIT_GATEWAY_SOURCETYPE: {splunk_name(name) for name in KNOWN_FIELDS} | {"src", "dest"},
+    cloudwatch.S3ACCESS_SOURCETYPE: {"bucket_name", "bucket_owner", "user_agent", "src_ip", "dest", "operation", "key"},
+    cloudwatch.ELB_SOURCETYPE: {"src_ip", "src_port", "dest_port", "dest", "http_user_agent", "url", "status"},
+}
+
+
+def collisions(app: Path, extracted: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (kind, pattern, name)
+        for kind, names in extracted.items()
+        for pattern in declared(app).get(kind, ())
+        for name in names
+        if fnmatchcase(name, pattern)
+    ]
+
+
+def test_no_name_that_is_extracted_at_search_time_is_declared(app):
+    """Searches for it would find nothing any more."""
+    assert collisions(app, SEARCH_TIME) == []
+
+
+@pytest.mark.skipif(not SEARCH_NAMES.exists(), reason="skipped: no ../shared")
+def test_the_add_ons_own_names_stay_searchable(app):
+    """Those of its sourcetypes, and of CIM and asset look-ups for all data but that of our envelopes."""
+    names = json.loads(SEARCH_NAMES.read_text())
+    assert collisions(app, names["addon"]) == []
+    assert all(stanza.startswith("sourcetype::") for stanza in conf(app / "default/fields.conf"))
+
+
+def test_each_sourcetype_of_envelopes_has_its_fields(app):
     """fields.conf knows wildcards in names of fields only; every sourcetype that envelopes have is there."""
-    patterns = [name.split("::") for name in conf(app / "default/fields.conf") if "::" in name]
-    assert not [kind for _, kind, _ in patterns if "*" in kind]
-    made = {SOURCETYPE, TRANSIT_GATEWAY_SOURCETYPE, cloudtrail.SOURCETYPE, cloudwatch.SOURCETYPE}
+    made = {*FLOWS, cloudtrail.SOURCETYPE, cloudwatch.SOURCETYPE, cloudwatch.WAF_SOURCETYPE}
     made |= {cloudwatch.EKS_SOURCETYPE, cloudwatch.ELB_SOURCETYPE, cloudwatch.S3ACCESS_SOURCETYPE}
-    assert {kind for _, kind, _ in patterns} == made | {cloudwatch.WAF_SOURCETYPE}
+    assert set(declared(app)) == made
 
 
 def test_a_sourcetype_of_ones_own_gets_props(tmp_path):
@@ -182,11 +298,23 @@ def test_a_sourcetype_of_ones_own_gets_props(tmp_path):
     app = tmp_path / "apps" / APP
     assert conf(app / "default/props.conf")["acme:trail"]["KV_MODE"] == "json"
     assert 'sourcetype="acme:trail"' in conf(app / "default/macros.conf")["aws_log_shipper_cloudtrail"]["definition"]
-    assert "sourcetype::acme:trail::iam_*" in conf(app / "default/fields.conf")
+    assert "sourcetype::acme:trail::iam_tag_*" in conf(app / "default/fields.conf")
     assert set_up(tmp_path) == 0
-    assert set(conf(app / "default/props.conf")) == {"aws:waf"}
+    assert set(conf(app / "default/props.conf")) == {"aws:waf", *FLOWS}
     assert set_up(tmp_path, "index: aws, sourcetypes: {cloudtrail: 'aws:cloudtrail', waf: 'acme:waf'}") == 0
-    assert set(conf(app / "default/props.conf")) == {"acme:waf"}
+    assert set(conf(app / "default/props.conf")) == {"acme:waf", *FLOWS}
+
+
+def test_flow_logs_under_a_sourcetype_of_ones_own_are_taken_apart(tmp_path):
+    """Lines that are shipped as lines for the add-on by their places, all others are JSON; both under its names."""
+    assert set_up(tmp_path, "index: aws, sourcetypes: {vpcflow: 'acme:flow'}") == 0
+    props = conf(tmp_path / "apps" / APP / "default/props.conf")
+    assert props["acme:flow"]["KV_MODE"] == props[SOURCETYPE]["KV_MODE"] == "json"
+    patterns = [text.replace("(?<", "(?P<") for name, text in props["acme:flow"].items() if name.startswith("EXTRACT-")]
+    for layout in (V2, V5, SELECT_ALL):
+        values = [f"v{number}" for number in range(len(layout))]
+        found = [match.groupdict() for each in patterns if (match := re.match(each, " ".join(values)))]
+        assert dict(zip(map(splunk_name, layout), values, strict=True)) in found
 
 
 @pytest.mark.skipif(not ORACLE.exists(), reason="skipped: no ../shared")
@@ -197,10 +325,12 @@ def test_props_leave_what_the_add_on_knows_alone(app):
         for each in json.loads(ORACLE.read_text())["sourcetypes"]
         for name in each["sourcetype"].split(" (")[0].split(" / ")
     }
-    given = {name.split("::")[1] for name in conf(app / "default/fields.conf") if "::" in name}
+    given = {name.split("::")[1] for name in conf(app / "default/fields.conf")}
     props = conf(app / "default/props.conf")
-    assert given - known == {"aws:waf"} == set(props)
+    assert given - known == {"aws:waf"}
+    assert set(props) - {"aws:waf"} == FLOWS
     assert props["aws:waf"]["KV_MODE"] == "json"
+    assert all(name == "KV_MODE" or "ASNEW" in text for kind in FLOWS for name, text in props[kind].items())
 
 
 def test_what_the_operator_changed_stays(app, tmp_path):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipper.flow_layouts import TRANSIT_GATEWAY, V2
-from shipper.model import Document, Origin, Record
+from shipper.build import LOG_TYPES
+from shipper.flow_layouts import NAT, TRANSIT_GATEWAY, V2, V5
+from shipper.model import Document, LogEvent, LogStream, Origin, Record
+from shipper.ports import Lookups
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
 from shipper.schemas.splunk.vpc_flow import VpcFlowSplunk
 
@@ -96,6 +99,60 @@ def test_transit_gateway_lines_have_their_own_sourcetype():
     assert envelope(line, TRANSIT_GATEWAY)["sourcetype"] == "aws:transitgateway:flowlogs"
 
 
+ORDERS = [
+    ("srcaddr", "dstaddr", "version", "account-id", "action", "start", "vpc-id"),
+    (*V2[:13], "vpc-id"),
+    tuple(reversed(V2)),
+    (*V5, "reject-reason"),
+    NAT,
+    TRANSIT_GATEWAY,
+    ("tgw-id", "srcaddr", "bytes"),
+]
+
+
+@pytest.mark.parametrize("layout", ORDERS)
+def test_lines_of_other_formats_keep_their_names(layout):
+    """The header is not shipped: each value stands under the name that the add-on gives the field."""
+    values = [str(number) for number in range(100, 100 + len(layout))]
+    event = envelope(" ".join(values).encode(), layout)["event"]
+    assert list(event.values()) == values
+    theirs = {"srcaddr": "src_ip", "dstaddr": "dest_ip", "start": "start_time", "end": "end_time"}
+    theirs |= {"action": "vpcflow_action", "protocol": "protocol_code", "srcport": "src_port", "dstport": "dest_port"}
+    assert list(event) == [theirs.get(name, name.replace("-", "_")) for name in layout]
+
+
+@pytest.mark.parametrize("layout", [V2, V5, tuple(sorted(V5))])
+def test_formats_that_the_add_on_reads_stay_lines(layout):
+    """The default one and both of version 5; also a line whose format was guessed wrongly gets no wrong names."""
+    for values in (["-"] * len(layout), ["203.0.113.9", *["7"] * (len(layout) - 1)]):
+        line = " ".join(values)
+        assert envelope(line.encode(), layout)["event"] == line
+
+
+@pytest.mark.parametrize(("line", "layout"), [(b"1 2 3", V2), (b"x", ()), (b"1 2", ("srcaddr", "srcaddr"))])
+def test_a_line_that_does_not_fit_its_names_stays_as_it_is(line, layout):
+    """Too few values, no names, two of one name: no value is lost or called wrongly."""
+    assert envelope(line, layout)["event"] == line.decode()
+
+
+@pytest.mark.parametrize(
+    ("stream", "source"),
+    [
+        (LogStream("1", "eu-west-1", "flows", "eni-1"), "eu-west-1:flows:eni-1"),
+        (LogStream("1", "", "flows", "eni-1"), "unknown:flows:eni-1"),
+        (LogStream("1", "", "flows", ""), "unknown:flows"),
+        (LogStream("1", "eu-west-1", "", ""), ORIGIN.uri),
+    ],
+)
+def test_a_log_groups_name_is_never_taken_for_the_region(stream, source):
+    """The add-on takes the source's first part for the region; both schemas of log events write it alike."""
+    event = LogEvent("3" * 56, 1_772_366_710_000, stream, None)
+    for schema in (VpcFlowSplunk("", "", None), LOG_TYPES["cloudwatch"].splunk("", "", Lookups())):
+        document = schema.encoder(ORIGIN)(Record(GOOD, 1, None, event))
+        assert document is not None
+        assert json.loads(document.body)["source"] == source
+
+
 def test_a_line_without_time_takes_that_of_the_file_name():
     """Time is the start of the flow, else the end, else the window in the object's name."""
     assert envelope(GOOD.replace(b"1772366710", b"-"))["time"] == 1772366765.0
@@ -104,7 +161,8 @@ def test_a_line_without_time_takes_that_of_the_file_name():
 
 @given(st.binary(min_size=1, max_size=200), st.sampled_from([V2, ("end",), ("start", "srcaddr")]))
 def test_any_line_is_an_envelope(line, layout):
-    """A raw line needs nothing to be right: it is never refused, and always valid JSON."""
+    """A raw line needs nothing to be right: it is never refused, and always valid JSON that has all of the line."""
     found = envelope(line, layout, geo=lambda _: None)
-    assert found["event"] == line.decode("utf-8", "replace")
+    event = found["event"]
+    assert (event if isinstance(event, str) else " ".join(event.values())) == line.decode("utf-8", "replace")
     assert found["time"] > 0

@@ -24,6 +24,7 @@ from shipper.schemas.ecs.log_event import (
     object_of,
     text_in,
 )
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
 
 DATASET = "aws.apigateway_logs"
@@ -55,7 +56,8 @@ _NUMBERS = {
     "integration_status": ("integrationStatus",),
 }
 _CLF = re.compile(
-    r"(?P<ip>\S{1,64}) (?P<caller>\S{1,512}) (?P<user>\S{1,512}) ?\[(?P<requestTime>[^\]]{1,64})\] ?"
+    r"(?P<ip>\S{1,64}) (?P<caller>\S{1,512}) (?P<user>\S{1,512}) ?"
+    r"\[(?P<requestTime>\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ?"
     r'"(?P<httpMethod>[A-Z]{1,16}) (?P<resourcePath>\S{1,4096}) (?P<protocol>[^"\s]{1,32})"'
     r" (?P<status>\d{1,3}|-) (?P<responseLength>\d{1,18}|-) (?P<requestId>\S{1,128})\s*"
 )
@@ -88,10 +90,12 @@ def _described(geo: GeoLookup | None) -> Describe:
 
 
 def _add_execution(document: Fields, text: str) -> None:
-    found = _EXECUTION.match(text)
+    found = _EXECUTION.fullmatch(text)
     document["message"] = found["message"] if found else text
     if found:
         document["aws"]["apigateway"] = {"request_id": found["id"]}
+    else:
+        mark_unparsed(document)
 
 
 def _add_access(document: Fields, said: Fields, geo: GeoLookup | None) -> int | None:

@@ -23,8 +23,10 @@ from shipper.ports import (
     ResourceLookup,
     SessionLookup,
 )
+from shipper.schemas.cloudtrail_aggregate import Aggregate, aggregate_of
 from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
 from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.ecs.cloudtrail_aggregated import add_aggregate, name_as_usual
 from shipper.schemas.ecs.cloudtrail_bucket import BucketMembers, add_bucket
 from shipper.schemas.ecs.cloudtrail_details import add_details
 from shipper.schemas.ecs.cloudtrail_digest import digest_fields
@@ -134,7 +136,8 @@ class CloudTrailEcs:
             if event.digest_object and not event.event_time:
                 time_ms, fields = digest_fields(raw)
             else:
-                time_ms, fields = document(event, label)
+                aggregate = aggregate_of(raw) if not event.event_time else None
+                time_ms, fields = document(event, label, aggregate)
             if s3 is not None:
                 fields["aws"]["s3"] = s3
             try:
@@ -182,11 +185,14 @@ class CloudTrailEcs:
             self._version, self._named = version, now
             self._native.forget_calls()
 
-    def _document(self, event: CloudTrailRecord, label: str | None) -> tuple[int, dict[str, Any]]:
+    def _document(
+        self, event: CloudTrailRecord, label: str | None, aggregate: Aggregate | None = None
+    ) -> tuple[int, dict[str, Any]]:
         """Map one record, without its original text and its place.
 
         Args:
             label: the time of records that have none.
+            aggregate: what an aggregated event has in place of the usual fields, which are set here.
 
         Returns:
             the event's time in milliseconds since the epoch, and ECS fields, parts of which are shared.
@@ -194,7 +200,11 @@ class CloudTrailEcs:
         Raises:
             BadInputError: the record has no time, or a part of it is no JSON.
         """
-        time_ms, stamp = time_of(event.event_time, event.logged_at, label)
+        window = None
+        if aggregate is not None:
+            name_as_usual(event, aggregate)
+            window = aggregate.time
+        time_ms, stamp = window or time_of(event.event_time, event.logged_at, label)
         who = identity(event.user_identity)
         trail: dict[str, Any] = {}
         related: dict[str, Any] = {}
@@ -214,6 +224,8 @@ class CloudTrailEcs:
         if cloud is not None:
             fields["cloud"]["origin"] = cloud
         add_details(fields, trail, event, who, parts)
+        if aggregate is not None:
+            add_aggregate(fields, trail, aggregate)
         if self._places_of is not None:
             self._places_of.add(fields)
         if self._resources is not None and event.event_source == S3:

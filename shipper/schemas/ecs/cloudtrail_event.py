@@ -8,6 +8,7 @@ from shipper.schemas.cloudtrail_record import CloudTrailRecord
 from shipper.schemas.ecs.cloudtrail_events import INFORMATION, KINDS
 from shipper.schemas.ecs.cloudtrail_identity import Identity
 from shipper.schemas.ecs.cloudtrail_parts import Parts
+from shipper.schemas.ecs.cloudtrail_sign_in import states_failure
 from shipper.schemas.ecs.cloudtrail_subtrees import cut
 
 _LONGEST_TEXT_BYTES = 8_191
@@ -19,7 +20,8 @@ def add_event(
     """Add `event`, `cloud` and the plain fields of `aws.cloudtrail`."""
     action, provider = event.event_name, event.event_source
     _add_plain(trail, event)
-    outcome = "failure" if event.error_code or event.error_message else "success"
+    failed = event.error_code or event.error_message or states_failure(event, parts)
+    outcome = "failure" if failed else "success"
     if action == "ConsoleLogin":
         outcome = _add_console_login(trail, parts) or outcome
     category, kind = KINDS.get(action, INFORMATION) if action else INFORMATION

@@ -1,6 +1,7 @@
 """The open-ended parts of a CloudTrail record, as the text that detection rules match and as flattened fields.
 
-The text is a Java map's, `{a=b, c={d=e}}`, as Elastic's AWS integration writes it: empty values are left out.
+The text is a Java map's, `{a=b, c={d=e}}`, as Elastic's AWS integration writes it: in the order of a `HashMap`, which
+rules count on, without empty values, which count for that order all the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import orjson
 from msgspec import Raw
 
 from shipper.schemas.cloudtrail_record import loaded
+from shipper.schemas.ecs.java_maps import in_order
 
 MOST_TERM_BYTES = 32_766
 """Lucene's longest term (https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/ignore-above)."""
@@ -29,8 +31,9 @@ _SHORT = 8_000
 _MOST_BRACKETS = 40
 _DEEPEST = 20
 _MOST_PUNCTUATION = 20_000
-# Compact, without empty objects and lists, nulls and fractions.
-_PLAIN = re.compile(r"(?:\{(?!\})|\[(?!\])|[}\],:]|true|false|-?\d+(?![\d.eE]))*")
+# Compact, without empty objects and lists, nulls, fractions and numbers that some readers take for fractions.
+_PLAIN = re.compile(r"(?:\{(?!\})|\[(?!\])|[}\],:]|true|false|-?\d{1,18}(?![\d.eE]))*")
+_LONG_NUMBER = re.compile(rb"\d{19}")
 
 
 class Subtree:
@@ -41,12 +44,11 @@ class Subtree:
         flattened: what goes under `aws.cloudtrail.flattened`: an orjson fragment, a dict, or None.
     """
 
-    __slots__ = ("_raw", "_strings", "_tree", "flattened", "text")
+    __slots__ = ("_raw", "_tree", "flattened", "text")
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._tree: Any = None
-        self._strings: set[str] | None = None
         self.text = ""
         self.flattened: Any = None
         if len(raw) < _SHORT and raw[:1] == b"{" and self._write_quickly():
@@ -56,25 +58,22 @@ class Subtree:
     @property
     def tree(self) -> dict[str, Any]:
         """The part as a dict, without empty values; empty where it is no object."""
-        if self._tree is None:
-            self._tree = _loaded(self._raw)
         return self._tree if type(self._tree) is dict else {}
 
     def lacks(self, names: Iterable[str]) -> bool:
-        """Whether none of some names is a key of it; may be wrong in saying no."""
-        strings = self._strings
-        return strings.isdisjoint(names) if strings is not None else self.tree.keys().isdisjoint(names)
+        """Whether none of some names is a key of it."""
+        return self.tree.keys().isdisjoint(names)
 
     def without(self, key: str) -> Subtree:
         """The same with a key taken out of the text; it stays in what is flattened."""
-        rest = {name: value for name, value in self.tree.items() if name != key}
         other = Subtree(b"")
-        other._raw, other._tree, other.flattened = self._raw, self.tree, self.flattened
-        other.text = cut(written(rest)) if rest else ""
+        other._raw, other._tree, other.flattened = self._raw, self._tree, self.flattened
+        whole = _loaded(self._raw)
+        other.text = cut(_map_text(whole, 0, key)) if type(whole) is dict else self.text
         return other
 
     def _write_quickly(self) -> bool:
-        """Write the usual case from the bytes: what stands between the quotes is translated by a table."""
+        """Take the usual case as it is, after a look at what stands between the quotes: nothing in it is empty."""
         raw = self._raw
         if b"\\" in raw or raw.count(b"{") + raw.count(b"[") > _MOST_BRACKETS:
             return False
@@ -83,42 +82,38 @@ class Subtree:
         names = set(strings)
         if not _EMPTY.isdisjoint(names):
             return False
-        try:
-            parts[::2] = map(_PUNCTUATION.__getitem__, parts[::2])
-        except KeyError:
+        if not _PLAIN_PARTS.issuperset(parts[::2]) and not all(map(_is_plain, parts[::2])):
             return False
-        self.text = "".join(parts)
-        self._strings = names
-        if len(names) == len(strings):
-            self.flattened = orjson.Fragment(raw)
-        else:  # a key may stand twice in one object, which Elasticsearch refuses
-            self.flattened = self._tree = orjson.loads(raw)
+        self._tree = orjson.loads(raw)
+        self.text = written(self._tree)
+        # A key may stand twice in one object, which Elasticsearch refuses.
+        self.flattened = orjson.Fragment(raw) if len(names) == len(strings) else self._tree
         return True
 
     def _write(self) -> None:
-        tree = cleaned(_loaded(self._raw)) if self._raw else None
+        whole = _loaded(self._raw) if self._raw else None
+        tree = cleaned(whole)
         self._tree = {} if tree is None else tree
         if tree is None:
             return
-        text = written(tree)
+        text = written(whole)
         self.text = text if len(text) < _SHORT else cut(text)
         if type(tree) is dict:
             self.flattened = tree if len(self._raw) < _SHORT else _bounded(tree, MOST_TERM_BYTES - 1_000)
 
 
-class _Punctuation(dict[str, str]):
-    """What stands between two strings in compact JSON → what stands there in a Java map's text."""
-
-    def __missing__(self, part: str) -> str:
-        if _PLAIN.fullmatch(part) is None:
-            raise KeyError(part)
-        text = part.replace(":", "=").replace(",", ", ")
-        if len(self) < _MOST_PUNCTUATION:
-            self[part] = text
-        return text
+_PLAIN_PARTS: set[str] = set()
 
 
-_PUNCTUATION = _Punctuation()
+def _is_plain(part: str) -> bool:
+    """Whether what stands between two strings is compact, and no value in it is empty or needs to be written anew."""
+    if part in _PLAIN_PARTS:
+        return True
+    if _PLAIN.fullmatch(part) is None:
+        return False
+    if len(_PLAIN_PARTS) < _MOST_PUNCTUATION:
+        _PLAIN_PARTS.add(part)
+    return True
 
 
 def subtree(raw: Raw) -> Subtree | None:
@@ -170,22 +165,40 @@ def cleaned(value: Any, depth: int = 0) -> Any:
     return value
 
 
-def written(value: Any) -> str:
-    """A cleaned value as Java's `toString` writes it."""
+def written(value: Any, depth: int = 0) -> str:
+    """A value as Java's `toString` writes it, without what is empty; "" where nothing is left."""
     kind = type(value)
     if kind is str:
-        return str(value)
+        return "" if value in _EMPTY else str(value)
     if kind is dict:
-        return (
-            "{"
-            + ", ".join([f"{key}={item if type(item) is str else written(item)}" for key, item in value.items()])
-            + "}"
-        )
+        return _map_text(value, depth)
     if kind is list:
-        return "[" + ", ".join([item if type(item) is str else written(item) for item in value]) + "]"
+        if depth >= _DEEPEST:
+            return _as_text(value)
+        texts = [text for item in value if (text := written(item, depth + 1))]
+        return "[" + ", ".join(texts) + "]" if texts else ""
+    if value is None:
+        return ""
     if kind is bool:
         return "true" if value else "false"
     return _java_float(value) if kind is float else str(value)
+
+
+def _map_text(value: dict[str, Any], depth: int, left_out: str | None = None) -> str:
+    """The same for a map.
+
+    Args:
+        left_out: a key of it that is not written, though the map once had it.
+    """
+    if depth >= _DEEPEST:
+        return _as_text(value)
+    texts = []
+    for key in in_order(value.keys()):
+        item = value[key]
+        text = written(item, depth + 1) if type(item) is not str else "" if item in _EMPTY else item
+        if text and key != left_out:
+            texts.append(f"{key}={text}")
+    return "{" + ", ".join(texts) + "}" if texts else ""
 
 
 def cut(text: str, most_bytes: int = MOST_TERM_BYTES) -> str:
@@ -222,6 +235,8 @@ def _as_text(value: Any) -> str:
 
 
 def _loaded(raw: bytes) -> Any:
+    if _LONG_NUMBER.search(raw) is not None:
+        return loaded(raw)  # Java keeps all its digits
     try:
         return orjson.loads(raw)
     except ValueError:
@@ -230,6 +245,8 @@ def _loaded(raw: bytes) -> Any:
 
 def _java_float(value: float) -> str:
     """As `Double.toString` writes it: plain from 10^-3 up to 10^7, else with an exponent."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value == 0 or 1e-3 <= abs(value) < 1e7:
         return repr(value)
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import re
 
+from shipper.exported_lines import parted
 from shipper.model import LogEvent
 from shipper.ports import Clock, wall_clock
-from shipper.schemas.ecs.lambda_lines import lambda_fields
-from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add_fields, object_of
+from shipper.schemas.ecs.lambda_lines import lambda_line
+from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add, add_fields, object_of, text_in
+from shipper.schemas.ecs.syslog import SystemLine, system_line, traditional_line
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.event_times import time_of
 
-_ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
-_TIME = re.compile(_ISO_TIME)
-_SYSLOG = re.compile(
-    rf"(?P<time>{_ISO_TIME}) [A-Z][a-z]{{2}} +\d{{1,2}} \d\d:\d\d:\d\d (?P<host>[\w.:-]{{1,255}})"
-    r" (?P<process>[^\n]{0,255}?): (?P<message>.*)",
-    re.DOTALL,
-)
-
-_PID = re.compile(r"\[(\d{1,9})\]\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)")
 
 
 class CloudWatchEcs(LogEventEcs):
@@ -37,29 +32,38 @@ class CloudWatchEcs(LogEventEcs):
 
     def __init__(self, namespace: str, *, system: bool = False, clock: Clock = wall_clock) -> None:
         dataset = "aws.ec2_logs" if system else "aws.cloudwatch_logs"
-        super().__init__(dataset, namespace, _of_system if system else _of_any, own_time=system, clock=clock)
+        describe = _of_system if system else _of_any
+        super().__init__(dataset, namespace, describe, own_time=system, exported=False, clock=clock)
 
 
 def _of_any(document: Fields, text: str, _: LogEvent | None) -> int | None:
     document["message"] = text
-    found = _SYSLOG.match(text)
-    if found is not None:
-        process: Fields = {"name": found["process"]}
-        if pid := _PID.search(found["process"]):
-            process["pid"] = int(pid[1])
-        document["process"] = process
-        document["aws"]["ec2"] = {"ip_address": found["host"]}
-    fields = object_of(text)
+    if line := traditional_line(text):
+        _add_process(document, line)
+    message = parted(text)[1]
+    fields = object_of(message)
     if fields is not None:
         add_fields(document, fields)
-    if lambda_part := lambda_fields(text, fields):
-        document["faas"], document["aws"]["lambda"] = lambda_part
-    time = _TIME.match(text)
+    if own := lambda_line(message, fields):
+        document["faas"], document["aws"]["lambda"] = own.faas, own.own
+        add(document, {"event.outcome": own.outcome, "error.type": own.error})
+    time = _TIME.match(text) or _TIME.fullmatch(text_in(fields or {}, "time", "timestamp") or "")
     return time_of(time[0]) if time is not None else None
 
 
-def _of_system(document: Fields, text: str, event: LogEvent | None) -> int | None:
-    time_ms = _of_any(document, text, event)
-    if found := _SYSLOG.match(text):
-        document["message"] = found["message"]
-    return time_ms
+def _of_system(document: Fields, text: str, _: LogEvent | None) -> int | None:
+    document["message"] = text
+    line = system_line(text)
+    if line is None:
+        mark_unparsed(document)
+        time = _TIME.match(text)
+        return time_of(time[0]) if time is not None else None
+    document["message"] = line.message
+    _add_process(document, line)
+    return line.time_ms
+
+
+def _add_process(document: Fields, line: SystemLine) -> None:
+    document["process"] = {"name": line.process} | ({} if line.pid is None else {"pid": line.pid})
+    if line.host:
+        document["aws"]["ec2"] = {"ip_address": line.host}

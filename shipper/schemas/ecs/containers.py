@@ -1,24 +1,35 @@
 """Container logs of ECS and Kubernetes: what Fluent Bit, FireLens, awslogs and Container Insights say of a container.
 
+A line may have the head that the container's runtime wrote: that of CRI, or Docker's JSON. It is taken off.
+
 Sources: "Custom log routing" and "Send Amazon ECS logs to CloudWatch" (Amazon ECS Developer Guide), "Send logs to
-CloudWatch Logs" for Container Insights (CloudWatch User Guide), and Fluent Bit's Kubernetes filter.
+CloudWatch Logs" for Container Insights (CloudWatch User Guide), Fluent Bit's Kubernetes filter, Docker's "JSON File
+logging driver", and the format of Kubernetes' Container Runtime Interface.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from shipper.model import LogEvent
 from shipper.ports import Clock, wall_clock
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.log_event import Fields, LogEventEcs, add, add_fields, bounded, object_of, text_in
+from shipper.schemas.event_times import time_of
 
 DATASET = "aws.container_logs"
 
 _INSIGHTS = re.compile(r"/aws/containerinsights/(?P<cluster>[^/]{1,255})/(?:application|dataplane|host)")
 _AWSLOGS_STREAM = re.compile(r"(?:.{1,400}/)?(?P<container>[\w-]{1,255})/(?P<task>[0-9a-f]{32}|[0-9a-f-]{36})")
+_CRI = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (?P<stream>stdout|stderr)"
+    r" (?P<tag>[FP])(?::[^ ]{0,64})? ?(?P<line>.*)",
+    re.DOTALL,
+)
+_DOCKER = frozenset({"log", "stream", "time", "attrs"})
+_STREAMS = frozenset({"stdout", "stderr"})
 _KUBERNETES = {
     "pod_name": "kubernetes.pod.name",
     "pod_id": "kubernetes.pod.uid",
@@ -38,32 +49,70 @@ def containers_ecs(namespace: str, *, clock: Clock = wall_clock) -> LogEventEcs:
     return LogEventEcs(DATASET, namespace, _describe, clock=clock)
 
 
+class _Line(NamedTuple):
+    """A container's own line.
+
+    Attributes:
+        text: without the head that the runtime wrote.
+        time_ms, stream: of that head; None if there is none.
+        partial: whether the runtime cut it: the next line goes on with it.
+    """
+
+    text: str
+    time_ms: int | None
+    stream: str | None
+    partial: bool
+
+
 def _describe(document: Fields, text: str, event: LogEvent | None) -> int | None:
-    document["message"] = text
     said = object_of(text)
+    wrapped = said is not None and isinstance(said.get("log"), str)
+    line = _line(said["log"] if said is not None and wrapped else text)
+    document["message"] = line.text
+    time_ms = line.time_ms
     if said is not None:
         add_fields(document, said)
         _add_record(document, said)
+        time_ms = time_of(text_in(said, "time") or "") if time_ms is None and "log" in said else time_ms
+    if (said is not None and "log" in said) or line.stream:
+        _add_line(document, line, said or {})
     if event is not None:
         _add_place(document, event)
-    return None
+    return time_ms
+
+
+def _line(text: str) -> _Line:
+    """Return a container's line without the head of its runtime."""
+    if found := _CRI.fullmatch(text):
+        return _Line(found["line"].removesuffix("\n"), time_of(found["time"]), found["stream"], found["tag"] == "P")
+    said = object_of(text)
+    if said is not None and said.keys() <= _DOCKER and isinstance(line := said.get("log"), str) and "stream" in said:
+        stream = text_in(said, "stream")
+        time_ms = time_of(text_in(said, "time") or "")
+        return _Line(line.removesuffix("\n"), time_ms, stream if stream in _STREAMS else None, not line.endswith("\n"))
+    return _Line(text.removesuffix("\n"), None, None, False)
+
+
+def _add_line(document: Fields, line: _Line, said: Fields) -> None:
+    """Add what a line says of itself; the stream that a collector names counts for more."""
+    if line.stream:
+        document["stream"] = line.stream
+    if line.partial or text_in(said, "partial_message") == "true":
+        document.setdefault("log", {})["flags"] = ["partial"]
+    inner = next((said[name] for name in ("log_processed", "log") if isinstance(said.get(name), dict)), None)
+    inner = object_of(line.text) if inner is None else inner
+    if inner is not None and isinstance(level := inner.get("level"), str) and 0 < len(level) < 32:
+        document.setdefault("log", {})["level"] = level.lower()
 
 
 def _add_record(document: Fields, said: Fields) -> None:
     """What Fluent Bit or FireLens put around the container's own line."""
-    line = said.get("log")
-    if isinstance(line, str):
-        document["message"] = line.removesuffix("\n")
-        inner = said.get("log_processed")
-        inner = inner if isinstance(inner, dict) else object_of(line)
-        if inner is not None and isinstance(level := inner.get("level"), str) and 0 < len(level) < 32:
-            document.setdefault("log", {})["level"] = level.lower()
     pod = said.get("kubernetes")
     if isinstance(pod, dict):
         _add_pod(document, pod)
     elif text_in(said, "ecs_task_arn", "container_id", "container_name"):
         _add_task(document, said)
-    if (stream := text_in(said, "stream", "source")) in {"stdout", "stderr"}:
+    if (stream := text_in(said, "stream", "source")) in _STREAMS:
         document["stream"] = stream
 
 

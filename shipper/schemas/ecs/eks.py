@@ -1,4 +1,4 @@
-"""Control plane logs of EKS: the Kubernetes audit log as Elastic's Kubernetes integration names it, and its components.
+"""Control plane logs of EKS: the Kubernetes audit log in its own data stream, and the components' lines.
 
 Sources: "Send control plane logs to CloudWatch Logs" (Amazon EKS User Guide), the Kubernetes API's audit.k8s.io/v1
 Event, and klog's header format.
@@ -12,6 +12,7 @@ from typing import Any
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.schemas.ecs.addresses import is_address
+from shipper.schemas.ecs.kubernetes_audit import add_audit_event, audit_stream, is_audit_event
 from shipper.schemas.ecs.log_event import (
     Describe,
     Fields,
@@ -49,17 +50,28 @@ _OBJECT = ("resource", "namespace", "name", "uid", "apiGroup", "apiVersion", "re
 _STATUS = ("status", "reason", "message")
 
 
-def eks_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
+def eks_ecs(
+    namespace: str, geo: GeoLookup | None, *, audit_apart: bool = True, clock: Clock = wall_clock
+) -> LogEventEcs:
     """The schema of EKS control plane logs.
 
     Args:
         geo: None to leave out geography and network owner.
+        audit_apart: audit events go to the data stream of Elastic's kubernetes integration, in its form; else they
+            stay with the components' lines.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+    stream = audit_stream(namespace) if audit_apart else None
+    return LogEventEcs(DATASET, namespace, _described(geo, stream), clock=clock)
 
 
-def _described(geo: GeoLookup | None) -> Describe:
+def _described(geo: GeoLookup | None, stream: Fields | None) -> Describe:
+    """Return what adds a message to a document.
+
+    Args:
+        stream: the `data_stream` of audit events; None if it is that of all others.
+    """
+
     def describe(document: Fields, text: str, event: LogEvent | None) -> int | None:
         add(document, {"orchestrator.type": "kubernetes"})
         if event is not None:
@@ -67,9 +79,13 @@ def _described(geo: GeoLookup | None) -> Describe:
         said = object_of(text)
         if said is not None:
             add_fields(document, said)
-            if str(said.get("apiVersion", "")).startswith("audit.k8s.io/"):
+            if is_audit_event(said):
                 document.get("log", {}).pop("level", None)  # how much of a request is kept, not how bad it is
-                return _add_audit(document, said, geo)
+                if stream is None:
+                    return _add_audit(document, said, geo)
+                document["data_stream"] = stream
+                _add_source(document, add_audit_event(document, said), geo)
+                return time_of(text_in(said, "requestReceivedTimestamp") or "")
         document["message"] = text
         if found := _KLOG.fullmatch(text):
             document["message"] = found["message"]

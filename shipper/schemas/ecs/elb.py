@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipper.access_layouts import APPLICATION, CLASSIC, CONNECTION, elb_layout
+from shipper.access_layouts import APPLICATION, CLASSIC, CONNECTION, elb_line
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
-from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, iso_time, whole
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import time_of
@@ -20,6 +20,7 @@ from shipper.schemas.event_times import time_of
 DATASET = "aws.elb_logs"
 
 _ERROR_FROM = 400
+_LONGEST = 8_191
 _TEXTS = {
     "type": "type",
     "name": "elb",
@@ -65,21 +66,23 @@ def elb_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock)
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), exported=False, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
     def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
-        layout = elb_layout(text)
-        if layout is None:
+        fitting = elb_line(text)
+        if fitting is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
-        written = dict(zip(layout, fields_of(text), strict=False))
+        layout = fitting[0]
+        written = dict(zip(*fitting, strict=False))
         said = {name: value for name, value in written.items() if value not in _ABSENT}
         http = layout is APPLICATION or (layout is CLASSIC and "elb_status_code" in said)
         own = _own(said) | {"protocol": "http" if http else "tcp"}
         if layout is APPLICATION:  # the integration keeps its dashes
-            own["target_group.arn"], own["trace_id"] = written.get("target_group_arn"), written.get("trace_id")
+            own["target_group.arn"], own["trace_id"] = written.get("target_group_arn"), written["trace_id"][:_LONGEST]
             add(document, {"trace.id": own["trace_id"]})
         if layout is CONNECTION:
             own |= _certificate(written)
@@ -93,9 +96,9 @@ def _described(geo: GeoLookup | None) -> Describe:
 
 
 def _own(said: dict[str, str]) -> dict[str, Any]:
-    own: dict[str, Any] = {name: said.get(theirs) for name, theirs in _TEXTS.items()}
+    own: dict[str, Any] = {name: said[theirs][:_LONGEST] for name, theirs in _TEXTS.items() if theirs in said}
     own |= {name: _figure(said.get(theirs, "")) for name, theirs in _FIGURES.items()}
-    own |= {name: said[theirs].split(mark) for name, (theirs, mark) in _LISTS.items() if theirs in said}
+    own |= {name: said[theirs][:_LONGEST].split(mark) for name, (theirs, mark) in _LISTS.items() if theirs in said}
     if (priority := said.get("matched_rule_priority")) != "-1":
         own["matched_rule_priority"] = priority
     if (wanted := said.get("alpn_client_preference_list")) is not None:
@@ -111,7 +114,7 @@ def _certificate(written: dict[str, str]) -> dict[str, Any]:
     status, _, code = written.get("tls_verify_status", "-").partition(":")
     times = dict(part.partition("=")[::2] for part in written.get("leaf_client_cert_validity", "").split(";"))
     return {
-        "leaf_client_cert_subject": written.get("leaf_client_cert_subject"),
+        "leaf_client_cert_subject": written["leaf_client_cert_subject"][:_LONGEST],
         "leaf_client_cert_not_before": _stamp(times.get("NotBefore", "")),
         "leaf_client_cert_not_after": _stamp(times.get("NotAfter", "")),
         "tls_verify_status": None if status in _ABSENT else status,
@@ -125,7 +128,7 @@ def _add_ends(document: Fields, said: dict[str, str], side: str, geo: GeoLookup 
         add(document, {f"{side}.port": whole(port or "")})
         add_end(document, side, address, geo)
     if domain := said.get("domain_name"):
-        add(document, {"destination.domain": domain})
+        add(document, {"destination.domain": domain[:_LONGEST]})
 
 
 def _add_http(document: Fields, written: dict[str, str], said: dict[str, str]) -> None:

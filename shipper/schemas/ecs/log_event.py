@@ -11,10 +11,12 @@ from typing import Any, Self
 import orjson
 
 from shipper.errors import BadInputError
+from shipper.exported_lines import parted
 from shipper.model import Document, LogEvent, Origin, Record
 from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.event_times import LAST_MS
+from shipper.schemas.ecs.unparsed import is_unparsed
+from shipper.schemas.event_times import LAST_MS, time_of
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
@@ -32,7 +34,8 @@ Fields = dict[str, Any]
 Describe = Callable[[Fields, str, LogEvent | None], int | None]
 """(document, message, what CloudWatch says of it) → the message's own time in milliseconds, None where it has none.
 
-Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says.
+Adds to the document, whose `event`, `cloud` and `aws` are there, what the message says. It may put another
+`data_stream` in place of the one that is there.
 """
 
 
@@ -44,6 +47,8 @@ class LogEventEcs:
         namespace: of the data stream.
         describe: what the messages say. Safe to use from many threads.
         own_time: the time that a message says counts for more than CloudWatch's.
+        exported: whether the time that an export from CloudWatch Logs writes in front of a line is taken off before
+            `describe` reads it; false where `describe` knows such lines itself.
         clock: the time of lines that have none.
     """
 
@@ -54,12 +59,13 @@ class LogEventEcs:
         describe: Describe,
         *,
         own_time: bool = False,
+        exported: bool = True,
         clock: Clock = wall_clock,
     ) -> None:
         self._dataset = dataset
-        self._index = f"logs-{dataset}-{namespace}"
         self._stream = {"type": "logs", "dataset": dataset, "namespace": namespace}
-        self._describe = describe
+        self._index = _index_of(self._stream)
+        self._describe = _behind_export_time(describe, own_time=own_time) if exported else describe
         self._own_time = own_time
         self._clock = clock
         self._more: Callable[[Fields, LogEvent | None], None] | None = None
@@ -104,7 +110,9 @@ class LogEventEcs:
                 del document["aws"]
             # A line's id knows no clock: read again, it is the same line.
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
-            return Document(key, self._index, time_ms, orjson.dumps(document), record, origin)
+            stream = document["data_stream"]  # which a message may have chosen for itself
+            index = self._index if stream is self._stream else _index_of(stream)
+            return Document(key, index, time_ms, orjson.dumps(document), record, origin)
 
         return encode
 
@@ -128,6 +136,25 @@ class LogEventEcs:
             if origin.bucket:
                 document["aws"]["s3"] = {"bucket": {"name": origin.bucket}, "object": {"key": origin.key}}
         return document
+
+
+def _behind_export_time(describe: Describe, *, own_time: bool) -> Describe:
+    """Return what describes lines that CloudWatch Logs exported too: their time stands in front, as the event's."""
+
+    def behind(document: Fields, text: str, event: LogEvent | None) -> int | None:
+        exported, message = parted(text) if event is None else ("", text)
+        said_ms = describe(document, message, event)
+        if not exported:
+            return said_ms
+        if is_unparsed(document):
+            document["message"] = text
+        return said_ms if own_time and said_ms is not None else time_of(exported)
+
+    return behind
+
+
+def _index_of(stream: Mapping[str, str]) -> str:
+    return f"{stream['type']}-{stream['dataset']}-{stream['namespace']}"
 
 
 def _place(document: Fields, event: LogEvent) -> None:

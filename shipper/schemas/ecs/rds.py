@@ -13,11 +13,14 @@ from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, add_fields, object_of
 from shipper.schemas.ecs.rds_mysql import MYSQL_LINES
 from shipper.schemas.ecs.rds_postgresql import postgresql_line
+from shipper.schemas.ecs.unparsed import mark_unparsed
 
 DATASET = "aws.rds_logs"
 
 _GROUP = re.compile(r"/aws/rds/(?P<kind>instance|cluster|proxy)/(?P<name>[^/]{1,255})(?:/(?P<log>[^/]{1,64}))?")
 _LINES = (postgresql_line, *MYSQL_LINES)
+_OTHER_LOGS = frozenset({"agent", "alert", "iam-db-auth-error", "listener", "oemagent", "proxy", "trace", "upgrade"})
+"""Logs of a form of their own, of which nothing is known here: any line will do."""
 
 
 def rds_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
@@ -48,6 +51,8 @@ def _described(geo: GeoLookup | None) -> Describe:
                 add(document, fields)
                 _add_client(document, geo)
                 return time_ms
+        if found is None or found["log"] not in _OTHER_LOGS:
+            mark_unparsed(document)
         return None
 
     return describe

@@ -17,9 +17,8 @@ Told = tuple[int | None, dict[str, Any]]
 """The line's own time in milliseconds, None where it has none, and ECS fields by dotted path."""
 
 _USER_HOST = re.compile(
-    r"^# User@Host: (?P<user>[^\s\[]{0,255})(?:\[(?P<current>[^\]]{0,255})\])? @ (?P<host>[^\s\[]{0,255}) ?"
-    r"\[(?P<ip>[^\]]{0,64})\](?:[ #\n]+(?:Id|Thread_id): +(?P<thread>\d{1,18}))?",
-    re.MULTILINE,
+    r"(?:# Time: [^\n]{10,40}\n)?# User@Host: (?P<user>[^\s\[]{0,255})(?:\[(?P<current>[^\]]{0,255})\])? @ "
+    r"(?P<host>[^\s\[]{0,255}) ?\[(?P<ip>[^\]]{0,64})\](?:[ #\n]{1,64}(?:Id|Thread_id): {1,64}(?P<thread>\d{1,18}))?"
 )
 _SLOW_TIME = re.compile(r"^# Time: (?P<time>\S{10,40})\s*$", re.MULTILINE)
 _SLOW_FIGURE = re.compile(r"(?P<name>[A-Z][A-Za-z_]{1,30}): +(?P<value>[\w.]{1,40})")
@@ -46,7 +45,8 @@ _FIGURE = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
 _AUDIT = re.compile(
     r"(?P<time>\d{8} \d\d:\d\d:\d\d|\d{16}),(?P<server>[^,\n]{0,255}),(?P<user>[^,\n]{0,255}),(?P<host>[^,\n]{0,255}),"
     r"(?P<thread>\d{1,18}),(?P<query>\d{1,18}),(?P<operation>[A-Z_]{3,20}),(?P<database>[^,\n]{0,255}),"
-    r"(?P<object>.*?),(?P<code>\d{0,9})(?:,[^,\n]{0,64}){0,2}\s*",
+    # A statement is within quotes and may hold anything: the last quote ends it, for none follows it.
+    r"(?:'(?P<statement>.*)'|(?P<object>[^,'\n]{0,1024})),(?P<code>\d{0,9})(?:,[^,'\n]{0,64}){0,2}[ \n\r]{0,8}",
     re.DOTALL,
 )
 _GENERAL = re.compile(
@@ -55,7 +55,8 @@ _GENERAL = re.compile(
     re.DOTALL,
 )
 _ERROR = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?Z?) +(?P<thread>\d{1,18}) \[(?P<level>[A-Za-z]{3,10})\] "
+    r"(?P<time>\d{4}-\d\d-\d\d[T ][ \d]\d:\d\d:\d\d(?:\.\d{1,6})?Z?) {1,16}"
+    r"(?P<thread>\d{1,18}) \[(?P<level>[A-Za-z]{3,10})\] "
     r"(?:\[(?P<code>[A-Z]{2}-\d{1,8})\] \[(?P<part>[^\]]{1,64})\] )?(?P<message>.*)",
     re.DOTALL,
 )
@@ -64,7 +65,7 @@ _LOGINS = {"CONNECT", "FAILED_CONNECT", "CHANGEUSER"}
 
 def slow_query(text: str) -> Told | None:
     """What an entry of the slow query log says; None where it is none."""
-    who = _USER_HOST.search(text[:_MOST_HEAD]) if text.startswith("# ") else None
+    who = _USER_HOST.match(text)
     if who is None:
         return None
     query = _SLOW_QUERY.search(text)
@@ -114,7 +115,7 @@ def audit_record(text: str) -> Told | None:
         "aws.rds.audit.query_id": int(found["query"]),
         "aws.rds.audit.operation": operation,
         "aws.rds.audit.database": found["database"] or None,
-        "aws.rds.audit.object": found["object"].removeprefix("'").removesuffix("'") or None,
+        "aws.rds.audit.object": found["statement"] or found["object"] or None,
         "aws.rds.audit.return_code": code,
         "event.action": operation.lower(),
         "event.outcome": None if code is None else "failure" if code or operation == "FAILED_CONNECT" else "success",
@@ -155,7 +156,7 @@ def error_record(text: str) -> Told | None:
         "event.provider": found["part"],
         "event.type": ["error"] if level.lower() == "error" else ["info"],
     }
-    return time_of(found["time"]), fields
+    return time_of(found["time"].replace("  ", " 0")), fields
 
 
 MYSQL_LINES = (slow_query, audit_record, general_record, error_record)

@@ -16,11 +16,11 @@ from shipper.schemas.ecs.log_event import (
     Fields,
     LogEventEcs,
     add,
-    add_fields,
     number_in,
     object_of,
     text_in,
 )
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.event_times import time_of
 
 RESOLVER = "aws.route53_resolver_logs"
@@ -28,8 +28,10 @@ PUBLIC = "aws.route53_public_logs"
 
 _MOST_PORT = 65_535
 _PUBLIC_LINE = re.compile(
-    r"\d+\.\d+ (?P<time>\S{10,40}) (?P<zone>\S{1,64}) (?P<name>\S{1,1024}) (?P<kind>\S{1,16}) (?P<code>\S{1,32})"
-    r" (?P<transport>\S{1,16}) (?P<edge>\S{1,32}) (?P<address>\S{1,64}) (?P<subnet>\S{1,64})\s*"
+    r"\d{1,4}\.\d{1,4} (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?Z) (?P<zone>[A-Z0-9]{1,64})"
+    r" (?P<name>\S{1,1024}) (?P<kind>[A-Z0-9-]{1,16}) (?P<code>[A-Za-z0-9_-]{1,32}) (?P<transport>[A-Za-z0-9-]{1,16})"
+    r" (?P<edge>[A-Z0-9-]{1,32}) (?P<address>[0-9A-Fa-f.:-]{1,64}) (?P<subnet>[0-9A-Fa-f.:/-]{1,64})\s*",
+    re.ASCII,
 )
 
 
@@ -53,8 +55,7 @@ def _resolver(geo: GeoLookup | None) -> Describe:
         said = object_of(text)
         if said is None or text_in(said, "query_name") is None:
             document["message"] = text
-            if said is not None:
-                add_fields(document, said)
+            mark_unparsed(document)
             return None
         add_query(
             document,
@@ -99,6 +100,7 @@ def _public(geo: GeoLookup | None) -> Describe:
         found = _PUBLIC_LINE.fullmatch(text)
         if found is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
         add_query(
             document,

@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from shipper.access_layouts import s3_layout
+from shipper.access_layouts import s3_line
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
-from shipper.quoted_lines import fields_of
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, whole
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.urls import url_fields
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
@@ -22,6 +22,7 @@ DATASET = "aws.s3access"
 
 _NUMBERS = frozenset({"http_status", "bytes_sent", "object_size", "total_time", "turn_around_time"})
 _ABSENT = frozenset({"", "-"})
+_LONGEST = 8_191
 _MOST_MILLISECONDS = 10**12
 _REGION = re.compile(r"(?:^|\.)s3(?:[.-][a-z]+)??[.-](?:dualstack\.)?([a-z]{2,4}(?:-[a-z]+)+-\d{1,2})\.")
 
@@ -33,19 +34,20 @@ def s3access_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_c
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), exported=False, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
     def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
-        layout = s3_layout(text)
-        if layout is None:
+        fitting = s3_line(text)
+        if fitting is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
-        written = zip(layout, fields_of(text), strict=False)
+        written = zip(*fitting, strict=False)
         said = {name: value for name, value in written if value not in _ABSENT}
         time = said.pop("time", "")
-        own: Fields = {name: whole(value) if name in _NUMBERS else value for name, value in said.items()}
+        own: Fields = {name: whole(value) if name in _NUMBERS else value[:_LONGEST] for name, value in said.items()}
         if not is_address(said.get("remote_ip", "")):
             own.pop("remote_ip", None)
         document["aws"]["s3access"] = {name: value for name, value in own.items() if value is not None}
@@ -79,7 +81,10 @@ def _add_client(document: Fields, said: dict[str, str], geo: GeoLookup | None) -
 
 
 def _add_request(document: Fields, said: dict[str, str]) -> None:
-    fields: dict[str, Any] = {"http.request.referrer": said.get("referrer"), "tls.cipher": said.get("cipher_suite")}
+    fields: dict[str, Any] = {
+        "http.request.referrer": said.get("referrer", "")[:_LONGEST] or None,
+        "tls.cipher": said.get("cipher_suite"),
+    }
     method, _, rest = said.get("request_uri", "").partition(" ")
     url, _, version = rest.rpartition(" ")
     if url and version[:5].upper() == "HTTP/":

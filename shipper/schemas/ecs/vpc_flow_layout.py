@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from shipper.flow_layouts import EXPORT_TIME
 from shipper.schemas.ecs.flow_owners import direction_of, hosts_text
 from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.vpc_flow_mapping import TRAFFIC, fixed_parts, owner_of
@@ -195,7 +196,8 @@ def plan_of(layout: Sequence[str]) -> Plan | None:
     # Fields that stand behind all that differs from line to line stay together: one text, not many.
     run = 1 + max(columns[name] for name in (*TRAFFIC, *_PACKET) if name in columns)
     together = [_unless_known(name, columns, run) for name in layout[run:]]
-    own = [name for name in columns if columns[name] < run and name not in TRAFFIC and name not in _PACKET]
+    apart = {*TRAFFIC, *_PACKET, EXPORT_TIME}
+    own = [name for name in columns if columns[name] < run and name not in apart]
     return Plan(
         splits=min(len(layout), run),
         width=min(run + 1, len(layout)),

@@ -21,6 +21,7 @@ from shipper.schemas.ecs.log_event import (
     object_of,
     text_in,
 )
+from shipper.schemas.ecs.unparsed import mark_unparsed
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM, time_of
 
@@ -68,6 +69,7 @@ def _described(geo: GeoLookup | None) -> Describe:
         said = object_of(text)
         if said is None:
             document["message"] = text
+            mark_unparsed(document)
             return None
         request = said.get("httpRequest")
         request = request if isinstance(request, dict) else {}

@@ -24,6 +24,7 @@ from shipper.ports import (
     PrincipalLookup,
     SessionLookup,
 )
+from shipper.schemas.cloudtrail_aggregate import aggregate_of
 from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
 from shipper.schemas.resources import S3
 from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, caller_of
@@ -139,7 +140,12 @@ class CloudTrailSplunk:
         def encode(record: Record) -> Document:
             raw = record.raw
             event = decode(raw)
-            time_ms, _ = time_of(event.event_time, event.logged_at, event.digest_end, label)
+            aggregate = aggregate_of(raw) if not event.event_time else None
+            window = None
+            if aggregate is not None:
+                event.event_id, event.account = event.event_id or aggregate.event_id, event.account or aggregate.account
+                window = aggregate.time
+            time_ms, _ = window or time_of(event.event_time, event.logged_at, event.digest_end, label)
             key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
             body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b}}' % (
                 time_ms // 1000,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from shipper.exported_lines import parted
 from shipper.model import Document, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
 from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
@@ -15,6 +16,7 @@ from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.event_fields import EventFields
 from shipper.schemas.splunk.places import FlatPlaces
+from shipper.schemas.splunk.stream_sources import stream_source
 
 SOURCETYPE = "aws:cloudwatchlogs"
 EKS_SOURCETYPE = "aws:cloudwatchlogs:eks"
@@ -36,6 +38,7 @@ LINES: Mapping[str, tuple[str | None, re.Pattern[bytes] | None]] = {
 }
 """By log type: the sourcetype and `line_time` of `CloudWatchSplunk`, where they are others than its defaults."""
 _MOST_SEARCHED = 8192
+_MOST_TIME = 64
 _MOST_DIGITS = 15
 
 
@@ -85,7 +88,7 @@ class CloudWatchSplunk:
             source, sourcetype = origin.uri, self._sourcetype or SOURCETYPE
             if event is not None:
                 stream = event.stream
-                source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
+                source = stream_source(stream, origin.uri)
                 if stream.group.startswith("/aws/eks/") and stream.group.endswith("/cluster"):
                     sourcetype = EKS_SOURCETYPE
             text = record.raw.decode("utf-8", "replace")
@@ -110,9 +113,12 @@ class CloudWatchSplunk:
         return encode
 
     def _said_ms(self, raw: bytes) -> int | None:
-        found = self._line_time.search(raw[:_MOST_SEARCHED]) if self._line_time is not None else None
+        exported, _ = parted(raw[:_MOST_TIME].decode("utf-8", "replace"))
+        begin = len(exported) + 1 if exported else 0
+        most = begin + _MOST_SEARCHED
+        found = self._line_time.search(raw[begin:most]) if self._line_time is not None else None
         if found is None:
-            return None
+            return time_of(exported) if exported else None
         text = found[1].decode("ascii", "replace")
         if text.isdigit() and len(text) <= _MOST_DIGITS:  # milliseconds
             return int(text)

@@ -1,7 +1,7 @@
 """VPC and Transit Gateway flow log lines as HEC envelopes, for the Splunk Add-on for AWS.
 
-The event is AWS's own line; the add-on takes it apart at search time under `aws:cloudwatchlogs:vpcflow` and
-`aws:transitgateway:flowlogs`.
+The event is AWS's own line where the add-on takes it apart at search time, else a JSON object with the add-on's names;
+see `flow_events`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM
 from shipper.schemas.flow_log_names import label_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
+from shipper.schemas.splunk.flow_events import event_writer, is_transit_gateway
 from shipper.schemas.splunk.flow_owners import OwnerFields
 from shipper.schemas.splunk.places import FlatPlaces
+from shipper.schemas.splunk.stream_sources import stream_source
 from shipper.schemas.splunk.threats import flat_threat
 
 SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
@@ -110,7 +112,7 @@ class VpcFlowSplunk:
         """A line that came as an event of CloudWatch Logs, with the event's own identity and place."""
         stream = event.stream
         layout = record.layout or layout_from_count(record.raw.count(b" ") + 1) or ()
-        source = ":".join(part for part in (stream.region, stream.group, stream.name) if part)
+        source = stream_source(stream, origin.uri)
         encode = self.line_encoder(layout, source, (stream.account, stream.region))
         key, time_ms, body = encode(record.raw, lambda _: event_document_id(event, event.time_ms), event.time_ms)
         return Document(key, self._index, time_ms, body, record, origin)
@@ -128,7 +130,7 @@ class VpcFlowSplunk:
             self._opened, self._version = time.monotonic(), version
             self._places = _Places(self._geo, self._addresses, self._indicators)
         columns = {name: index for index, name in reversed(list(enumerate(layout)))}
-        head = self._head(columns, source)
+        head, written = self._head(columns, source), event_writer(layout)
         ends = [(columns[name], side) for name, side in (("srcaddr", "src"), ("dstaddr", "dest")) if name in columns]
         start, end = columns.get("start", -1), columns.get("end", -1)
         asks = any(part is not None for part in (self._geo, self._addresses, self._indicators))
@@ -156,9 +158,8 @@ class VpcFlowSplunk:
                 more += owned(parts, time_ms)
             if names is not None:
                 more += names.find(_said(parts, accounts, place[0]), _said(parts, regions, place[1])).decode()
-            event = orjson.dumps(text).decode()
             envelope = (
-                f'{{"time":{time_ms // 1000}.{time_ms % 1000:03d},{head}"event":{event},'
+                f'{{"time":{time_ms // 1000}.{time_ms % 1000:03d},{head}"event":{written(text, parts)},'
                 f'"fields":{{"event_uid":"{key}"{more}}}}}'
             )
             return key, time_ms, envelope.encode()
@@ -166,11 +167,10 @@ class VpcFlowSplunk:
         return encode
 
     def _head(self, columns: Mapping[str, int], source: str) -> str:
-        transit = "tgw-id" in columns or "tgw-attachment-id" in columns or "resource-type" in columns
         named = {
             "host": self._host,
             "source": source,
-            "sourcetype": TRANSIT_GATEWAY_SOURCETYPE if transit else SOURCETYPE,
+            "sourcetype": TRANSIT_GATEWAY_SOURCETYPE if is_transit_gateway(list(columns)) else SOURCETYPE,
             "index": self._index,
         }
         return orjson.dumps({name: value for name, value in named.items() if value}).decode()[1:-1] + ","
