@@ -37,6 +37,10 @@ _MEANINGS = {
         "the object was gone before it could be read: none of its records was shipped",
         f"bring the object back under its name, {_REREAD}; else its records are lost at their origin",
     ),
+    "no_log_type": (
+        "a queue's message named an object outside AWS's folders, and nothing says which log type it is of",
+        f"set logs_fallback (or logs) of the source to its type, {_REREAD}; if it is no log, narrow the notifications",
+    ),
     "unmappable": (
         "the record was read, but makes no document for this sink",
         f"look at the record; if a newer shipper maps it, {_REREAD}",

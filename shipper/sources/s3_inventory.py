@@ -10,7 +10,7 @@ from shipper.model import S3Object
 from shipper.ports import CheckpointStore
 from shipper.sources.s3_bucket import Bucket, is_marker
 from shipper.sources.s3_check import emptiness
-from shipper.sources.s3_keys import DAY_SECONDS, Scope, folder_of, follows_layout, scope_of, services_of
+from shipper.sources.s3_keys import DAY_SECONDS, Scope, folder_of, follows_layout, is_shipped, scope_of, services_of
 from shipper.sources.s3_scope import HOUR, Hashes
 from shipper.sources.s3_strays import Coverage, is_test_file
 from shipper.sources.s3_walk import Walk
@@ -148,7 +148,7 @@ class Inventory:
             self.more_left_aside += 1
 
     def _of_scope(self, scope: Scope) -> Iterator[UnknownObject]:
-        if scope.service is not None and not scope.service.shipped:
+        if not is_shipped(scope):
             return
         name = f"{self._bucket.name}/{scope.prefix}"
         state = _ScopeState(self._store, self._names, name)
@@ -186,11 +186,12 @@ class Inventory:
                     if not scope_of(item.key, self._services) and not self._coverage.is_anothers(item.key):
                         self._leave_aside(folder_of(item.key), self._coverage.reason_of(item.key))
                     continue
+                if is_test_file(item.key):
+                    continue
                 self.any_of_ours = True
-                day = scope.day(item)
-                if day is None:
-                    self._leave_aside(item.key, "test_file" if is_test_file(item.key) else "unrecognised")
-                elif not is_test_file(item.key):
+                if (day := scope.day(item)) is None:
+                    self._leave_aside(item.key, "unrecognised")
+                else:
                     yield item, day
             if not page.more or not page.objects:
                 return

@@ -262,7 +262,9 @@ class S3NotificationsSource:
         if not objects:
             return
         now = self._clock()
-        self._dead_letters.put([letter_of_object(self.name, message, item, now) for item in objects])
+        letters = LetterLog(self._dead_letters)
+        letters.put([letter_of_object(self.name, message, item, now) for item in objects])
+        letters.write()
         pairs = self._done.pairs(item.hash for item in objects)
         self._store.mark_done(self.name, self._queue.name, pairs)
         self._done.add(pairs)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shipper.model import S3Object
 from shipper.sources.s3_inventory import Inventory, Wanted
 from shipper.sources.s3_scope import Hashes
 from tests.fakes.checkpoints import MemoryCheckpoints
@@ -46,16 +45,12 @@ class World:
 
     def unknown(self, **wanted: float) -> tuple[list[str], Inventory]:
         """Ask without any receipts: the state alone has to tell."""
-        inventory = self.inventory(Hashes(), **wanted)
-        return [each.object.key for each in inventory.unknown()], inventory
+        found, inventory = self.judged(Hashes(), **wanted)
+        return [key for key, _ in found], inventory
 
-    def certain(self, *with_receipt: S3Object) -> dict[str, bool]:
-        """Whether what nothing is known of was surely never settled, by the end of its key."""
-        inventory = self.inventory(Hashes(item.hash for item in with_receipt))
-        return {each.object.key[-9:]: each.certain for each in inventory.unknown()}
-
-    def inventory(self, settled: Hashes, **wanted: float) -> Inventory:
-        return Inventory(
+    def judged(self, settled: Hashes, **wanted: float) -> tuple[list[tuple[str, bool]], Inventory]:
+        """Return each unknown object, and whether it is certain that it was never settled."""
+        inventory = Inventory(
             self.bucket,
             "",
             "cloudtrail",
@@ -67,6 +62,7 @@ class World:
             layouts_only=False,
             now=self.clock.now,
         )
+        return [(each.object.key, each.certain) for each in inventory.unknown()], inventory
 
 
 @pytest.fixture
@@ -90,6 +86,63 @@ def test_an_object_that_came_to_a_closed_day_is_found_at_once(world: World) -> N
     assert {name[:60] for name in found} == {late[:60]}
 
 
+def test_receipts_of_all_that_a_closed_day_had_prove_that_a_late_object_was_never_settled(world: World) -> None:
+    """Their checksum is the one that the day was closed with; without them, any of the day's may be the new one."""
+    late = world.put(NOW - 6 * DAY, "late", written=NOW + 60)
+    world.clock.now += 120
+    everything = []
+    after = ""
+    while (page := world.bucket.page("", after)).objects:
+        everything += [item for item in page.objects if item.key != late]
+        after = page.objects[-1].key
+    found, _ = world.judged(Hashes(item.hash for item in everything))
+    assert found == [(late, True)]
+    some = Hashes(item.hash for item in everything if "_x." in item.key)
+    found, _ = world.judged(some)
+    assert {certain for _, certain in found} == {False}
+    assert late in dict(found)
+
+
+def test_an_open_day_proves_by_itself_what_was_never_settled(world: World) -> None:
+    """Its hashes are all kept, so that no receipt and no sink is needed."""
+    new = world.put(NOW - HOUR, "new", written=NOW + 60)
+    world.clock.now += DAY + HOUR
+    assert world.judged(Hashes())[0] == [(new, True)]
+
+
+def test_what_no_log_type_takes_is_named_and_bounded(world: World) -> None:
+    """Folders once, objects beside the days by name, digests and other log types not at all."""
+    account = "AWSLogs/111122223333"
+    for name in ("a", "b"):
+        world.bucket.put(f"{account}/CloudTrail-Lake/us-east-1/2026/03/10/{name}.gz", NOW)
+        world.bucket.put(f"{account}/CloudTrail-Digest/us-east-1/2026/03/10/{name}.gz", NOW)
+        world.bucket.put(f"{account}/vpcflowlogs/us-east-1/2026/03/10/{name}.gz", NOW)
+    world.bucket.put(f"{account}/CloudTrail/us-east-1/notes.txt", NOW)
+    world.bucket.put("reports/a.csv", NOW)
+    _, inventory = world.unknown()
+    assert sorted(inventory.left_aside) == [
+        f"{account}/CloudTrail-Lake/",
+        f"{account}/CloudTrail/us-east-1/notes.txt",
+        "reports/",
+    ]
+    assert inventory.any_of_ours
+    for number in range(1500):
+        world.bucket.put(f"{account}/CloudTrail/us-east-1/z{number}.txt", NOW)
+    _, inventory = world.unknown()
+    assert len(inventory.left_aside) == 1000
+    assert inventory.more_left_aside == 503
+
+
+def test_an_empty_place_is_said() -> None:
+    """Digests and the files by which services try their rights are nothing to ship."""
+    world = World()
+    world.bucket = MemoryBucket()
+    world.bucket.put("AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/03/10/a.gz", NOW)
+    _, inventory = world.unknown()
+    assert not inventory.any_of_ours
+    assert "there is nothing to ship in s3://trail/" in inventory.emptiness
+
+
 def test_an_object_of_an_open_day_is_due_when_a_full_look_was_after_it(world: World) -> None:
     """Not before: the next look finds it. An object that no look finds for a day is due whatever the looks were."""
     new = world.put(NOW - HOUR, "new", written=NOW + 60)
@@ -105,17 +158,6 @@ def test_objects_deleted_since_make_a_closed_day_unprovable_without_receipts(wor
     gone = key(NOW - 6 * DAY - 2 * HOUR, "x")
     world.bucket.delete(gone)
     assert world.unknown()[0] == [gone.replace("_x.", "_y.")]
-
-
-def test_what_was_never_settled_is_told_from_what_is_forgotten(world: World) -> None:
-    """A closed day keeps a number and a checksum: only the receipts of its objects say which those were."""
-    late = world.put(NOW - 6 * DAY, "late", written=NOW + 60)
-    empty = world.put(NOW - 20 * DAY, "old", written=NOW + 60)
-    world.clock.now += 120
-    assert world.certain() == {late[-9:]: False, "x.json.gz": False, "y.json.gz": False, empty[-9:]: True}
-    x, y = (world.bucket.put(key(NOW - 6 * DAY - 2 * HOUR, name), NOW - 6 * DAY - 2 * HOUR + 300) for name in "xy")
-    assert world.certain(x, y) == {late[-9:]: True, empty[-9:]: True}
-    assert world.certain(x) == {late[-9:]: False, "y.json.gz": False, empty[-9:]: True}
 
 
 def test_objects_before_the_period_are_left_out(world: World) -> None:

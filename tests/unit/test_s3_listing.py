@@ -10,8 +10,6 @@ from structlog.testing import capture_logs
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.sources.s3_keys import SERVICES, services_of
-from shipper.sources.s3_strays import Coverage
 from tests.fakes.checkpoints import MemoryCheckpoints
 from tests.fakes.pipeline import MemoryDeadLetters
 from tests.fakes.s3 import MemoryBucket, TurnedClock, Worker, a_source
@@ -239,95 +237,61 @@ def test_digests_and_strangers_are_counted_once_and_not_shipped(world):
     assert world.source.complete()
 
 
-@pytest.mark.parametrize("folder", ["CloudTrail-NetworkActivity", "CloudTrail-Aggregated"])
-def test_all_kinds_of_cloudtrails_events_are_listed(world, folder):
-    """Also later, when only the newest keys are looked at."""
-    first = world.put(NOW - HOUR, folder=folder)
-    assert world.look() == [first]
+@pytest.mark.parametrize("kind", ["CloudTrail-NetworkActivity", "CloudTrail-Aggregated"])
+def test_network_activity_and_aggregated_events_are_listed(world, kind):
+    """Each folder is a scope of its own, listed by the minute as the others."""
+    keys = [world.put(NOW - days * DAY, folder=kind) for days in (0, 1, 40)]
+    assert sorted(world.look()) == sorted(keys)
     world.clock.now += 600
-    second = world.put(NOW + 300, folder=folder)
-    assert world.look() == [second]
+    new = world.put(world.clock.now - 60, folder=kind)
+    assert world.look() == [new]
 
 
-def test_what_no_log_type_takes_is_counted_and_logged_once_a_folder(world):
-    """Unknown services, objects on the way to scopes, folders outside AWS's at their top; other log types silently."""
-    root = f"AWSLogs/{'1' * 12}"
-    world.put(NOW - HOUR)
-    world.put(NOW - HOUR, folder="CloudTrail-Future")
-    world.put(NOW - HOUR, folder="vpcflowlogs")
-    strays = (f"{root}/stray.json", "notes.txt", "exports/a/1.csv", "exports/b/2.csv", "a/b/c/d/e/AWSLogs/x", "empty/")
-    for key in (*strays, f"{root}/ELBAccessLogTestFile"):
-        world.bucket.put(key, NOW, size=0 if key == "empty/" else 1)
+def test_folders_that_no_log_type_takes_are_counted_and_logged_once(world):
+    """Whether there are logs beside them or not; what another log type takes is counted as that, and not logged."""
+    kept = world.put(NOW - HOUR)
+    for day in range(3):
+        world.put(NOW - day * DAY, folder="CloudTrail-Lake")
+        world.put(NOW - day * DAY, folder="vpcflowlogs")
+    world.bucket.put("reports/2026/a.csv", NOW)
     with capture_logs() as lines:
-        assert len(world.look()) == 1
-        world.clock.now += 2 * HOUR
-        world.look()
-    named = [line["folder"] for line in lines if "folder" in line]
-    expected = (f"{root}/stray.json", f"{root}/CloudTrail-Future/", "notes.txt", "exports/", "a/")
-    assert sorted(named) == sorted(f"s3://trail/{name}" for name in expected)
-    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == len(expected)
+        assert world.look() == [kept]
+        for _ in range(3):
+            world.clock.now += HOUR
+            world.look()
+    folders = [line["folder"] for line in lines if "no log type takes" in line["event"]]
+    account = "1" * 12
+    assert sorted(folders) == [f"s3://trail/AWSLogs/{account}/CloudTrail-Lake/", "s3://trail/reports/"]
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 2
     assert world.counted("shipper_objects_filtered_total", reason="other_logs") == 1
-    assert world.counted("shipper_objects_filtered_total", reason="test_file") == 1
 
 
-def test_folders_that_a_full_listing_leaves_aside_are_counted(world):
-    """Where no folder of the source's logs is, all is listed, but for AWS's folders of others."""
-    world.put(NOW - HOUR, folder="CloudTrail-Future")
-    world.put(NOW - HOUR, folder="CloudTrail-Future", suffix="b")
-    world.bucket.put("exports/a.json.gz", NOW)
-    assert world.look() == ["exports/a.json.gz"]
-    world.clock.now += 600
+def test_a_full_listing_names_the_folders_that_it_leaves_aside(world):
+    """Without a folder of the source's logs all is shipped, but for what lies in other folders of AWS's."""
+    world.bucket.put("firehose/a.gz", NOW)
+    world.put(NOW, folder="CloudTrail-Lake")
+    with capture_logs() as lines:
+        assert world.look() == ["firehose/a.gz"]
+    assert [line["folder"] for line in lines] == [f"s3://trail/AWSLogs/{'1' * 12}/CloudTrail-Lake/"]
+    assert not world.source.found_nothing
+
+
+@pytest.mark.parametrize("folder", [None, "CloudTrail-Digest", "vpcflowlogs"])
+def test_a_place_with_nothing_to_ship_is_said_once(world, folder):
+    """Also where only digests or other logs are; as soon as something is there, it is no longer."""
+    if folder:
+        world.put(NOW - HOUR, folder=folder)
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert world.look() == []
+            world.clock.now += HOUR + 1
+    (line,) = (line for line in lines if "nothing to ship" in line["event"])
+    assert "s3://trail/" in line["why"]
+    assert "AWSLogs/111122223333/CloudTrail/us-east-1/" in line["why"]
+    assert world.source.found_nothing
+    world.put(world.clock.now - 60)
     world.look()
-    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
-
-
-def test_names_and_log_lines_are_bounded(world):
-    """However many folders somebody makes."""
-    world.put(NOW - HOUR)
-    for number in range(1500):
-        world.bucket.put(f"AWSLogs/{'1' * 12}/Service{number}/us-east-1/x.json", NOW)
-    with capture_logs() as lines:
-        world.look()
-    assert len([line for line in lines if "folder" in line]) == 100
-    assert len([line for line in lines if "more folders" in line["event"]]) == 1
-    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1000
-
-
-def test_what_another_source_reads_is_not_left_aside(world):
-    """Its prefix is below this one's: that source says what it leaves aside."""
-    world.put(NOW - HOUR)
-    world.bucket.put("access/2026/x.log", NOW)
-    coverage = Coverage(services_of("cloudtrail"), others=("access/",))
-    world.source = a_source(world.bucket, world.store, world.clock, metrics=world.metrics, coverage=coverage)
-    assert len(world.look()) == 1
-    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 0
-
-
-def test_only_what_is_outside_of_awss_folders_can_be_listed(world):
-    """For the fallback of a queue; what its other listings take is no stray."""
-    world.put(NOW - HOUR)
-    world.bucket.put("exports/a.json.gz", NOW)
-    coverage = Coverage(SERVICES, outside=True)
-    world.source = a_source(
-        world.bucket, world.store, world.clock, metrics=world.metrics, outside_only=True, coverage=coverage
-    )
-    assert world.look() == ["exports/a.json.gz"]
-    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 0
-
-
-def test_an_empty_place_is_said_once(world):
-    """With what was looked for; not where anything of the source's is."""
-    with capture_logs() as lines:
-        world.look()
-        world.clock.now += 2 * HOUR
-        world.look()
-    (line,) = [line for line in lines if line["event"].startswith("nothing to ship")]
-    assert "s3://trail/: no object such as AWSLogs/111122223333/CloudTrail/us-east-1/" in line["why"]
-    world.put(NOW - 40 * DAY)
-    world.restart()
-    with capture_logs() as lines:
-        world.look()
-    assert lines == []
+    assert not world.source.found_nothing
 
 
 def test_organisations_prefixes_and_new_accounts_are_discovered(world):

@@ -224,111 +224,89 @@ def test_poison_without_a_redrive_policy_is_a_dead_letter_and_then_deleted(world
     assert world.queue.left == []
 
 
-def test_what_is_no_log_is_counted_by_its_true_reason_and_deleted(world):
-    """Digests, other services' logs, folders that no log type takes, AWS's test files, S3's test message, deletions."""
-    keys = {
-        "digest": FOLDER.replace("CloudTrail/", "CloudTrail-Digest/"),
-        "other_logs": FOLDER.replace("CloudTrail/", "elasticloadbalancing/"),
-        "unrecognised": FOLDER.replace("CloudTrail/", "CloudTrail-Future/"),
-        "test_file": "AWSLogs/111111111111/ELBAccessLogTestFile",
-    }
-    for reason, key in keys.items():
-        world.queue.send(s3_event(an_object(reason, key=key)))
+def test_what_is_no_log_is_counted_and_deleted(world):
+    """Digests, other services' logs, folders of no known service, S3's test message, events of deletion."""
+    world.queue.send(s3_event(an_object("d", key=FOLDER.replace("CloudTrail/", "CloudTrail-Digest/"))))
+    world.queue.send(s3_event(an_object("e", key=FOLDER.replace("CloudTrail/", "elasticloadbalancing/"))))
+    world.queue.send(s3_event(an_object("f", key=FOLDER.replace("CloudTrail/", "Config/"))))
     world.queue.send({"Records": [s3_record(an_object("g"), event="ObjectRemoved:Delete")]})
     world.queue.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "trail"})
-    with capture_logs() as lines:
-        assert world.work() == []
+    assert world.work() == []
     assert world.queue.left == []
-    assert world.letters.letters == []
-    for reason, key in keys.items():
+    for reason in ("digest", "other_logs", "unrecognised"):
         assert world.counted("shipper_objects_filtered_total", reason=reason) == 1
         assert world.counted("shipper_messages_total", outcome=reason) == 1
-        (line,) = [line for line in lines if line.get("reason") == reason]
-        assert line["example"].endswith(key)
     assert world.counted("shipper_messages_total", outcome="ignored") == 2
     assert world.counted("shipper_messages_total", outcome="duplicate") == 0
-    (folder,) = [line["folder"] for line in lines if "folder" in line]
-    assert folder == "s3://trail/AWSLogs/111111111111/CloudTrail-Future/"
+    assert world.letters.letters == []
 
 
-@pytest.mark.parametrize("folder", ["CloudTrail-NetworkActivity", "CloudTrail-Aggregated", "CloudTrail-Insight"])
-@pytest.mark.parametrize("logs", [None, "cloudtrail"])
-def test_all_kinds_of_cloudtrails_events_are_shipped(world, folder, logs):
-    """AWS has a folder for each of them."""
-    world.logs = logs
-    world.restart()
-    world.queue.send(s3_event(an_object("a", key=FOLDER.replace("CloudTrail", folder) + "_a.json.gz")))
-    assert [split.logs for split in world.work()] == ["cloudtrail"]
-
-
-@pytest.mark.parametrize("most_receives", [0, 3])
-def test_an_object_whose_log_type_nothing_tells_is_a_dead_letter(most_receives):
-    """Whether the queue has a redrive policy or not; its neighbours are shipped, and a second delivery adds nothing."""
-    world = World(most_receives)
-    stray = an_object("f", key="exports/2026/03/10/file.gz")
-    body = s3_event(stray, an_object("good"))
-    world.queue.send(body)
-    world.work()
-    world.queue.send(body)
-    world.work()
-    assert world.shipped == [an_object("good").key]
-    assert world.queue.left == []
-    (letter,) = world.letters.letters
-    assert (letter.reason, letter.origin.uri, letter.origin.key) == ("no_log_type", stray.uri, stray.key)
-    assert stray.key in letter.answer
-    assert "logs_fallback" in letter.answer
-    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
-    assert world.counted("shipper_messages_total", outcome="shipped") == 1
-    assert world.counted("shipper_messages_total", outcome="duplicate") == 1
-    world.queue.send(s3_event(an_object("h", key="exports/2026/03/11/file.gz")))
-    with capture_logs() as lines:
-        world.work()
-    assert world.counted("shipper_messages_total", outcome="dead_lettered") == 1
-    assert not [line for line in lines if "folder" in line]
-    world.close()
-
-
-def test_a_full_store_keeps_such_an_objects_message(world):
-    """The message is deleted only when the letter is kept."""
-    world.queue.send(s3_event(an_object("f", key="file.gz")))
+def test_an_object_outside_awss_folders_is_a_dead_letter_before_its_message_is_deleted(world):
+    """Once, however often a message names it; a full store keeps the message in the queue."""
+    outside = an_object("f", key="some/file.txt")
+    world.queue.send(s3_event(outside, an_object("b")))
     world.letters.refusals = 1
     with pytest.raises(RetryableError):
         world.work()
     assert len(world.queue.left) == 1
     world.clock.now += 31
+    with capture_logs() as lines:
+        world.work()
+    assert world.shipped == [an_object("b").key]
+    assert [(letter.reason, letter.origin.uri) for letter in world.letters.letters] == [("no_log_type", outside.uri)]
+    assert "some/file.txt" in world.letters.letters[0].answer
+    assert next(line["first"] for line in lines if "dead letters" in line["event"]).startswith("no_log_type")
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
+    world.queue.send(s3_event(outside))
+    world.restart()
     world.work()
     assert world.queue.left == []
     assert len(world.letters.letters) == 1
 
 
-def test_a_fallback_is_the_log_type_outside_awss_folders(world):
-    """AWS's own folders still say their type, and those that nothing takes stay out."""
-    world.fallback = "vpcflow"
+def test_a_message_of_such_an_object_alone_is_counted_as_dead_lettered(world):
+    """Not as a duplicate, and not as ignored."""
+    world.queue.send(s3_event(an_object("f", key="some/file.txt")))
+    world.work()
+    assert world.queue.left == []
+    outcomes = {name: world.counted("shipper_messages_total", outcome=name) for name in ("dead_lettered", "duplicate")}
+    assert outcomes == {"dead_lettered": 1, "duplicate": 0}
+
+
+def test_logs_fallback_ships_what_lies_outside_awss_folders(world):
+    """And nothing of AWS's own folders that no log type takes."""
+    world.fallback = "cloudtrail"
     world.restart()
-    world.queue.send(s3_event(an_object("f", key="exports/file.gz"), an_object("a")))
+    world.queue.send(s3_event(an_object("f", key="some/file.json.gz"), an_object("b")))
     world.queue.send(s3_event(an_object("g", key=FOLDER.replace("CloudTrail/", "Config/"))))
-    assert {(split.logs, item.key) for split in world.work() for item in split.objects} == {
-        ("vpcflow", "exports/file.gz"),
-        ("cloudtrail", an_object("a").key),
-    }
-    assert world.letters.letters == []
+    assert {split.logs for split in world.work()} == {"cloudtrail"}
+    assert sorted(world.shipped) == [an_object("b").key, "some/file.json.gz"]
+    assert (world.queue.left, world.letters.letters) == ([], [])
     assert world.counted("shipper_messages_total", outcome="unrecognised") == 1
 
 
-def test_many_messages_of_one_reason_are_one_line_a_minute(world):
-    """The first is logged at once; the others are counted in the next line."""
-    digest = FOLDER.replace("CloudTrail/", "CloudTrail-Digest/")
-    with capture_logs() as lines:
-        for number in range(3):
-            world.queue.send(s3_event(an_object(str(number), key=f"{digest}{number}")))
+@pytest.mark.parametrize("kind", ["NetworkActivity", "Aggregated"])
+def test_network_activity_and_aggregated_events_are_shipped(world, kind):
+    """As CloudTrail's other kinds of events."""
+    key = FOLDER.replace("CloudTrail/", f"CloudTrail-{kind}/")
+    world.queue.send(s3_event(an_object("n", key=key)))
+    assert [split.logs for split in world.work()] == ["cloudtrail"]
+    assert world.shipped == [key]
+
+
+def test_what_was_deleted_before_it_was_read_is_counted_as_that(world):
+    """Its message is not one that was shipped."""
+    item = an_object("a")
+    world.refused[item.key] = "missing"
+    world.queue.send(s3_event(item))
+    world.work()
+    for wait in (121, 481):
+        world.source._heartbeat.beat()
+        world.clock.now += wait
         world.work()
-        world.clock.now += 61
-        world.queue.send(s3_event(an_object("z", key=digest)))
-        world.work()
-        world.queue.send(s3_event(an_object("last", key=digest)))
-        world.work()
-        world.source.close()
-    assert [line["messages"] for line in lines if line.get("reason") == "digest"] == [1, 3, 1]
+    assert world.queue.left == []
+    assert world.counted("shipper_messages_total", outcome="object_deleted") == 1
+    assert world.counted("shipper_messages_total", outcome="shipped") == 0
 
 
 def test_a_given_log_type_serves_keys_without_a_layout(world):
