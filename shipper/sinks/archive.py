@@ -21,7 +21,7 @@ import structlog
 from shipper.errors import ConfigError, RetryableError
 from shipper.model import Document, Problem, SendResult, Split
 from shipper.ports import SchemaName
-from shipper.sinks.archive_files import make_root, opened_folder
+from shipper.safe_files import make_root, opened_folder
 from shipper.sinks.archive_parts import Part, Writer, remove_leftovers
 from shipper.sinks.archive_recount import UNSAFE, ArchiveRecount, file_name
 

@@ -13,7 +13,8 @@ from typing import BinaryIO
 import zstandard
 
 from shipper.model import Doubled
-from shipper.sinks.archive_files import day_folders, open_file
+from shipper.safe_files import open_file
+from shipper.sinks.archive_files import day_folders
 
 _SUFFIX = ".ndjson.zst"
 _HASHES_AT_ONCE = 10_000

@@ -12,12 +12,12 @@ from typing import IO
 
 import zstandard
 
-from shipper.sinks.archive_files import day_folders, names_in, opened_folder, same_file
+from shipper.safe_files import NEW, names_in, opened_folder, same_file
+from shipper.sinks.archive_files import day_folders
 
 _LEVEL = 3
 _PART = re.compile(r"(?:\.([0-9a-f]{16}))?\.part\Z")
 _LOCK = re.compile(r"\.shipper-([0-9a-f]{16})\.lock\Z")
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MORE = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -36,7 +36,7 @@ class Writer:
         while True:
             self.name = secrets.token_hex(8)
             with opened_folder(root) as folder:
-                self._lock = os.open(_lock_name(self.name), _NEW, 0o600, dir_fd=folder)
+                self._lock = os.open(_lock_name(self.name), NEW, 0o600, dir_fd=folder)
                 with contextlib.suppress(OSError):  # a file system without locks: others then remove nothing
                     fcntl.flock(self._lock, fcntl.LOCK_EX)
                 if _is_there(_lock_name(self.name), self._lock, folder):
@@ -131,7 +131,7 @@ class Part:
             if self._status is None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._temporary, dir_fd=folder)
-                handle = os.open(self._temporary, _NEW, 0o600, dir_fd=folder)
+                handle = os.open(self._temporary, NEW, 0o600, dir_fd=folder)
                 self._status = os.fstat(handle)
                 return handle
             handle = os.open(self._temporary, _MORE, dir_fd=folder)

@@ -11,8 +11,9 @@ import zstandard
 
 from shipper.errors import RetryableError
 from shipper.model import Document, Doubled, S3Split, Split
+from shipper.safe_files import open_file
 from shipper.sinks.archive_doubles import doubled_lines
-from shipper.sinks.archive_files import day_folders, open_file
+from shipper.sinks.archive_files import day_folders
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """What has no place in a file's name."""
