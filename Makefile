@@ -57,6 +57,7 @@ lock: $(STAMP)  ## write the hash-locked requirements anew
 	$(COMPILE) --upgrade --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) --constraint requirements/dev.txt --extra demo pyproject.toml -o requirements/demo.txt
+	$(COMPILE) --constraint requirements/dev.txt --extra parquet pyproject.toml -o requirements/parquet.txt
 	printf 'hatchling\nmaturin\n' | $(COMPILE) --constraint requirements/dev.txt - -o requirements/build.txt
 
 clean:  ## remove what was built

@@ -23,6 +23,7 @@ import orjson
 
 from shipper import __version__
 from shipper.aws_remedies import CREDENTIAL_ERRORS, remedy_of
+from shipper.aws_tls import require_tls_1_2
 from shipper.errors import ConfigError, RetryableError, UnreadableError, UnreadableKind
 
 ROLE_SESSION_NAME = "shipper"
@@ -127,6 +128,7 @@ class AwsSessions:
 
     def __init__(self, settings: AwsSettings, *, threads: int = 8) -> None:
         _check_endpoint(settings)
+        require_tls_1_2()
         self._settings = settings
         self._config = botocore.config.Config(
             connect_timeout=_CONNECT_SECONDS,

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from shipper import __version__
+from shipper.core_dumps import forbid_core_dumps
 from shipper.errors import ConfigError, FatalError, RetryableError, Stopped
 from shipper.escaping import printable
 
@@ -76,6 +77,7 @@ def shipper(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """The console script."""
+    forbid_core_dumps()
     code = run()
     gc.freeze()  # a last look for garbage takes a seventh of a second, and the system has the memory back anyway
     sys.exit(code)

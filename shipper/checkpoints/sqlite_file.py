@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import stat
 from pathlib import Path
 
 from shipper.checkpoints.lock import StateLock
 from shipper.checkpoints.sqlite_schema import check, migrate
 from shipper.errors import ConfigError
 from shipper.ports import Clock, wall_clock
+from shipper.safe_files import make_private, refuse_shared
 
 
 def set_aside(path: Path, clock: Clock = wall_clock) -> Path | None:
@@ -51,26 +50,6 @@ def lock_state(path: Path) -> StateLock:
     return StateLock(path.with_suffix(".lock"))
 
 
-def refuse_shared(folder: Path) -> None:
-    """Refuse a state folder that other users can write in: they could make this process write where they like.
-
-    Raises:
-        ConfigError: its mode lets them, or it is another user's.
-    """
-    status = folder.stat()
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        mode = stat.S_IMODE(status.st_mode)
-        raise ConfigError(
-            f"the state folder {folder} can be written by others than its owner (mode {mode:04o})",
-            f"chmod go-w {folder}",
-        )
-    if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
-        raise ConfigError(
-            f"the state folder {folder} belongs to another user (uid {status.st_uid})",
-            "give it to the user that runs shipper, or set state.path",
-        )
-
-
 def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open the store's file, verify it and bring it to the current schema.
 
@@ -79,10 +58,10 @@ def open_file(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """
     if read_only and not path.exists():
         raise ConfigError(f"there are no checkpoints in {path.parent} yet", "run `shipper run` first")
+    refuse_shared(path.parent)
     try:
         if not read_only:
-            # SQLite gives its side files the mode of the main file.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+            make_private(path)
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:

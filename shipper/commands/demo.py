@@ -26,5 +26,5 @@ def demo(elasticsearch: str | None, splunk: str | None, token: str | None, *, ke
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _NEEDED:
             raise
-        click.echo(f"the demo needs {error.name}: pip install 'aws-log-shipper[demo]'", err=True)
+        click.echo(f"the demo needs {error.name}: pip install --require-hashes -r requirements/demo.txt", err=True)
         return FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from shipper.deadletters.rows import COLUMNS, PURGE, PURGED, PUT, VERSION, letter_of, migrate, row_of
 from shipper.errors import ConfigError, RetryableError
 from shipper.model import DeadLetter, Document
+from shipper.safe_files import make_private, refuse_shared
 
 _PAGE = 100
 # Longer than receipts are kept one by one, so that no audit misses it.
@@ -188,7 +188,8 @@ def _open(path: Path) -> sqlite3.Connection:
     hint = "make state.path readable and writable, or set state.path to another folder"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        refuse_shared(path.parent)
+        make_private(path)
         connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
     except (OSError, sqlite3.Error) as error:
         raise ConfigError(f"cannot open the dead-letter store {path}: {error}", hint) from error

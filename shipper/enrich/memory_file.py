@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from shipper.ports import Stop
+from shipper.safe_files import make_private
 
 Value = TypeVar("Value")
 
@@ -59,11 +60,11 @@ class MemoryFile(Generic[Value]):
             return
         query = f"select key, body from (select * from {self._table} order by at desc limit ?) order by at"
         try:
-            with closing(sqlite3.connect(self._path, timeout=5.0)) as connection:
+            with closing(self._connect()) as connection:
                 connection.execute(self._made())
                 for key, body in connection.execute(query, (self._most,)):
                     yield key, self._decode(body)
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+        except (OSError, sqlite3.Error, msgspec.MsgspecError) as error:
             self._complain(f"{self._table} of earlier runs cannot be read", error)
 
     def close(self) -> None:
@@ -84,17 +85,21 @@ class MemoryFile(Generic[Value]):
         rows: list[tuple[str, float, Any]] = [(key, rank, self._encode(value)) for key, (rank, value) in batch.items()]
         table = self._table
         try:
-            with closing(sqlite3.connect(self._path, timeout=5.0)) as connection, connection:
+            with closing(self._connect()) as connection, connection:
                 connection.execute(self._made())
                 connection.executemany(f"insert or replace into {table} values (?, ?, ?)", rows)
                 if prune:
                     oldest = f"select key from {table} order by at desc limit ?"
                     connection.execute(f"delete from {table} where key not in ({oldest})", (self._most,))
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             self._complain(f"{table} cannot be written, a restart will not know them", error)
         else:
             self._failing = False
         return len(rows)
+
+    def _connect(self) -> sqlite3.Connection:
+        make_private(self._path)  # a link in its place is an error
+        return sqlite3.connect(self._path, timeout=5.0)
 
     def _made(self) -> str:
         return f"create table if not exists {self._table} (key text primary key, at real not null, body blob not null)"

@@ -1,6 +1,6 @@
 """Flow logs as Apache Parquet: each row becomes the line that the text format would have, and goes the same way on.
 
-Needs pyarrow (`pip install aws-log-shipper[parquet]`), which is large and parses untrusted input in native code, so it
+Needs pyarrow (requirements/parquet.txt), which is large and parses untrusted input in native code, so it
 is no part of an ordinary installation. Source: "Publish flow logs to Amazon S3" and the fields' Parquet types in
 "Available fields" (Amazon VPC User Guide); columns are named with underscores.
 """
@@ -47,7 +47,8 @@ def _libraries() -> tuple[Any, Any, Any]:
         parquet, arrow, compute = (importlib.import_module(name) for name in names)
     except ImportError as error:
         raise BadInputError(
-            "Parquet needs pyarrow: pip install 'aws-log-shipper[parquet]', then redrive the dead letters"
+            "Parquet needs pyarrow: pip install --require-hashes -r requirements/parquet.txt, then ship the object"
+            " again: shipper deadletters replay --reread"
         ) from error
     return parquet, arrow, compute
 

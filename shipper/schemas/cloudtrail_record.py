@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+import orjson
 from msgspec import Raw
 
 from shipper.errors import BadInputError
@@ -155,6 +156,22 @@ def loaded(raw: bytes) -> Any:
         return _without_surrogates(json.loads(raw.decode("utf-8"), parse_constant=_refused))
     except (ValueError, RecursionError) as error:
         raise BadInputError(f"not readable as JSON: {error}") from error
+
+
+def loaded_alike(raw: bytes) -> Any:
+    """Decode a part of a record, its numbers the same whether or not strict decoders refuse another part of it.
+
+    Raises:
+        BadInputError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        value = loaded(raw)
+    try:
+        return orjson.loads(json.dumps(value, ensure_ascii=False))
+    except ValueError:
+        return value
 
 
 def _refused(name: str) -> None:

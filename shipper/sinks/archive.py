@@ -8,32 +8,35 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
+import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
 
-import zstandard
+import structlog
 
 from shipper.errors import ConfigError, RetryableError
 from shipper.model import Document, Problem, SendResult, Split
 from shipper.ports import SchemaName
+from shipper.safe_files import make_root, opened_folder
+from shipper.sinks.archive_parts import Part, Writer, remove_leftovers
 from shipper.sinks.archive_recount import UNSAFE, ArchiveRecount, file_name
 
-_LEVEL = 3
 _MOST_OPEN = 32
-_PART = ".part"
 _LEAST_FREE_BYTES = 1 << 30
 _DAY_MS = 86_400_000
+
+log = structlog.get_logger(__name__)
 
 
 class ArchiveSink:
     """Implements `ports.Sink` over a folder on this machine.
 
     A file appears whole or not at all: it is written beside its place, fsynced, and renamed when its split is done
-    (rename(2) is atomic). Its name depends on the split alone.
+    (rename(2) is atomic). Its name depends on the split alone. Below the folder no link is followed.
 
     Args:
         path: the folder, made with mode 0700 where it is missing.
@@ -57,13 +60,23 @@ class ArchiveSink:
         self.batch_bytes = batch_bytes
         self.batch_documents = batch_documents
         self._path = path
+        self._writer: Writer | None = None
+        self._mutex = threading.Lock()
 
     def prepare(self) -> None:
-        """Make the folder, and remove what a crash left half-written."""
+        """Make the folder, and remove what a crash left half-written; what other processes write now stays.
+
+        Raises:
+            ConfigError: it cannot be written, or every user can write in it.
+        """
         try:
-            _make_folder(self._path)
-            for left in self._path.glob(f"dataset=*/date=*/*{_PART}"):
-                left.unlink(missing_ok=True)
+            make_root(self._path)
+            remark = _remark_on_mode(f"sinks.{self.name}.path", self._path)
+            if remark is not None and remark.serious:
+                raise ConfigError(f"sinks.{self.name}: {remark.what}", remark.hint)
+            if remark is not None:
+                log.warning(remark.what, where=remark.where, hint=remark.hint)
+            remove_leftovers(self._path)
         except OSError as error:
             raise ConfigError(
                 f"sinks.{self.name}: cannot write in {self._path}: {error.strerror}", "choose another path"
@@ -71,7 +84,7 @@ class ArchiveSink:
 
     def open(self, split: Split) -> ArchiveDelivery:
         """Begin a split's files."""
-        return ArchiveDelivery(self._path, file_name(split, self._marks))
+        return ArchiveDelivery(self._path, file_name(split, self._marks), self._writer_name)
 
     def problems(self) -> Iterable[Problem]:
         """Whether the folder can be written and has room."""
@@ -80,6 +93,9 @@ class ArchiveSink:
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             yield Problem(where, f"cannot write in {nearest}", "choose another path, or change its owner")
             return
+        remark = _remark_on_mode(where, self._path) if nearest == self._path else None
+        if remark is not None:
+            yield remark
         free = shutil.disk_usage(nearest).free
         if free < _LEAST_FREE_BYTES:
             yield Problem(
@@ -91,18 +107,34 @@ class ArchiveSink:
         return ArchiveRecount(self._path, self._marks)
 
     def close(self) -> None:
-        """Nothing is held between splits."""
+        """Say that this process writes here no longer."""
+        with self._mutex:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    def _writer_name(self) -> str:
+        with self._mutex:
+            if self._writer is None:
+                make_root(self._path)
+                self._writer = Writer(self._path)
+            return self._writer.name
 
 
 class ArchiveDelivery:
-    """One split's files. Used by one thread."""
+    """One split's files. Used by one thread.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    Args:
+        writer: returns the name of this process among the archive's writers.
+    """
+
+    def __init__(self, folder: Path, name: str, writer: Callable[[], str]) -> None:
         self._folder = folder
         self._name = name
+        self._writer_name = writer
         # by dataset and day; the least recently used are closed, and reopened as a further zstd frame
-        self._open: OrderedDict[tuple[str, int], _Part] = OrderedDict()
-        self._parts: dict[tuple[str, int], _Part] = {}
+        self._open: OrderedDict[tuple[str, int], Part] = OrderedDict()
+        self._parts: dict[tuple[str, int], Part] = {}
 
     def send(self, documents: Sequence[Document]) -> SendResult:
         """Append documents to their day's file."""
@@ -126,8 +158,9 @@ class ArchiveDelivery:
         try:
             for part in self._parts.values():
                 part.complete()
-            for folder in {part.path.parent for part in self._parts.values()}:
-                _sync_folder(folder)
+            for place in {part.place for part in self._parts.values()}:
+                with opened_folder(self._folder, *place) as folder:
+                    os.fsync(folder)
         except OSError as error:
             raise RetryableError(f"the archive {self._folder} cannot be written: {error.strerror}") from error
 
@@ -139,10 +172,10 @@ class ArchiveDelivery:
         self._parts.clear()
         self._open.clear()
 
-    def _writer(self, key: tuple[str, int]) -> _Part:
+    def _writer(self, key: tuple[str, int]) -> Part:
         part = self._parts.get(key)
         if part is None:
-            part = self._parts[key] = _Part(self._file(*key))
+            part = self._parts[key] = Part(self._folder, _place(*key), self._name, self._writer_name())
         if key not in self._open:
             while len(self._open) >= _MOST_OPEN:
                 self._open.popitem(last=False)[1].rest()
@@ -150,68 +183,22 @@ class ArchiveDelivery:
         self._open.move_to_end(key)
         return part
 
-    def _file(self, index: str, day: int) -> Path:
-        dataset = UNSAFE.sub("_", index.removeprefix("logs-").rpartition("-")[0])
-        date = datetime.fromtimestamp(day * 86_400, UTC).date()
-        return self._folder / f"dataset={dataset}" / f"date={date}" / self._name
+
+def _place(index: str, day: int) -> tuple[str, str]:
+    """Return the folders of a data stream and a day."""
+    dataset = UNSAFE.sub("_", index.removeprefix("logs-").rpartition("-")[0])
+    return f"dataset={dataset}", f"date={datetime.fromtimestamp(day * 86_400, UTC).date()}"
 
 
-class _Part:
-    """A file on its way: written under another name beside its place."""
+def _remark_on_mode(where: str, folder: Path) -> Problem | None:
+    """Say whether others than the owner can write in an archive's folder: then what it holds proves nothing.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._temporary = path.with_name(path.name + _PART)
-        self._file: IO[bytes] | None = None
-        self._stream: zstandard.ZstdCompressionWriter | None = None
-        self._begun = False
-
-    def write(self, data: bytes) -> None:
-        if self._stream is None:
-            if not self._begun:
-                _make_folder(self.path.parent)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            flags |= os.O_APPEND if self._begun else os.O_TRUNC
-            self._file = os.fdopen(os.open(self._temporary, flags, 0o600), "wb")
-            self._stream = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).stream_writer(
-                self._file, closefd=False
-            )
-            self._begun = True
-        self._stream.write(data)
-
-    def rest(self) -> None:
-        """Close the file for now: its frame ends, and is on the disk."""
-        if self._stream is not None and self._file is not None:
-            self._stream.close()  # type: ignore[no-untyped-call]  # zstandard's stub leaves it out
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = self._stream = None
-
-    def complete(self) -> None:
-        self.rest()
-        self._temporary.replace(self.path)
-
-    def discard(self) -> None:
-        try:
-            if self._file is not None:
-                self._file.close()  # on a full disk this fails too, where something is still to be written
-        finally:
-            self._file = self._stream = None
-            self._temporary.unlink(missing_ok=True)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each durable: a file is lost with the folder that a power cut takes away."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    Everyone: refused. The owner's group: a remark, because an archive may be shared on purpose.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & stat.S_IWOTH:
+        return Problem(where, f"every user can write in the archive {folder} (mode {mode:04o})", f"chmod o-w {folder}")
+    if mode & stat.S_IWGRP:
+        what = f"the group of the archive {folder} can write in it (mode {mode:04o}): what it holds proves nothing"
+        return Problem(where, what, f"chmod g-w {folder}, where the group need not write", serious=False)
+    return None

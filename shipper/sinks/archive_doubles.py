@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import zstandard
 
 from shipper.model import Doubled
+from shipper.safe_files import open_file
+from shipper.sinks.archive_files import day_folders
 
 _SUFFIX = ".ndjson.zst"
 _HASHES_AT_ONCE = 10_000
@@ -27,23 +32,29 @@ def doubled_lines(archive: Path, since: float) -> Iterator[tuple[str, Doubled]]:
     Raises:
         OSError: the archive cannot be read.
     """
-    for folder in sorted(archive.glob("dataset=*/date=*")):
-        files = sorted(folder.glob(f"*{_SUFFIX}"))
-        if len(files) > 1 and any(file.stat().st_mtime >= since for file in files):
-            found = _compared(files)
+    for place, folder in day_folders(archive):
+        with os.scandir(folder) as entries:
+            written = {
+                entry.name: entry.stat(follow_symlinks=False).st_mtime
+                for entry in entries
+                if entry.name.endswith(_SUFFIX) and entry.is_file(follow_symlinks=False)
+            }
+        if len(written) > 1 and max(written.values()) >= since:
+            found = _compared(sorted(written), folder)
             if found.extra:
-                yield str(folder.relative_to(archive)), found
+                yield place, found
 
 
-def _compared(files: list[Path]) -> Doubled:
+def _compared(names: list[str], folder: int) -> Doubled:
     stored = extra = 0
     table = sqlite3.connect("")  # a temporary file, which SQLite removes
     try:
         table.execute("CREATE TABLE lines (hash INTEGER PRIMARY KEY, file INTEGER NOT NULL) WITHOUT ROWID")
-        for number, file in enumerate(files):
+        for number, name in enumerate(names):
             # Sources with settings of their own keep files of their own, on purpose.
-            mark = file.name.removesuffix(_SUFFIX).partition(".")[2].encode()
-            for hashes in _hashes(file, mark):
+            mark = name.removesuffix(_SUFFIX).partition(".")[2].encode()
+            file = open_file(name, folder)
+            for hashes in _hashes(file, mark) if file else ():
                 stored += len(hashes)
                 extra += _count_others(table, number, hashes)
     finally:
@@ -61,20 +72,22 @@ def _count_others(table: sqlite3.Connection, file: int, hashes: list[int]) -> in
     return others
 
 
-def _hashes(file: Path, mark: bytes) -> Iterator[list[int]]:
-    """Yield the hashes of a file's lines, in pieces; of a damaged file, those before the damage."""
+def _hashes(packed: BinaryIO, mark: bytes) -> Iterator[list[int]]:
+    """Yield the hashes of a file's lines, in pieces; of a damaged file, those before the damage.
+
+    A line is hashed as it comes, because a file that someone else made may hold one line of many gigabytes.
+    """
     hashes: list[int] = []
+    new = partial(hashlib.blake2b, digest_size=8, key=mark[:64])
     try:
-        with (
-            file.open("rb") as packed,
-            zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as data,
-        ):
-            rest = b""
+        with packed, zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True) as data:
+            line = new()
             while chunk := data.read(1 << 20):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    digest = hashlib.blake2b(line, digest_size=8, key=mark[:64]).digest()
-                    hashes.append(int.from_bytes(digest, "big", signed=True))
+                first, *others = chunk.split(b"\n")
+                line.update(first)
+                for piece in others:
+                    hashes.append(int.from_bytes(line.digest(), "big", signed=True))
+                    line = new(piece)
                 if len(hashes) >= _HASHES_AT_ONCE:
                     yield hashes
                     hashes = []

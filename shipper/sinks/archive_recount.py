@@ -11,7 +11,9 @@ import zstandard
 
 from shipper.errors import RetryableError
 from shipper.model import Document, Doubled, S3Split, Split
+from shipper.safe_files import open_file
 from shipper.sinks.archive_doubles import doubled_lines
+from shipper.sinks.archive_files import day_folders
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """What has no place in a file's name."""
@@ -36,11 +38,14 @@ class ArchiveRecount:
 
     def count(self, splits: Sequence[S3Split]) -> list[int | None]:
         """See ports.Recount. What a damaged file holds behind the damage does not count."""
+        names = [file_name(split, self._marks) for split in splits]
+        counts = [0] * len(names)
         try:
-            folders = list(self._path.glob("dataset=*/date=*"))
-            return [sum(_lines(folder / file_name(split, self._marks)) for folder in folders) for split in splits]
+            for _, folder in day_folders(self._path):
+                counts = [count + _lines(name, folder) for count, name in zip(counts, names, strict=True)]
         except OSError as error:
             raise RetryableError(f"the archive {self._path} cannot be read: {error.strerror}") from error
+        return list(counts)
 
     def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:  # noqa: ARG002 - the port's signature
         """See ports.Recount."""
@@ -80,12 +85,15 @@ def file_name(split: Split, marks: Mapping[str, str]) -> str:
     return f"{UNSAFE.sub('_', split.id + mark)}.ndjson.zst"
 
 
-def _lines(path: Path) -> int:
+def _lines(name: str, folder: int) -> int:
     lines = 0
+    file = open_file(name, folder)
+    if file is None:
+        return 0
     try:
-        with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as data:
+        with file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as data:
             while chunk := data.read(_CHUNK_BYTES):
                 lines += chunk.count(b"\n")
-    except (FileNotFoundError, zstandard.ZstdError):
+    except zstandard.ZstdError:
         return lines
     return lines

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from shipper import __version__
 from shipper.errors import ConfigError
+from shipper.safe_files import opened_folder, write_file
 from shipper.sinks.splunk_app_fields import (
     CLOUDTRAIL,
     TRANSIT_GATEWAY,
@@ -92,13 +93,12 @@ def write_app(folder: Path, indexes: Sequence[str], sourcetypes: Mapping[str, st
     made = _contents(indexes, sourcetypes)
     written = []
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, text in made.items():
-            path = folder / APP / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(path.name + ".part")
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(path)
-            written.append(path)
+            *places, last = name.split("/")
+            with opened_folder(folder, APP, *places, make=True, mode=0o777) as place:
+                write_file(last, place, text.encode(), mode=0o666)  # less the umask: Splunk's user reads it
+            written.append(folder / APP / name)
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}", "choose another folder with --to") from error
     return written

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def document(number: int, day: int = 0, index: str = "logs-aws.cloudtrail-defaul
 def files(folder: Path) -> dict[str, list[int]]:
     """Each file below the folder with the numbers of its documents."""
     found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".shipper-")):
         with path.open("rb") as file:
             text = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
             found[str(path.relative_to(folder))] = [json.loads(line)["n"] for line in text]
@@ -75,13 +77,19 @@ def test_an_abandoned_split_leaves_nothing_and_what_was_there_stays(sink, tmp_pa
 
 
 def test_what_a_crash_left_is_removed_at_the_next_start(sink, tmp_path):
-    """Temporary files of a killed process do not pile up."""
-    delivery = sink.open(lines_split("crashed"))
-    delivery.send([document(1)])
-    assert len(list((tmp_path / "archive").rglob("*.part"))) == 1
+    """Temporary files of a killed process do not pile up, nor those without a writer."""
+    program = (
+        "import os, sys; from pathlib import Path;"
+        "from tests.unit.test_archive import ArchiveSink, document, lines_split;"
+        "sink = ArchiveSink('archive', Path(sys.argv[1])); sink.open(lines_split('crashed')).send([document(1)]);"
+        "os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, tmp_path / "archive"], check=False)
+    assert killed.returncode == -9
+    (left,) = (tmp_path / "archive").rglob("*.part")
+    left.with_name("old.ndjson.zst.part").write_bytes(b"")
     sink.prepare()
-    assert list((tmp_path / "archive").rglob("*.part")) == []
-    delivery.abandon()
+    assert [path for path in (tmp_path / "archive").rglob("*") if path.is_file()] == []
 
 
 def test_many_days_in_one_split_keep_few_files_open(sink, tmp_path):

@@ -43,12 +43,23 @@ def test_requirements_are_locked_with_hashes_and_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     needed = {normal(requirement) for requirement in project["project"]["dependencies"]}
     pins: dict[str, set[str]] = {}
-    for name in ("dev", "runtime", "demo", "build"):
+    for name in ("dev", "runtime", "demo", "parquet", "build"):
         blocks = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{name}.txt").read_text())
         assert all("==" in block and "--hash=sha256:" in block for block in blocks)
         pins[name] = {block.split(" ")[0] for block in blocks}
         assert name == "build" or needed <= {normal(pin) for pin in pins[name]}
-    assert pins["runtime"] | pins["demo"] | pins["build"] <= pins["dev"]
+    assert pins["runtime"] | pins["demo"] | pins["parquet"] | pins["build"] <= pins["dev"]
+
+
+def test_documented_installs_are_locked_with_hashes() -> None:
+    """No page, hint or file that builds has pip fetch anything that a hash does not name, build tools included."""
+    files = [*PAGES, ROOT / "Makefile", ROOT / "Dockerfile", *(ROOT / "shipper").rglob("*.py")]
+    lines = [line for file in files for line in re.findall(r"pip (?:install|wheel) [^\n;`]+", file.read_text())]
+    assert len(lines) > 10
+    for line in lines:
+        built = "--no-deps" in line and "--no-build-isolation" in line
+        outside = "awscrt" in line  # Amazon's own, for one kind of access point; named in a hint
+        assert outside or built or "--require-hashes" in line or "--no-index" in line, line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -322,6 +322,19 @@ def test_unusual_records_are_left_to_python(raw: bytes) -> None:
 
 
 @needs_native
+@pytest.mark.parametrize(
+    "caller",
+    [
+        b'{"type":"IAMUser","principalId":1000000000000000000000000000000,"accessKeyId":"AKIA\\ud800"}',
+        b'{"type":"IAMUser","arn":1000000000000000000000000000000,"princ\\ud800ipalId":"A","userName":"eve"}',
+    ],
+)
+def test_odd_parts_change_no_numbers_beside_them(caller: bytes) -> None:
+    """Half a surrogate in a caller's key: a huge number beside it reads the same both ways (found by fuzzing)."""
+    assert_same(b'{"eventTime":"2026-01-01T00:00:00Z","eventID":"a","userIdentity":' + caller + b"}")
+
+
+@needs_native
 def test_renewed_places_show() -> None:
     """An address is looked up again once what was found for it is too old."""
     found: dict[str, Any] = {"geo": {"country_iso_code": "SE"}}

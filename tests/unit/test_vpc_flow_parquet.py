@@ -62,8 +62,8 @@ def test_values_that_make_no_line_are_rejected():
 
 
 def test_without_pyarrow_the_object_says_what_it_needs(monkeypatch):
-    """An ordinary installation keeps Parquet objects as dead letters that name the extra."""
+    """An ordinary installation keeps Parquet objects as dead letters that name what it lacks."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(BadInputError, match=r"aws-log-shipper\[parquet\]"):
+    with pytest.raises(BadInputError, match=r"requirements/parquet\.txt"):
         read(stored("default"))

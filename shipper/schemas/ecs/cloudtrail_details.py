@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from msgspec import Raw
 
-from shipper.schemas.cloudtrail_record import ABSENT, CloudTrailRecord, loaded
+from shipper.schemas.cloudtrail_record import ABSENT, CloudTrailRecord, loaded_alike
 from shipper.schemas.ecs.cloudtrail_identity import Identity
 from shipper.schemas.ecs.cloudtrail_parts import Parts
 from shipper.schemas.ecs.cloudtrail_subtrees import Subtree, cut, subtree
@@ -140,12 +140,8 @@ def _add_people(fields: dict[str, Any], more: dict[str, Any], users: list[str], 
 
 def _add_resources(trail: dict[str, Any], raw: Raw) -> list[str]:
     """Add the resources, each once; return their ARNs."""
-    data = bytes(raw)
     unique: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
-    try:
-        found = orjson.loads(data)
-    except ValueError:
-        found = loaded(data)
+    found = loaded_alike(bytes(raw))
     for item in found if type(found) is list else []:
         if type(item) is dict:
             resource = {

@@ -12,7 +12,7 @@ import orjson
 from msgspec import Raw, Struct
 
 from shipper.errors import BadInputError
-from shipper.schemas.cloudtrail_record import loaded, time_of
+from shipper.schemas.cloudtrail_record import loaded_alike, time_of
 from shipper.schemas.ecs.cloudtrail_subtrees import cut
 from shipper.schemas.iam_changes import principal_of
 from shipper.schemas.session_calls import key_of, person_of
@@ -64,7 +64,7 @@ def identity(raw: Raw) -> Identity:
 
 
 def _mapped(data: bytes) -> Identity:
-    found = _dict(_load(data)) if data else {}
+    found = _dict(loaded_alike(data)) if data else {}
     kind, arn, name = _text(found, "type"), _text(found, "arn"), _text(found, "userName")
     session, on_behalf = _dict(found.get("sessionContext")), _dict(found.get("onBehalfOf"))
     issuer = _dict(session.get("sessionIssuer"))
@@ -177,13 +177,6 @@ def _time(text: str) -> str | None:
         return time_of(text)[1]
     except BadInputError:
         return None
-
-
-def _load(data: bytes) -> Any:
-    try:
-        return orjson.loads(data)
-    except ValueError:
-        return loaded(data)
 
 
 def _dict(value: Any) -> dict[str, Any]:
