@@ -72,6 +72,11 @@ class Metrics:
         self.capture_gaps = counter(
             "shipper_capture_gaps", "Records in which AWS says that it failed to capture some (SKIPDATA).", by_source
         )
+        self.events_unvouched = counter(
+            "shipper_events_unvouched",
+            "Events that look like a log type that nothing vouches for, by that type.",
+            ["source", "logs"],
+        )
         self.events_unparsed = counter(
             "shipper_events_unparsed",
             "Records of none of their log type's forms, shipped as they are.",

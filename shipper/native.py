@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import shipper_native as _module
 
 
-INTERFACE = 4
+INTERFACE = 5
 """What the module has to say of itself, here and in `native/src/lib.rs`: raised whenever what it offers changes."""
 
 
@@ -34,3 +35,4 @@ SecretNames: type[_module.SecretNames] | None
 CloudTrailEncoder = getattr(_loaded(), "CloudTrailEncoder", None)
 FlowLines = getattr(_loaded(), "FlowLines", None)
 SecretNames = getattr(_loaded(), "SecretNames", None)
+has_duplicate_keys: Callable[[bytes], bool | None] | None = getattr(_loaded(), "has_duplicate_keys", None)

@@ -106,23 +106,29 @@ impl CloudTrailEncoder {
     ///     record: its bytes.
     ///     head: the document's beginning, an object without its closing brace.
     ///     stored: what goes under `aws.s3`; empty for nothing.
+    ///     account: the one that the record's place vouches for; empty where it names none.
     fn encode<'py>(
         &self,
         py: Python<'py>,
         record: &[u8],
         head: &[u8],
         stored: &[u8],
+        account: &[u8],
     ) -> Option<(u64, String, Bound<'py, PyBytes>)> {
         if record.len() > LONGEST {
             return None;
         }
         let event = Record::parsed(record)?;
+        let claimed = plain(event.recipient_account_id)?;
+        if !account.is_empty() && !claimed.is_empty() && claimed != account {
+            return None;
+        }
         let (time_ms, body) = self.document(py, record, &event, head, stored)?;
         let event_id = plain(event.event_id)?;
         if event_id.is_empty() {
             return None;
         }
-        let id = stamp::document_id(time_ms, plain(event.recipient_account_id)?, event_id);
+        let id = stamp::document_id(time_ms, claimed, event_id);
         Some((time_ms, id, PyBytes::new(py, &body)))
     }
 }

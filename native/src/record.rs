@@ -1,6 +1,7 @@
 //! A CloudTrail record's own fields, as slices of its bytes.
 
 use crate::json;
+use crate::keys::{self, Keys};
 
 /// The fields that documents need; each the value's own bytes, strings with their quotes.
 #[derive(Default)]
@@ -49,11 +50,13 @@ impl<'a> Record<'a> {
             return None;
         }
         let mut record = Record::default();
+        let mut seen = Keys::new();
+        let mut place = seen.enter();
         let end = json::members(data, 0, |(name, key), at| {
-            if key.escaped {
+            if !seen.add(&mut place, (name, key)) {
                 return None;
             }
-            let end = json::value(data, at)?;
+            let end = keys::value(data, at, &mut seen)?;
             record.keep(name, &data[at..end])?;
             Some(end)
         })?;

@@ -25,6 +25,7 @@ from shipper.pace import Pace
 from shipper.ports import DeadLetters, Format, Lookups, Reader, Sink, Stop
 from shipper.service import Pipeline
 from shipper.shipping import Route, Shipper
+from shipper.unvouched_log import UnvouchedLog
 
 if TYPE_CHECKING:
     from shipper.checkpoints.sqlite import SqliteCheckpoints
@@ -132,10 +133,15 @@ def shipper_to(
         openers: what opens each source's splits.
     """
     owners, limits = names(settings), read_limits(settings)
+    unvouched = UnvouchedLog(metrics)
     return Shipper(
         formats=OnDemand({name: partial(log_type.format, limits) for name, log_type in LOG_TYPES.items()}),
         routes={
-            name: Route(reader, lanes(settings, owners[name], all_sinks, found), _own_formats(settings, owners[name]))
+            name: Route(
+                reader,
+                lanes(settings, owners[name], all_sinks, found, unvouched.of_source(name)),
+                _own_formats(settings, owners[name]),
+            )
             for name, reader in openers.items()
         },
         dead_letters=letters,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from shipper.build.event_types import GroupTypes
 from shipper.build.log_types import LOG_TYPES
 from shipper.config import Aws, CloudWatchLogsSource, Settings
 from shipper.errors import ConfigError
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from shipper.sources.cloudwatch_calls import Budget, Calls
     from shipper.sources.cloudwatch_groups import LogGroup
     from shipper.sources.cloudwatch_logs import LogTypeOf
-
-_SAMPLE = 10
-_SAMPLE_PAGES = 5
 
 
 def cloudwatch_calls(
@@ -116,9 +114,10 @@ def log_type_of(source: CloudWatchLogsSource, calls: Calls, session: AwsSessions
         frozenset(name for name, log_type in LOG_TYPES.items() if log_type.told),
         written=lambda region: written_groups(session, region),
         tags=lambda group: calls.tags(group.region, group.arn),
-        first_events=lambda group: _first_events(calls, group),
         # A group of another account has a name there, and one of the same name here is another.
         patterns=None if source.accounts else lambda group: calls.patterns(group.region, group.name),
+        named=GroupTypes(source.log_group_types),
+        foreign=bool(source.accounts),
     )
 
     def told(group: LogGroup) -> tuple[str, tuple[str, ...] | None]:
@@ -126,25 +125,6 @@ def log_type_of(source: CloudWatchLogsSource, calls: Calls, session: AwsSessions
         return logs, found or source.layout
 
     return told
-
-
-def _first_events(calls: Calls, group: LogGroup) -> list[str]:
-    """A few messages of a group; pages may be empty before the first that is not."""
-    from shipper.errors import RetryableError
-    from shipper.sources.cloudwatch_calls import TokenRefusedError
-
-    token: dict[str, str] = {}
-    for _ in range(_SAMPLE_PAGES):
-        try:
-            page = calls.filter(group.region, logGroupIdentifier=group.arn, startTime=0, limit=_SAMPLE, **token)
-        except TokenRefusedError as error:
-            raise RetryableError(str(error)) from error
-        if page.get("events"):
-            return [event["message"] for event in page["events"]]
-        if not page.get("nextToken"):
-            break
-        token = {"nextToken": page["nextToken"]}
-    return []
 
 
 def window_reader(source: CloudWatchLogsSource, calls: Calls, metrics: Metrics, limits: ReadLimits) -> Reader:

@@ -1,28 +1,43 @@
-"""Tells a log event's type from its group's name and its message, so that it is told alike whichever way it comes."""
+"""What vouches for the log type of a log group's events: the configuration, or a name that AWS's services use.
+
+The form of a message vouches for nothing: whoever writes one line of a group chooses it (docs/adr/0010).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 import orjson
 
 from shipper.flow_layouts import layout_from_count
+from shipper.formats.envelopes import is_enveloped
+from shipper.model import Record
 
 PLAIN = "cloudwatch"
+ENVELOPE = "subscription"
 
+_LONGEST_GROUP = 512
+_MOST_GROUPS = 10_000
 _GROUPS = (
     (re.compile(r"/aws/rds/(?:instance|cluster|proxy)/.*"), "rds"),
     (re.compile(r"/aws/eks/[^/]+/cluster"), "eks"),
     (re.compile(r"/aws/containerinsights/[^/]+/(?:application|dataplane|host)"), "containers"),
     (re.compile(r"API-Gateway-Execution-Logs_.*"), "apigateway"),
+    (re.compile(r"/aws/apigateway/.+"), "apigateway"),
     (re.compile(r"aws-waf-logs-.+"), "waf"),
     (re.compile(r"/aws/lambda/.*"), PLAIN),
     (re.compile(r"(?:/aws)?/ecs/.*"), "containers"),
+    (re.compile(r"aws-cloudtrail-logs-.+"), "cloudtrail"),
+    (re.compile(r"CloudTrail/(?:DefaultLogGroup|logs)"), "cloudtrail"),
+    (re.compile(r"aws-controltower/CloudTrailLogs"), "cloudtrail"),
+    (re.compile(r"/aws/route53/.+"), "route53_public"),
 )
 """Names that AWS's services and their documentation give: what such a group holds counts for no more than that.
 
-A function of Lambda may well print a record of another kind; it is an application's line all the same.
+A function of Lambda may well print a record of another kind; it is an application's line all the same. The names of
+CloudTrail are its console's, its documentation's, and Control Tower's; Route 53's are those that its API recommends.
 """
 _STATES = frozenset({"OK", "NODATA", "SKIPDATA"})
 _KEYS = (
@@ -40,40 +55,82 @@ _KEYS = (
 _PUBLIC_QUERY = re.compile(
     r"\d\.\d \d{4}-\d\d-\d\dT[\d:.]{8,16}Z Z[A-Z0-9]{4,32} \S+ [A-Z0-9]+ [A-Z]+ (?:UDP|TCP) [A-Z]{3}\d"
 )
-_NAMES = (
-    (("cloudtrail",), "cloudtrail"),
-    (("flowlog", "vpclog"), "vpcflow"),
-    (("resolver",), "route53_resolver"),
-    (("/aws/route53/",), "route53_public"),
-    (("apigateway",), "apigateway"),
-)
 
 
-def type_of_event(group: str, message: str) -> str:
-    """The log type of one event; the same whenever and however the event is read."""
-    return type_of_group(group) or type_of_message(message)
+class GroupTypes:
+    """Says which log type a log group's events are believed to have. Safe to use from many threads.
 
+    Args:
+        named: log types that the configuration gives, by a group's name or a glob, with `ACCOUNT:` in front or not;
+            the first that fits counts.
+    """
 
-def type_of_events(group: str, messages: Sequence[str]) -> str:
-    """The type that all of a group's first messages have; plain events where they differ."""
-    kinds = {type_of_event(group, message) for message in messages}
-    return kinds.pop() if len(kinds) == 1 else PLAIN
+    def __init__(self, named: Mapping[str, str] | None = None) -> None:
+        self._named = tuple((named or {}).items())
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def of_group(self, account: str, group: str) -> str | None:
+        """Return the log type that the configuration, or else AWS's own name, vouches for; None if nothing does."""
+        return self.configured(account, group) or type_of_group(group)
+
+    def configured(self, account: str, group: str) -> str | None:
+        """Return the log type that the configuration gives a group, or None."""
+        if len(group) > _LONGEST_GROUP:
+            return None
+        for pattern, logs in self._named:
+            owner, colon, name = pattern.rpartition(":")
+            if (not colon or owner == account) and fnmatchcase(group, name):
+                return logs
+        return None
+
+    def of_record(self, record: Record) -> tuple[str, str | None]:
+        """Return an event's log type, and the type whose form it has although nothing vouches for that, or None."""
+        event = record.event
+        if event is None:
+            return PLAIN, self.of_line(record)[1]
+        place = (event.stream.account, event.stream.group)
+        known = self._known.get(place, "")
+        if known == "":
+            if len(self._known) >= _MOST_GROUPS:
+                self._known.clear()
+            known = self._known[place] = self.of_group(*place)
+        if known is None:
+            return PLAIN, likely_type_of_event(record.raw)
+        # CloudTrail writes objects and nothing else: what a person writes beside them is a line.
+        if known == PLAIN or (known == "cloudtrail" and not record.raw.startswith(b"{")):
+            return PLAIN, self.of_line(record)[1]
+        return known, None
+
+    def in_plain_group(self, record: Record) -> tuple[str, str | None]:
+        """Return the same for an event of a group that is read as a plain one."""
+        event = record.event
+        if event is None or self.of_group(event.stream.account, event.stream.group) == PLAIN:
+            return self.of_line(record)
+        return PLAIN, likely_type_of_event(record.raw)
+
+    @staticmethod
+    def of_line(record: Record) -> tuple[str, str | None]:
+        """Return the same for what the configuration itself says is plain: only an envelope's form tells then."""
+        return PLAIN, ENVELOPE if is_enveloped(record.raw) else None
 
 
 def type_of_group(group: str) -> str | None:
-    """The type that AWS's own name for a group says for sure."""
+    """Return the type that AWS's own name for a group says for sure, or None."""
+    if len(group) > _LONGEST_GROUP:
+        return None
     return next((name for pattern, name in _GROUPS if pattern.fullmatch(group)), None)
 
 
-def type_of_name(group: str) -> str:
-    """The type that a group's name leads to expect, where nothing else is known yet."""
-    lowered = group.lower().replace("-", "").replace("_", "")
-    guesses = (name for words, name in _NAMES if any(word in lowered for word in words))
-    return type_of_group(group) or next(guesses, PLAIN)
+def likely_type_of_event(message: bytes) -> str | None:
+    """Return the log type whose form a message has, which says nothing of who wrote it; None for a plain line."""
+    if is_enveloped(message):
+        return ENVELOPE
+    likely = type_of_message(message.decode("utf-8", "replace"))
+    return likely if likely != PLAIN else None
 
 
 def type_of_message(message: str) -> str:
-    """The type that a message's own form tells."""
+    """Return the type whose form a message has; a hint for people, and never what decides where a message goes."""
     if message.startswith("{"):
         try:
             fields = orjson.loads(message)

@@ -1,4 +1,7 @@
-"""`logs: auto` of a log group: by its tag, what AWS says is written to it, its name, subscriptions, or first events."""
+"""`logs: auto` of a log group: by the configuration, its tag, what AWS says is written to it, or AWS's own names.
+
+What its events look like counts for nothing: whoever can write one of them chooses it (docs/adr/0010).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from typing import TypeVar
 
 import structlog
 
-from shipper.build.event_types import PLAIN, type_of_events, type_of_group, type_of_name
+from shipper.build.event_types import PLAIN, GroupTypes, type_of_group
 from shipper.build.filter_patterns import type_of_patterns
 from shipper.build.log_writers import Found, Written
 from shipper.errors import ShipperError
+from shipper.flow_layouts import Layout
 from shipper.sources.cloudwatch_groups import LogGroup
 
 TAG = "shipper:logs"
@@ -36,8 +40,10 @@ class LogGroupTypes:
         known_types: the values that the tag may have.
         written: what AWS's services are told to write in a region. May block.
         tags: of a group. May block.
-        patterns: of the filters that subscribe to a group; None where they cannot be asked for. May block.
-        first_events: some messages of a group. May block.
+        patterns: of the filters that subscribe to a group, which may name a flow log's fields; None where they cannot
+            be asked for. May block.
+        named: the types that the configuration gives.
+        foreign: groups of other accounts are among them, so that a name alone does not tell a group.
     """
 
     def __init__(
@@ -46,15 +52,17 @@ class LogGroupTypes:
         *,
         written: Callable[[str], Written],
         tags: Callable[[LogGroup], Mapping[str, str]],
-        first_events: Callable[[LogGroup], Sequence[str]],
         patterns: Callable[[LogGroup], Sequence[str]] | None = None,
+        named: GroupTypes | None = None,
+        foreign: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._known_types = known_types
         self._ask_written = written
         self._tags = tags
-        self._first_events = first_events
         self._patterns = patterns
+        self._named = named or GroupTypes()
+        self._foreign = foreign
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, Found]] = {}
         self._tagged: dict[str, tuple[float, str | None]] = {}
@@ -67,42 +75,43 @@ class LogGroupTypes:
         known = self._known.get(group.arn)
         if known is not None and now < known[0]:
             return known[1]
-        found = self._told(group, now)
-        if found is None:
-            return type_of_name(group.name), None
+        found = self._vouched(group, now)
         if len(self._known) >= _MOST_GROUPS:
             self._known.clear()
         self._known[group.arn] = (self._written[group.region][0], found)
         return found
 
-    def _told(self, group: LogGroup, now: float) -> Found | None:
-        """What is certain enough to be remembered; None where only the name is left, for now."""
+    def _vouched(self, group: LogGroup, now: float) -> Found:
+        """Return what somebody vouches for who does not write events; plain events where nobody does."""
         written = self._written_to(group, now)
-        tagged = _asked_hourly(self._tagged, group, now, self._ask_tag)
-        if tagged is not None:
-            return tagged, written[1] if written is not None and written[0] == tagged else None
-        if written is not None:
+        logs = self._named.configured(group.account, group.name)
+        if logs is None:
+            logs = _asked_hourly(self._tagged, group, now, self._ask_tag)
+        if logs is None and written is not None:
             return written
-        if (certain := type_of_group(group.name)) is not None:
-            return certain, None
-        hint = None
-        if self._patterns is not None:
-            hint = _asked_hourly(self._hinted, group, now, self._ask_hint)
-        try:
-            events = self._first_events(group)
-        except ShipperError as error:
-            log.info("a log group's type is told without its events for now", group=group.name, why=error.advice)
-            return hint
-        return _agreed(hint, type_of_events(group.name, events), events) if events else hint
+        if logs is None:
+            logs = type_of_group(group.name) or PLAIN
+        if written is not None and written[0] == logs:
+            return written
+        return logs, self._layout_of(group, now) if logs == "vpcflow" else None
+
+    def _layout_of(self, group: LogGroup, now: float) -> Layout | None:
+        """Return the fields that a subscription's pattern names of a group that holds flow logs."""
+        if self._patterns is None:
+            return None
+        hint = _asked_hourly(self._hinted, group, now, self._ask_hint)
+        return hint[1] if hint is not None and hint[0] == "vpcflow" else None
 
     def _written_to(self, group: LogGroup, now: float) -> Found | None:
         asked = self._written.get(group.region)
         if asked is None or now >= asked[0]:
             written = self._ask_written(group.region)
+            if asked is not None and not written.whole:  # what was known before counts until all is known again
+                written = Written({**asked[1].groups, **written.groups}, whole=False)
             until = now + (_KEPT_SECONDS if written.whole else _KEPT_IN_PART_SECONDS)
             asked = self._written[group.region] = (until, written)
         groups = asked[1].groups
-        return groups.get(group.arn) or groups.get(group.name)
+        return groups.get(group.arn) or (None if self._foreign else groups.get(group.name))
 
     def _ask_hint(self, group: LogGroup) -> Found | None:
         try:
@@ -133,12 +142,3 @@ def _asked_hourly(known: dict[str, tuple[float, T]], group: LogGroup, now: float
             known.clear()
         asked = known[group.arn] = (now, ask(group))
     return asked[1]
-
-
-def _agreed(hint: Found | None, told: str, events: Sequence[str]) -> Found:
-    """Events count for more than a subscription's pattern, but only that names a flow log's fields."""
-    if hint is None or hint[0] != "vpcflow" or told not in ("vpcflow", PLAIN):
-        return told, None
-    layout = hint[1]
-    fits = layout is not None and all(len(event.split(" ")) == len(layout) for event in events)
-    return ("vpcflow", layout) if fits else (told, None)

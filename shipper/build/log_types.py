@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shipper.build.checked_types import with_checks
-from shipper.build.event_types import PLAIN, type_of_event
+from shipper.build.event_types import GroupTypes
 from shipper.flow_layouts import Layout
 from shipper.model import LogEvent, ReadLimits
 from shipper.ports import Format, GeoLookup, Lookups, Schema
@@ -294,16 +294,18 @@ def _s3access_format(limits: ReadLimits) -> Format:
 
 def _by_event_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
+    from shipper.schemas.trust_tags import mark_unvouched_ecs
 
     schemas = {name: of.ecs(namespace, lookups) for name, of in LOG_TYPES.items() if of.told}
-    return ByEvent(schemas, type_of_event, PLAIN)
+    return ByEvent(schemas, GroupTypes().of_record, mark_unvouched_ecs)
 
 
 def _by_event_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     from shipper.schemas.by_event import ByEvent
+    from shipper.schemas.trust_tags import mark_unvouched_envelope
 
     schemas = {name: of.splunk(index, host, lookups) for name, of in LOG_TYPES.items() if of.told}
-    return ByEvent(schemas, type_of_event, PLAIN)
+    return ByEvent(schemas, GroupTypes().of_record, mark_unvouched_envelope)
 
 
 _LOG_TYPES = {

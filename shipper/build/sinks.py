@@ -8,15 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from shipper.build.archive_names import archive_marks
+from shipper.build.event_types import PLAIN, GroupTypes
 from shipper.build.log_types import LOG_TYPES, SUBSCRIPTION, eks_together
 from shipper.build.on_demand import OnDemand
-from shipper.config import AnySink, ArchiveSink, ElasticsearchSink, Settings, SplunkHecSink
+from shipper.config import (
+    AnySink,
+    AnySource,
+    ArchiveSink,
+    CloudWatchLogsSource,
+    ElasticsearchSink,
+    Settings,
+    SplunkHecSink,
+)
 from shipper.filters import Filtered, read_filter
 from shipper.flow_layouts import layout_from_count
 from shipper.metrics import Metrics
 from shipper.model import Record
 from shipper.ports import Lookups, Schema, Sink, Stop
-from shipper.schemas.by_event import ByEvent
+from shipper.schemas.by_event import ByEvent, Note
 from shipper.schemas.splunk.sourcetype import WithSourcetype
 from shipper.shipping import Lane
 
@@ -138,16 +147,53 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def lanes(settings: Settings, source: str, all_sinks: Mapping[str, Sink], lookups: Lookups) -> tuple[Lane, ...]:
-    """Group a source's sinks by the documents they take, so that each record is encoded once for each group."""
+def lanes(
+    settings: Settings, source: str, all_sinks: Mapping[str, Sink], lookups: Lookups, note: Note | None = None
+) -> tuple[Lane, ...]:
+    """Group a source's sinks by the documents they take, so that each record is encoded once for each group.
+
+    Args:
+        note: is told, once, of each event that looks like a log type that nothing vouches for.
+    """
     groups: dict[tuple[_Documents, str | None], list[Sink]] = {}
     for name in settings.sinks_of(source):
         sink = settings.sinks[name]
         groups.setdefault((_documents_of(sink), sink.filter), []).append(all_sinks[name])
-    own = settings.sources[source].filter
+    chosen = settings.sources[source]
     return tuple(
-        Lane(filtered(_schemas(documents, lookups), own, of_sink), tuple(members))
-        for (documents, of_sink), members in groups.items()
+        Lane(
+            filtered(
+                _vouched(_schemas(documents, lookups), documents, chosen, None if number else note),
+                chosen.filter,
+                of_sink,
+            ),
+            tuple(members),
+        )
+        for number, ((documents, of_sink), members) in enumerate(groups.items())
+    )
+
+
+def _vouched(
+    schemas: Mapping[str, Schema], documents: _Documents, source: AnySource, note: Note | None
+) -> Mapping[str, Schema]:
+    """The schemas with types for events as far as the source's settings vouch for them."""
+    types = GroupTypes(source.log_group_types)
+    in_plain = types.of_line
+    if isinstance(source, CloudWatchLogsSource) and source.logs == "auto":
+        in_plain = types.in_plain_group
+
+    def enveloped() -> Schema:
+        schema = schemas[SUBSCRIPTION]
+        return schema.by(types.of_record, note) if isinstance(schema, ByEvent) else schema
+
+    def plain() -> Schema:
+        from shipper.schemas.trust_tags import mark_unvouched_ecs, mark_unvouched_envelope
+
+        mark = mark_unvouched_ecs if isinstance(documents, _EcsDocuments) else mark_unvouched_envelope
+        return ByEvent({PLAIN: schemas[PLAIN]}, in_plain, mark, note)
+
+    return OnDemand(
+        {**{name: partial(schemas.__getitem__, name) for name in schemas}, SUBSCRIPTION: enveloped, PLAIN: plain}
     )
 
 

@@ -74,9 +74,21 @@ def _source(name: str, source: dict[str, Any], aws: dict[str, Any], sinks: list[
         yield from _flow_filter(("sources", name, "filter"), source["filter"], source.get("format"))
     if _given(source, "logs_fallback") and logs != "auto":
         yield ("sources", name, "logs_fallback"), f"has no effect with logs: {logs}, only with logs: auto"
+    if _section(source, "log_group_types") and not _tells_types(source, logs):
+        yield (
+            ("sources", name, "log_group_types"),
+            f"has no effect with logs: {logs}, which names the type of all groups",
+        )
     for position, sink in enumerate(_list(source.get("to"))):
         if isinstance(sink, str) and sink not in sinks:
             yield ("sources", name, "to", position), f"no sink is called '{sink}'{nearest(sink, sinks)}"
+
+
+def _tells_types(source: dict[str, Any], logs: Any) -> bool:
+    """Return whether a source reads events of log groups whose types it does not name itself."""
+    if source.get("type") == "cloudwatch_logs":
+        return bool(logs == "auto")
+    return "subscription" in (logs, source.get("logs_fallback"))
 
 
 def _roles(place: Place, source: dict[str, Any]) -> Found:

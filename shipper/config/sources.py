@@ -10,10 +10,12 @@ from shipper.config.buckets import Bucket, Place
 from shipper.config.part import Part, Seconds, plain
 from shipper.config.values import (
     Account,
+    EventTypeName,
     FilterText,
     FlowFormat,
     LateHorizon,
     LinkedAccounts,
+    LogGroupOfType,
     LogGroupPattern,
     LogTypeName,
     Name,
@@ -53,6 +55,10 @@ class _Logs(Part):
 
     format: FlowFormat | None = Field(None, description="Fields of flow log lines that come without a header.")
     filter: FilterText | None = Field(None, description='Which records are shipped, such as drop action == "ACCEPT".')
+
+    log_group_types: dict[LogGroupOfType, EventTypeName] = Field(
+        {}, description="Log types of groups, by name or glob, where logs is auto or subscription; the first counts."
+    )
 
     @property
     def layout(self) -> Layout | None:

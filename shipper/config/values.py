@@ -36,6 +36,20 @@ LogTypeName = Literal[
     "s3access",
     "waf",
 ]
+EventTypeName = Literal[
+    "cloudtrail",
+    "vpcflow",
+    "cloudwatch",
+    "ec2",
+    "route53_resolver",
+    "route53_public",
+    "apigateway",
+    "rds",
+    "containers",
+    "eks",
+    "waf",
+]
+"""Log types that events of log groups may have."""
 _RELATIVE = re.compile(r"-([0-9]{1,6})([smhdw])")
 _ABSOLUTE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?)?")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -300,6 +314,13 @@ LogGroupPattern = Annotated[
         # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
         r"(arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:)?[.\-_/#A-Za-z0-9*?]{1,512}(:\*)?",
         "must be a log group's name, a glob such as /aws/lambda/*, or an ARN",
+    ),
+]
+LogGroupOfType = Annotated[
+    str,
+    pattern(
+        r"([0-9]{12}:)?[.\-_/#A-Za-z0-9*?]{1,512}",
+        "must be a log group's name or a glob such as flow-*, with an account such as 123456789012: in front or not",
     ),
 ]
 LinkedAccounts = Annotated[

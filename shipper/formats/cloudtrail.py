@@ -16,7 +16,8 @@ from msgspec import Raw
 
 from shipper.errors import BadInputError
 from shipper.formats.cloudtrail_scanner import Junk, Overlong, RecordScanner
-from shipper.formats.cloudwatch import enveloped, is_enveloped
+from shipper.formats.cloudwatch import enveloped
+from shipper.formats.envelopes import is_enveloped
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.model import Payload, ReadLimits, Record, Rejected

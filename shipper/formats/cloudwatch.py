@@ -16,12 +16,11 @@ from msgspec.structs import replace
 
 from shipper.errors import BadInputError
 from shipper.formats.cloudtrail_scanner import Junk, Overlong, RecordScanner
+from shipper.formats.envelopes import ENVELOPE_STARTS, PAGE_STARTS, is_enveloped, judged
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected, hash64
 
-_ENVELOPES = (b'{"messageType"', b'{"owner"')
-_PAGE_STARTS = (*_ENVELOPES, b'{"events"', b'{ "events"')
 _START_BYTES = 64
 _DOCUMENTS_START = re.compile(rb"\[\s*[{\]]|\{\s*\n")
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html
@@ -32,7 +31,7 @@ _ENVELOPE_FACTOR = 8
 
 
 class CloudWatchFormat:
-    """Takes files of log events apart; a line that is no envelope is an event of its own, without CloudWatch's id.
+    """Takes files of log events apart: envelopes and pages, or lines, which are events without CloudWatch's id.
 
     Args:
         limits: of objects and events.
@@ -63,7 +62,7 @@ class CloudWatchFormat:
         start = first.lstrip()
         whole: Iterable[bytes] = itertools.chain([first], chunks)
         if self._documents and _DOCUMENTS_START.match(start):
-            yield from self._scanned(whole, origin)
+            yield from self._scanned(whole, origin, paged=start.startswith(b"{"))
             return
         if is_enveloped(start):
             whole = _separated(whole)
@@ -74,13 +73,13 @@ class CloudWatchFormat:
             yield from self._page_over_lines(found, origin)
             return
         position = 0
-        for line in found:
-            for record in self._line(line, position + 1, origin):
+        for line, paged in judged(start, found):
+            for record in self._line(line, position + 1, origin) if paged else (self._plain(line, position + 1),):
                 position += 1
                 yield record
 
-    def _scanned(self, chunks: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:
-        """Objects of an array, or over many lines."""
+    def _scanned(self, chunks: Iterable[bytes], origin: Origin, *, paged: bool) -> Iterator[Record | Rejected]:
+        """Yield objects of an array, none of which is an envelope, or over many lines."""
         scanner, position = RecordScanner(self._limits.record_bytes * _ENVELOPE_FACTOR), 0
         for chunk in chunks:
             for raw in scanner.feed(chunk):
@@ -88,7 +87,8 @@ class CloudWatchFormat:
                     position += 1
                     yield Rejected(bytes(raw), position, "not a JSON object")
                     continue
-                for record in self._line(LongLine(raw) if isinstance(raw, Overlong) else raw, position + 1, origin):
+                line = LongLine(raw) if isinstance(raw, Overlong) else raw
+                for record in self._line(line, position + 1, origin) if paged else (self._plain(line, position + 1),):
                     position += 1
                     yield record
         if not scanner.complete:
@@ -107,7 +107,7 @@ class CloudWatchFormat:
         yield from self._line(b"\n".join(kept), 1, origin)
 
     def _line(self, line: bytes, position: int, origin: Origin) -> Iterator[Record | Rejected]:
-        if isinstance(line, LongLine) or line.startswith(_PAGE_STARTS) or line.startswith((b"{\n", b"{\r")):
+        if isinstance(line, LongLine) or line.startswith((*PAGE_STARTS, b"{\n", b"{\r")):
             envelope = None if isinstance(line, LongLine) else _parsed(line)
             if envelope is not None and envelope.get("messageType") == "CONTROL_MESSAGE":
                 return
@@ -115,15 +115,18 @@ class CloudWatchFormat:
             if envelope is not None and isinstance(events, list):
                 yield from self._events(envelope, events, position, origin)
                 return
+        yield self._plain(line, position)
+
+    def _plain(self, line: bytes, position: int) -> Record | Rejected:
         if len(line) > self._limits.record_bytes or isinstance(line, LongLine):
-            yield Rejected(bytes(line[:KEPT_BYTES]), position, "the line is longer than allowed")
-        else:
-            yield Record(line, position)
+            return Rejected(bytes(line[:KEPT_BYTES]), position, "the line is longer than allowed")
+        return Record(line, position)
 
     def _events(
         self, envelope: dict[str, Any], events: list[Any], position: int, origin: Origin
     ) -> Iterator[Record | Rejected]:
-        account, group = _name(envelope.get("owner")) or origin.account, _name(envelope.get("logGroup"))
+        # The key of an object counts for more than what is in it.
+        account, group = origin.account or _name(envelope.get("owner")), _name(envelope.get("logGroup"))
         envelope_stream = _name(envelope.get("logStream"))
         streams: dict[str, LogStream] = {}
         for number, event in enumerate(events, position):
@@ -142,11 +145,6 @@ class CloudWatchFormat:
                 yield Record(raw, number, None, LogEvent(identity, time_ms, stream, ingested))
             else:
                 yield Rejected(raw[:KEPT_BYTES], number, "a log event without an id or a time")
-
-
-def is_enveloped(start: bytes) -> bool:
-    """Whether what begins so is what a subscription filter wrote."""
-    return start.startswith(_ENVELOPES)
 
 
 def enveloped(
@@ -177,7 +175,7 @@ def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 def _separated(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Put a line end between envelopes; a quote within a message is escaped, so nothing else looks like that."""
-    marks, rest = [b"}" + start for start in _ENVELOPES], b""
+    marks, rest = [b"}" + start for start in ENVELOPE_STARTS], b""
     held = max(map(len, marks)) - 1
     for chunk in chunks:
         data = rest + chunk

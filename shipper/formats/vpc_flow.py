@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from shipper.exported_lines import is_exported
 from shipper.flow_layouts import EXPORT_TIME, Layout, layout_from_count, layout_from_header, may_be_header
-from shipper.formats.cloudwatch import enveloped, is_enveloped
+from shipper.formats.cloudwatch import enveloped
+from shipper.formats.envelopes import is_enveloped
 from shipper.formats.lines import LongLine, lines
 from shipper.formats.stored_bytes import decompressed
 from shipper.formats.vpc_flow_parquet import MAGIC, parquet_records

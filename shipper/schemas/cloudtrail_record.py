@@ -143,7 +143,25 @@ def identity_of(time_ms: int, account: str | None, event_id: str | None, origin:
     """A record's document id: of its account and eventID, or where it has none of its place."""
     if event_id:
         return document_id(time_ms, account or "", event_id)
+    return place_id(time_ms, origin, position)
+
+
+def place_id(time_ms: int, origin: Origin, position: int) -> str:
+    """Return the document id of a record whose own account and eventID are not believed: of its place."""
     return document_id(time_ms, origin.uri, str(position - 1))  # ids count from 0
+
+
+def vouched_account(origin: Origin) -> str:
+    """Return the account that an object's key vouches for; "" where it names none, and for log groups.
+
+    A trail's log group may hold the records of all accounts of an organisation.
+    """
+    return origin.account if origin.key else ""
+
+
+def claims_another(account: str | None, vouched: str) -> bool:
+    """Return whether a record claims another account than its place vouches for."""
+    return bool(vouched and account and account != vouched)
 
 
 def loaded(raw: bytes) -> Any:

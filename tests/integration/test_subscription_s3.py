@@ -35,18 +35,20 @@ def envelope(group: str, events: list[Event]) -> bytes:
 
 def settings(folder: Path, s3: str, logs: str, elasticsearch: str) -> dict[str, Any]:
     start = {"start": "-2h"}
+    types = {"log_group_types": {"audit": "cloudtrail", "net": "vpcflow"}}
     return {
         "state": {"path": str(folder / "state")},
         "listen": "off",
         "aws": {"region": "us-east-1", "endpoint_url": s3},
         "sources": {
             "objects": {"type": "s3", "bucket": "trail", "prefix": "AWSLogs/", **start},
-            "firehose": {"type": "s3", "bucket": "firehose", "logs": "subscription", **start},
+            "firehose": {"type": "s3", "bucket": "firehose", "logs": "subscription", **types, **start},
             "groups": {
                 "type": "cloudwatch_logs",
                 "log_groups": ["*"],
                 "calls_per_second": 100,
                 "aws": {"endpoint_url": logs},
+                **types,
                 **start,
             },
         },

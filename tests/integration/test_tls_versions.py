@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import pytest
-from botocore.credentials import ReadOnlyCredentials
+from botocore.credentials import Credentials
 
 from shipper.aws import AwsSessions, AwsSettings
 from shipper.errors import RetryableError
@@ -68,9 +68,7 @@ def boto(url: str, trusted: str) -> None:
 
 
 def small_get(url: str, trusted: str) -> None:
-    get = SmallGet(
-        url, "us-east-1", by_path=True, credentials=lambda: ReadOnlyCredentials("a", "b", None), certificates=trusted
-    )
+    get = SmallGet(url, "us-east-1", by_path=True, credentials=lambda: Credentials("a", "b"), certificates=trusted)
     if get.get(S3Object("trail", "a", 3, "x", 0.0)) is None:
         raise RetryableError("TLS")
 
@@ -125,7 +123,7 @@ class OldServer:
 
 
 @pytest.fixture(scope="module")
-def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return certificate(tmp_path_factory.mktemp("tls"), "server")
 
 

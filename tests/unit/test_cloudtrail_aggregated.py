@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shipper.build.event_types import type_of_event
+from shipper.build.event_types import likely_type_of_event
 from shipper.errors import BadInputError
 from shipper.formats.cloudtrail import CloudTrailFormat
 from shipper.model import Document, Origin, Payload, ReadLimits, Record, document_id
@@ -160,4 +160,4 @@ def test_bare_events_and_arrays_are_read():
 
 
 def test_they_are_recognised_in_log_groups():
-    assert type_of_event("any-group", json.dumps(EVENT)) == "cloudtrail"
+    assert likely_type_of_event(json.dumps(EVENT).encode()) == "cloudtrail"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.build import LOG_TYPES
-from shipper.build.event_types import type_of_event
+from shipper.build.event_types import GroupTypes
 from shipper.model import Document, LogEvent, LogStream, Origin, Payload, ReadLimits, Record
 from shipper.ports import Lookups
 
@@ -485,26 +485,33 @@ def test_eks_components_lines_have_levels():
 
 
 NAMED = [
-    ("route53_resolver", "dns", orjson.dumps(RESOLVER).decode()),
-    ("route53_public", "zone", PUBLIC),
-    ("apigateway", "api", orjson.dumps(ACCESS).decode()),
-    ("apigateway", "API-Gateway-Execution-Logs_a1/prod", "(1) text"),
-    ("containers", "x", orjson.dumps(POD).decode()),
-    ("containers", "x", orjson.dumps(TASK).decode()),
-    ("containers", "/ecs/shop", "plain"),
-    ("rds", "/aws/rds/instance/db-1/error", "plain"),
-    ("eks", "/aws/eks/prod/cluster", "plain"),
-    ("eks", "audit", orjson.dumps(AUDIT).decode()),
-    ("cloudwatch", "/aws/lambda/x", orjson.dumps(RESOLVER).decode()),
-    ("cloudwatch", "x", '{"requestId":"1","level":"INFO"}'),
-    ("cloudwatch", "x", "[1]"),
+    ("route53_resolver", "dns", orjson.dumps(RESOLVER).decode(), "cloudwatch"),
+    ("route53_public", "zone", PUBLIC, "cloudwatch"),
+    ("route53_public", "/aws/route53/example.com", PUBLIC, "route53_public"),
+    ("apigateway", "api", orjson.dumps(ACCESS).decode(), "cloudwatch"),
+    ("apigateway", "API-Gateway-Execution-Logs_a1/prod", "(1) text", "apigateway"),
+    ("containers", "x", orjson.dumps(POD).decode(), "cloudwatch"),
+    ("containers", "x", orjson.dumps(TASK).decode(), "cloudwatch"),
+    ("containers", "/ecs/shop", "plain", "containers"),
+    ("rds", "/aws/rds/instance/db-1/error", "plain", "rds"),
+    ("eks", "/aws/eks/prod/cluster", "plain", "eks"),
+    ("eks", "audit", orjson.dumps(AUDIT).decode(), "cloudwatch"),
+    (None, "/aws/lambda/x", orjson.dumps(RESOLVER).decode(), "cloudwatch"),
+    (None, "x", '{"requestId":"1","level":"INFO"}', "cloudwatch"),
+    (None, "x", "[1]", "cloudwatch"),
 ]
 
 
-@pytest.mark.parametrize(("name", "group", "message"), NAMED)
-def test_an_events_type_is_told_by_group_and_form(name, group, message):
-    """The same for each event, so that an envelope of many groups is taken apart rightly."""
-    assert type_of_event(group, message) == name
+def told(group: str, message: str) -> tuple[str, str | None]:
+    """An event's log type, and the one that it only looks like."""
+    event = LogEvent("0" * 56, TIME, LogStream(ACCOUNT, "", group, "s"))
+    return GroupTypes().of_record(Record(message.encode(), 1, None, event))
+
+
+@pytest.mark.parametrize(("form", "group", "message", "logs"), NAMED)
+def test_an_events_type_is_that_of_its_group_and_never_of_its_form(form, group, message, logs):
+    """The same for each event, so that an envelope of many groups is taken apart rightly; a form is a hint."""
+    assert told(group, message) == (logs, form if logs == "cloudwatch" else None)
 
 
 _JSON = st.recursive(

@@ -35,6 +35,7 @@ from shipper.sources.s3_objects import S3Reader
 TIME = 1_767_323_045_678
 ACCOUNT = "123456789012"
 FLOW = f"2 {ACCOUNT} eni-1 203.0.113.7 10.0.0.5 51000 22 6 10 840 1767323000 1767323040 REJECT OK"
+PUBLIC = "1.0 2026-01-02T03:04:06.130Z Z123412341234 example.com AAAA NXDOMAIN UDP FRA6 2001:db8::1 -"
 TRAIL = {
     "eventVersion": "1.11",
     "userIdentity": {"type": "IAMUser", "accountId": ACCOUNT, "userName": "ann"},
@@ -86,7 +87,7 @@ def body(document: Document) -> dict[str, Any]:
 def test_cloudtrail_in_an_envelope_is_the_document_of_its_copy_in_s3(name, target, docs_order):
     """Id, time and every field but the places are the same as in CloudTrail's own object, and as read directly."""
     (copy,) = documents(b'{"Records":[%b]}' % TRAIL_TEXT.encode(), "cloudtrail", target)
-    wrapped = gzip.compress(envelope("trail", TRAIL_TEXT, docs_order=docs_order))
+    wrapped = gzip.compress(envelope("aws-cloudtrail-logs-1", TRAIL_TEXT, docs_order=docs_order))
     (found,) = documents(wrapped, name, target)
     assert (found.id, found.time_ms, found.index) == (copy.id, copy.time_ms, copy.index)
     assert body(found) == body(copy)
@@ -111,16 +112,17 @@ def test_cloudtrail_in_an_envelope_is_the_document_of_its_copy_in_s3(name, targe
 )
 def test_every_event_of_an_object_gets_its_own_type(joined):
     """As Firehose may write them: concatenated, with its line ends, with its own compression around theirs."""
-    parts = [envelope("trail", TRAIL_TEXT, "no trail"), envelope("net", FLOW), envelope("/aws/lambda/x", "text")]
+    trail, queries = "CloudTrail/DefaultLogGroup", "/aws/route53/example.com"
+    parts = [envelope(trail, TRAIL_TEXT, "no trail"), envelope(queries, PUBLIC), envelope("/aws/lambda/x", "text")]
     found = documents(joined(parts), "subscription")
     assert [document.index.split("-")[1] for document in found] == [
         "aws.cloudtrail",
         "aws.cloudwatch_logs",
-        "aws.vpcflow",
+        "aws.route53_public_logs",
         "aws.cloudwatch_logs",
     ]
     kinds = [body(document)["sourcetype"] for document in documents(joined(parts), "subscription", "splunk")]
-    assert kinds == ["aws:cloudtrail", "aws:cloudwatchlogs", "aws:cloudwatchlogs:vpcflow", "aws:cloudwatchlogs"]
+    assert kinds == ["aws:cloudtrail", *["aws:cloudwatchlogs"] * 3]
 
 
 def test_flow_logs_in_envelopes_may_have_a_format_of_their_own():
@@ -163,7 +165,8 @@ def test_a_source_says_the_region_where_keys_do_not(tmp_path):
 
 CONFIG = """
 sources:
-  s: {type: s3, bucket: logs, logs: subscription, logs_region: eu-west-1, filter: 'drop action == "REJECT"'}
+  s: {type: s3, bucket: logs, logs: subscription, logs_region: eu-west-1, filter: 'drop action == "REJECT"',
+      log_group_types: {"net-*": vpcflow, trail: cloudtrail}}
 sinks:
   hec: {type: splunk_hec, urls: ["https://localhost:8088"], token: t, indexes: {vpcflow: net},
         sourcetypes: {cloudtrail: my:trail}}
@@ -179,8 +182,9 @@ def test_filters_indexes_and_sourcetypes_are_those_of_each_events_type(tmp_path:
     all_sinks = sinks(settings, Metrics())
     (lane,) = lanes(settings, "s", all_sinks, Lookups())
     encode = lane.schemas["subscription"].encoder(Origin("s3://b/k"))
-    data = envelope("any", FLOW, FLOW.replace("REJECT", "ACCEPT"), TRAIL_TEXT, "text")
-    records = LOG_TYPES["subscription"].format(ReadLimits()).records(Payload(Origin("s3://b/k"), iter([data])))
+    flow, trail = envelope("net-1", FLOW, FLOW.replace("REJECT", "ACCEPT")), envelope("trail", TRAIL_TEXT, "text")
+    payload = Payload(Origin("s3://b/k"), iter([flow + trail]))
+    records = LOG_TYPES["subscription"].format(ReadLimits()).records(payload)
     made = [encode(record) for record in records if isinstance(record, Record)]
     assert made[0] is None
     assert [(body(one)["sourcetype"], body(one).get("index")) for one in made[1:] if one] == [

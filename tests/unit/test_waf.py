@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.build import LOG_TYPES
-from shipper.build.event_types import type_of_event
 from shipper.filters import read_filter
 from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record
 from shipper.ports import Lookups
 from shipper.sources.s3_keys import account_and_region, leads_to_scopes, scope_of, services_of
-from tests.unit.test_log_event_types import holds
+from tests.unit.test_log_event_types import holds, told
 
 KEY = "AWSLogs/111122223333/WAFLogs/cloudfront/acl/2026/01/15/10/00/1_waflogs_cloudfront_acl_20260115T1000Z_a.log.gz"
 ORIGIN = Origin(f"s3://aws-waf-logs-a/{KEY}", "aws-waf-logs-a", KEY, "111122223333", "")
@@ -232,12 +231,12 @@ def test_its_folder_has_one_for_each_acl():
 
 
 def test_its_events_are_told_from_others():
-    """By the group's name, which AWS prescribes, or by their form; filters know AWS's own names."""
+    """By the group's name, which AWS prescribes; their form is a hint. Filters know AWS's own names."""
     line = orjson.dumps(BLOCKED).decode()
-    assert [type_of_event("aws-waf-logs-a", "x"), type_of_event("g", line), type_of_event("g", "{}")] == [
-        "waf",
-        "waf",
-        "cloudwatch",
+    assert [told("aws-waf-logs-a", "x"), told("g", line), told("g", "{}")] == [
+        ("waf", None),
+        ("cloudwatch", "waf"),
+        ("cloudwatch", None),
     ]
     keeps = read_filter('drop action == "ALLOW" or httpRequest.country == "NO"').on_records()
     assert [keeps(Record(orjson.dumps(said), 1)) for said in EVENTS] == [True, False]

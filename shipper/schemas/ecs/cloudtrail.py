@@ -26,12 +26,16 @@ from shipper.ports import (
 from shipper.schemas.cloudtrail_aggregate import Aggregate, aggregate_of
 from shipper.schemas.cloudtrail_record import (
     CloudTrailRecord,
+    claims_another,
     decoded,
     identity_of,
     label_time,
+    place_id,
     refuse_others,
     time_of,
+    vouched_account,
 )
+from shipper.schemas.duplicate_keys import has_duplicate_keys
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_aggregated import add_aggregate, name_as_usual
 from shipper.schemas.ecs.cloudtrail_bucket import BucketMembers, add_bucket
@@ -48,6 +52,7 @@ from shipper.schemas.ecs.places import Places
 from shipper.schemas.ecs.threats import Threats
 from shipper.schemas.ecs.user_agent import user_agent
 from shipper.schemas.resources import S3
+from shipper.schemas.trust_tags import ACCOUNT_MISMATCH, DUPLICATE_KEYS
 
 if TYPE_CHECKING:
     from shipper_native import CloudTrailEncoder
@@ -134,6 +139,7 @@ class CloudTrailEcs:
         s3_json = orjson.dumps(stored) if stored else b""
         s3 = orjson.Fragment(s3_json) if stored else None
         index, document, label = self._index, self._document, label_time(origin)
+        vouched = vouched_account(origin)
 
         def encode(record: Record) -> Document:
             raw = record.raw
@@ -146,7 +152,9 @@ class CloudTrailEcs:
                 time_ms, fields = digest_fields(raw)
             else:
                 aggregate = aggregate_of(raw) if not event.event_time else None
-                time_ms, fields = document(event, label, aggregate)
+                time_ms, fields = document(event, label, aggregate, vouched)
+            if has_duplicate_keys(raw):
+                fields.setdefault("tags", []).append(DUPLICATE_KEYS)
             if s3 is not None:
                 fields["aws"]["s3"] = s3
             try:
@@ -154,12 +162,16 @@ class CloudTrailEcs:
                 body = b"%b,%b" % (head, orjson.dumps(fields)[1:])
             except (TypeError, ValueError, RecursionError) as error:
                 raise BadInputError(f"cannot be written as JSON: {error}") from error
-            key = identity_of(time_ms, event.recipient_account_id, event.event_id, origin, record.position)
+            account = event.recipient_account_id
+            if claims_another(account, vouched):
+                key = place_id(time_ms, origin, record.position)
+            else:
+                key = identity_of(time_ms, account, event.event_id, origin, record.position)
             return Document(key, index, time_ms, body, record, origin)
 
         if self._native is None:
             return encode
-        written = self._native.encode
+        written, vouching = self._native.encode, vouched.encode()
 
         bucket = self._bucket_members
 
@@ -170,7 +182,7 @@ class CloudTrailEcs:
                 if found is None or (found and not s3_json):
                     return encode(record)
                 beside += found  # written beside `aws.s3`
-            made = written(record.raw, head, beside)
+            made = written(record.raw, head, beside, vouching)
             if made is None:
                 return encode(record)
             time_ms, key, body = made
@@ -195,13 +207,14 @@ class CloudTrailEcs:
             self._native.forget_calls()
 
     def _document(
-        self, event: CloudTrailRecord, label: str | None, aggregate: Aggregate | None = None
+        self, event: CloudTrailRecord, label: str | None, aggregate: Aggregate | None = None, vouched: str = ""
     ) -> tuple[int, dict[str, Any]]:
         """Map one record, without its original text and its place.
 
         Args:
             label: the time of records that have none.
             aggregate: what an aggregated event has in place of the usual fields, which are set here.
+            vouched: the account that the record's place vouches for, or "".
 
         Returns:
             the event's time in milliseconds since the epoch, and ECS fields, parts of which are shared.
@@ -235,11 +248,16 @@ class CloudTrailEcs:
         add_details(fields, trail, event, who, parts)
         if aggregate is not None:
             add_aggregate(fields, trail, aggregate)
+        forged = claims_another(event.recipient_account_id, vouched)
+        if forged:
+            fields["cloud"]["account"] = {"id": vouched}
+            fields["tags"] = [ACCOUNT_MISMATCH]
         if self._places_of is not None:
             self._places_of.add(fields)
         if self._resources is not None and event.event_source == S3:
             add_bucket(self._resources, fields, event, parts)
-        self._lessons.learn(event, time_ms)
+        if not forged:  # nobody is taught what another account claims
+            self._lessons.learn(event, time_ms)
         if self._principals is not None and who.principal is not None and (found := self._principals(who.principal)):
             fields["aws"]["iam"] = principal_fields(who.principal, found)
         if self._sessions is not None:

@@ -25,12 +25,25 @@ from shipper.ports import (
     SessionLookup,
 )
 from shipper.schemas.cloudtrail_aggregate import aggregate_of
-from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, refuse_others, text_of, time_of
+from shipper.schemas.cloudtrail_record import (
+    claims_another,
+    identity_of,
+    label_time,
+    loaded,
+    place_id,
+    refuse_others,
+    text_of,
+    time_of,
+    vouched_account,
+)
+from shipper.schemas.duplicate_keys import has_duplicate_keys
 from shipper.schemas.resources import S3
 from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, caller_of
 from shipper.schemas.splunk.places import FlatPlaces
+from shipper.schemas.splunk.tags import TAGS_MEMBER
 from shipper.schemas.splunk.threats import flat_threat
 from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
+from shipper.schemas.trust_tags import ACCOUNT_MISMATCH, DUPLICATE_KEYS
 
 SOURCETYPE = "aws:cloudtrail"
 
@@ -136,6 +149,7 @@ class CloudTrailSplunk:
         decode, called = (_decoded_with_call, self._called()) if asks else (_decoded, None)
         named = {"host": self._host, "source": origin.uri, "sourcetype": SOURCETYPE, "index": index}
         head = orjson.dumps({name: value for name, value in named.items() if value})[1:-1]
+        vouched = vouched_account(origin)
 
         def encode(record: Record) -> Document:
             raw = record.raw
@@ -149,15 +163,24 @@ class CloudTrailSplunk:
                 event.event_id, event.account = event.event_id or aggregate.event_id, event.account or aggregate.account
                 window = aggregate.time
             time_ms, _ = window or time_of(event.event_time, event.logged_at, event.digest_end, label)
-            key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
-            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b}}' % (
+            forged = claims_another(event.account, vouched)
+            if forged:
+                key = place_id(time_ms, origin, record.position)
+            else:
+                key = identity_of(time_ms, event.account, event.event_id, origin, record.position)
+            tags = b""
+            if (twice := has_duplicate_keys(raw)) or forged:
+                named_tags = [*([ACCOUNT_MISMATCH] if forged else ()), *([DUPLICATE_KEYS] if twice else ())]
+                tags = TAGS_MEMBER % orjson.dumps(named_tags)
+            body = b'{"time":%d.%03d,%b,"event":%b,"fields":{"event_uid":"%b"%b%b%b}}' % (
                 time_ms // 1000,
                 time_ms % 1000,
                 head,
                 raw if b"\n" not in raw and b"\r" not in raw else _LINE_ENDS.sub(b" ", raw),  # between tokens only
                 key.encode(),
+                tags,
                 place(event.address) if event.address else b"",
-                called(event, raw, time_ms) if called is not None and isinstance(event, Call) else b"",
+                called(event, raw, time_ms) if called is not None and isinstance(event, Call) and not forged else b"",
             )
             return Document(key, index, time_ms, body, record, origin)
 
