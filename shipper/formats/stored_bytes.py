@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from isal import igzip_lib
@@ -10,6 +11,9 @@ from shipper.errors import BadInputError
 from shipper.model import Payload, ReadLimits
 
 PIECE_BYTES = 1 << 18
+
+STEP_BYTES = 1 << 14
+"""Compressed bytes are taken in such steps: what follows a member is copied, and an object may hold a member a byte."""
 
 GZIP = b"\x1f\x8b"
 """How gzip begins."""
@@ -39,10 +43,34 @@ def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
         if len(head) >= len(GZIP):
             break
     if head.startswith(GZIP):
-        yield from _members(head, chunks)
+        whole = itertools.chain([head], chunks)
+        steps = (chunk[at : at + STEP_BYTES] for chunk in whole for at in range(0, len(chunk), STEP_BYTES))
+        yield from _gathered(_members(next(steps), steps))
     else:
         yield head
         yield from chunks
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces that are not tiny: whoever takes them apart joins each to what is held of a line or record."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            if not held and len(piece) >= STEP_BYTES:
+                yield piece
+                continue
+            held.append(piece)
+            size += len(piece)
+            if size >= STEP_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+    except BadInputError:
+        if held:  # what was read before stands
+            yield b"".join(held)
+        raise
+    if held:
+        yield b"".join(held)
 
 
 def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
