@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 
 import structlog
 
@@ -20,6 +21,10 @@ from shipper.ports import Source, Stop
 _EXPANSION = 10
 _STREAMED_BYTES = 33_554_432
 _LEAST_BYTES = 262_144
+# What became visible after this process began, and a short while ago, has been shipped by nobody. All else may have
+# been: by a process whose state was reset, lost or restored, by another daemon of a fleet, or by a backfill.
+_CLOCKS_DIFFER_SECONDS = 300.0
+_LIVE_SECONDS = 900.0
 
 log = structlog.get_logger(__name__)
 
@@ -97,6 +102,7 @@ class Coordinator:
         self._finished: queue.SimpleQueue[Future[Receipt]] = queue.SimpleQueue()
         self._failures = 0
         self._settled = 0
+        self._began = time.time()
         oldest = metrics.oldest_unsettled.labels(source.name)
         oldest.set_function(self._oldest_unsettled)
 
@@ -156,10 +162,16 @@ class Coordinator:
         return True
 
     def _submit(self, split: Split) -> None:
+        split = self._marked(split)
         future = self._executor.submit(self._ship, split)
         self._running[future] = split
         self._metrics.in_flight_splits.labels(self.source.name).set(len(self._running))
         future.add_done_callback(self._finished.put)
+
+    def _marked(self, split: Split) -> Split:
+        """Return the split, marked where it may have been shipped before."""
+        live = split.oldest >= max(self._began + _CLOCKS_DIFFER_SECONDS, time.time() - _LIVE_SECONDS)
+        return split if live or split.maybe_shipped else replace(split, maybe_shipped=True)
 
     def _settle_all(self) -> None:
         """Let what is on its way finish, bounded by the stop's grace time, and settle it."""

@@ -16,6 +16,7 @@ from shipper.model import (
     AddressFacts,
     DeadLetter,
     Document,
+    Doubled,
     Events,
     IamPrincipal,
     Indicator,
@@ -428,6 +429,25 @@ class Recount(Protocol):
 
         Args:
             first_ms, last_ms: the documents' own times, milliseconds since the epoch, both included.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
+    def doubled(self, paths: Sequence[str]) -> Mapping[str, Doubled]:
+        """Return what the sink holds more than once, by the address of the object it came from.
+
+        Args:
+            paths: addresses of objects. Those without doubles, or whose doubles cannot be told, are left out.
+
+        Raises:
+            RetryableError: as for `count`.
+        """
+        ...
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:
+        """Return what the sink holds more than once of a log group's events; the arguments are as `count_events` has.
 
         Raises:
             RetryableError: as for `count`.

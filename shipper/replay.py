@@ -109,7 +109,7 @@ class Replay:
 
     def _send(self, sink: Sink, batch: Sequence[DeadLetter], account: Replayed) -> None:
         first = batch[0]
-        split = S3Split(first.split_id, first.source, "", first.logs, ())
+        split = S3Split(first.split_id, first.source, "", first.logs, (), maybe_shipped=True)
         refused = _Refused(self._store)
         letters = LetterLog(refused)
         outlet = Outlet(

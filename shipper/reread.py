@@ -275,7 +275,7 @@ class Rereading:
         self._letters.wanted, self._letters.sink, self._letters.again = wanted, letter.sink, set()
         for sink in self._sinks:
             sink.wanted = wanted if sink in asked else frozenset()
-        return self._ship(split)
+        return self._ship(replace(split, maybe_shipped=True))
 
     def _is_done(self, letter: DeadLetter, asked: Sequence[PickingSink]) -> bool:
         again = self._letters.again

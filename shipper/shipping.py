@@ -33,6 +33,7 @@ from shipper.model import (
 from shipper.pace import Pace
 from shipper.ports import DeadLetters, Format, Reader, Redact, Schema, Sink, Stop
 from shipper.progress import Progress, Work
+from shipper.unparsed_log import UnparsedLog
 
 _time_ms = attrgetter("time_ms")
 
@@ -107,6 +108,7 @@ class Shipper:
         self._patience = patience
         self._paces = paces or {}
         self._gap_marks = gap_marks or {}
+        self._unparsed_log = UnparsedLog()
         for source in routes:
             metrics.unaccounted.labels(source).set(0)  # an alarm can tell 0 from a daemon that says nothing
 
@@ -155,6 +157,9 @@ class Shipper:
         if receipt.unaccounted:
             self._metrics.unaccounted.labels(split.source).set(receipt.unaccounted)
             raise AssertionError(f"{receipt.unaccounted} records of split {split.id} have no known end: {receipt}")
+        if journey.first_unparsed is not None:
+            uri, position = journey.first_unparsed
+            self._unparsed_log.note(split.source, split.logs, lines=journey.unparsed, origin=uri, position=position)
         return receipt
 
     def _outlet(self, letters: LetterLog, sink: Sink, split: Split) -> Outlet:
@@ -254,6 +259,8 @@ class _Journey:
         self._bury = bury
         self._gap_mark = gap_mark
         self._gaps = 0
+        self.unparsed = 0
+        self.first_unparsed: tuple[str, int] | None = None
         self._read = 0
         self._bytes_in = 0
         self._done: list[tuple[int, int]] = []
@@ -288,6 +295,7 @@ class _Journey:
                     continue
                 if gap_mark and gap_mark in record.raw:
                     self._gaps += 1
+                unparsed = False
                 for strand, encode in lanes:
                     try:
                         document = encode(record)
@@ -300,6 +308,9 @@ class _Journey:
                         strand.filtered()
                     else:
                         strand.add(document)
+                        unparsed |= document.unparsed
+                if unparsed:
+                    self._note_unparsed(origin, record)
         except BadInputError as error:
             # The object as a whole counts as one record that was read and found dead.
             read += 1
@@ -315,6 +326,11 @@ class _Journey:
             self._reached_ms = payload.reached_ms
         else:
             self._bytes_in += payload.size or 0
+
+    def _note_unparsed(self, origin: Origin, record: Record) -> None:
+        self.unparsed += 1
+        if self.first_unparsed is None:
+            self.first_unparsed = origin.uri, record.position
 
     def _flood(self, payload: Payload | Events) -> Flood:
         """Return what one object makes: nothing yet. A window of a log group is bounded by its reader."""
@@ -403,4 +419,6 @@ class _Journey:
             done=tuple(self._done),
             reached_ms=self._reached_ms,
             gaps=self._gaps,
+            logs=self._split.logs,
+            unparsed=self.unparsed,
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["missing", "never_shipped"]
+Kind = Literal["missing", "never_shipped", "doubled"]
 
 MOST_IDS = 10
 """So many document ids of a difference are named."""
@@ -21,11 +21,12 @@ MOST_DIFFERENCES = 10_000
 
 @dataclass(slots=True)
 class Difference:
-    """Something that a sink should hold and does not.
+    """Something that a sink should hold and does not, or holds more than once.
 
     Attributes:
         what: an object's address; a split for sinks that are counted by splits.
         kind: "missing": a receipt says that it was delivered. "never_shipped": there is no receipt at all.
+            "doubled": more is there than should be.
         expected, found: documents, or lines.
         ids: of some of the documents.
         repairable: what it is about can still be read.
@@ -46,7 +47,12 @@ class Difference:
     @property
     def lacking(self) -> int:
         """How many are not there."""
-        return self.expected - self.found
+        return max(self.expected - self.found, 0)
+
+    @property
+    def extra(self) -> int:
+        """How many are too many."""
+        return max(self.found - self.expected, 0)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -86,6 +92,7 @@ class Account:
         differences: what is wrong, the first of them.
         untold: how many more there are.
         lacking: documents that all differences together lack.
+        doubled: documents that are there too many times, all differences together.
         repaired: those of them that have been shipped again.
         notes: what is to be said of a source as a whole.
         remarks: what was left out or cannot be proved, in words, and how often: by source.
@@ -101,6 +108,7 @@ class Account:
     differences: list[Difference] = field(default_factory=list)
     untold: int = 0
     lacking: int = 0
+    doubled: int = 0
     repaired: int = 0
     notes: dict[str, str] = field(default_factory=dict)
     remarks: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -118,6 +126,7 @@ class Account:
         self.differences += named
         self.untold += len(told) - len(named)
         self.lacking += sum(each.lacking for each in told)
+        self.doubled += sum(each.extra for each in told)
 
     def mend(self, difference: Difference) -> None:
         """Note that what it is about has been shipped again, after it was told."""
@@ -153,6 +162,7 @@ class Account:
             "ok": not self.differences and not self.unanswered,
             "unanswered": self.unanswered,
             "missing": self.lacking,
+            "doubled": self.doubled,
             "differences_not_named": self.untold,
             "differences": [each.as_json() for each in self.differences],
             "sources": [

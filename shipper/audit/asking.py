@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from shipper.delivery import Backoff, Patience
 from shipper.errors import RetryableError
-from shipper.model import DeadLetter, Document, Problem, Receipt, S3Split, SendResult, Split
+from shipper.model import DeadLetter, Document, Doubled, Problem, Receipt, S3Split, SendResult, Split
 from shipper.ports import DeadLetters, Delivery, Recount, SchemaName, Sink, Stop
 
 _PATIENCE = Patience(20.0)
@@ -172,7 +172,7 @@ class Asker:
         for sink in sinks:
             sink.active, sink.ships = True, ships
         try:
-            return self._ship(split)
+            return self._ship(replace(split, maybe_shipped=True))
         finally:
             self._letters.ships = False
             for sink in sinks:
@@ -209,6 +209,14 @@ class Unasked:
     def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:  # noqa: ARG002 - the port's signature
         """See ports.Recount."""
         return None
+
+    def doubled(self, paths: Sequence[str]) -> dict[str, Doubled]:  # noqa: ARG002 - the port's signature
+        """See ports.Recount."""
+        return {}
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:  # noqa: ARG002 - the port's signature
+        """See ports.Recount."""
+        return Doubled()
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from shipper.audit.account import MOST_IDS, Account
 from shipper.audit.comparison import Comparison
@@ -11,8 +12,8 @@ from shipper.audit.ledger import Ledger
 from shipper.counting import counted
 from shipper.model import S3Object
 from shipper.ports import CheckpointStore
-from shipper.sources.s3_inventory import Inventory, UnknownObject, Wanted
-from shipper.sources.s3_keys import scope_of
+from shipper.sources.s3_inventory import CLOSED_DAYS_KEPT, Inventory, UnknownObject, Wanted
+from shipper.sources.s3_keys import DAY_SECONDS, scope_of
 from shipper.sources.s3_scope import Hashes
 from shipper.sources.s3_splits import group, split_of
 
@@ -72,7 +73,8 @@ class Known:
         self.begun = ledger.begun(names)
         starts = [store.cursors(name).get("", {}).get("start", 0.0) for name in names]
         written_since = (now if self.begun is None else self.begun) if notified else 0.0
-        self.wanted = Wanted(max(since, *starts), written_since, notified)
+        whole = self.begun is not None and now - self.begun < CLOSED_DAYS_KEPT * DAY_SECONDS
+        self.wanted = Wanted(max(since, *starts), written_since, notified, whole)
         self.settled = Met()
         self.of_period = Hashes()
         for found in ledger.objects(names, since):
@@ -101,6 +103,18 @@ class Known:
         return moment >= self.wanted.since and item.last_modified >= self.wanted.written_since
 
 
+class Lacking(NamedTuple):
+    """Which sinks may lack an object without a receipt.
+
+    Attributes:
+        asked: those that are asked for its documents, or lack them where they cannot be asked.
+        then: those that lack it, too, where none of the others has anything of it.
+    """
+
+    asked: Sequence[str]
+    then: Sequence[str] = ()
+
+
 def compare(
     source: str,
     known: Known,
@@ -108,15 +122,14 @@ def compare(
     comparison: Comparison,
     account: Account,
     *,
-    sinks_for: Callable[[UnknownObject], Sequence[str]],
+    sinks_for: Callable[[UnknownObject], Lacking],
     shared: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """List a source's places, and look for the documents of objects that nothing is known of.
 
     Args:
-        sinks_for: the sinks that are to be asked for an object without a receipt, or that lack it where they cannot be
-            asked.
+        sinks_for: the sinks that may lack an object without a receipt.
         shared: other daemons, of whose receipts nothing is known, ship from the same place.
 
     Raises:
@@ -125,16 +138,15 @@ def compare(
     seen = not_ours = places = 0
     empty: list[str] = []
     for inventory in inventories:
-        for names, objects in _chunks(inventory.unknown(), sinks_for):
-            if not names and shared:
+        for lacking, objects in _chunks(inventory.unknown(), sinks_for):
+            if not lacking.asked and shared:
                 not_ours += len(objects)
                 continue
-            if not names:
+            if not lacking.asked:
                 account.remark(source, _UNPROVED, len(objects))
                 continue
             for members in group(objects):
-                split = split_of(members, source=source, scope="audit", logs=inventory.logs)
-                comparison.look(source, split, names)
+                _look(source, inventory.logs, members, lacking, comparison)
                 progress(len(members))
         account.listed[source] += inventory.listed
         if inventory.left_aside or inventory.more_left_aside:
@@ -152,12 +164,20 @@ def compare(
         account.remark(source, _GONE, gone, known.gone())
 
 
+def _look(source: str, logs: str, members: Sequence[S3Object], lacking: Lacking, comparison: Comparison) -> None:
+    """Look for the documents of neighbours, in further sinks for those of which the first have nothing."""
+    split = split_of(members, source=source, scope="audit", logs=logs)
+    absent = comparison.look(source, split, lacking.asked)
+    if lacking.then and (left := [item for item in members if item.uri in absent]):
+        comparison.look(source, split_of(left, source=source, scope="audit", logs=logs), lacking.then)
+
+
 def _chunks(
-    objects: Iterator[UnknownObject], sinks_for: Callable[[UnknownObject], Sequence[str]]
-) -> Iterator[tuple[Sequence[str], list[S3Object]]]:
+    objects: Iterator[UnknownObject], sinks_for: Callable[[UnknownObject], Lacking]
+) -> Iterator[tuple[Lacking, list[S3Object]]]:
     """Yield neighbours that are looked for in the same sinks, with those sinks, so that memory is bounded."""
     chunk: list[S3Object] = []
-    sinks: Sequence[str] = ()
+    sinks = Lacking(())
     for each in objects:
         its = sinks_for(each)
         if chunk and (len(chunk) >= _AT_ONCE or its != sinks):

@@ -11,7 +11,7 @@ from shipper.audit.account import MOST_IDS, Account, Difference, Kind
 from shipper.audit.asking import Asked, Asker, AskingSink, patiently
 from shipper.audit.ledger import Ledger
 from shipper.counting import counted
-from shipper.model import Document, LedgerLine, Receipt, S3Split, SettledSplit
+from shipper.model import Document, Doubled, LedgerLine, Receipt, S3Split, SettledSplit
 from shipper.ports import Stop
 
 _SPLITS_AT_ONCE = 16
@@ -20,7 +20,7 @@ _GONE = "objects are gone from the bucket, so that their documents cannot be tol
 _UNOPENED = "objects cannot be opened now, so that their documents cannot be told one by one"
 _EXPIRED = "documents are expired: what held them has been deleted since"
 _EXCUSED = "documents are not there, as many as were filtered then and are no more"
-_MORE = "splits hold more than their receipts say, in {}: doubles, and behind them there may be a loss"
+_MORE = "more than its receipt says; behind doubles there may be a loss"
 _UNASKED = "splits are not counted in {}: it cannot be asked (see docs/audit.md)"
 _UNKNOWN = "receipts are of sink {}, which is not in the configuration"
 
@@ -56,6 +56,7 @@ class Comparison:
         self._stop = stop
         self._repair = repair
         self._progress = progress
+        self._doubled: set[tuple[str, str]] = set()
 
     def count(self, source: str, settled: Iterable[SettledSplit]) -> None:
         """Count what was settled.
@@ -83,10 +84,14 @@ class Comparison:
             self._account.remark(source, _UNKNOWN.format(name), len(chunk))
             return
         counts = patiently(lambda: sink.recount.count([each.split for each in chunk]), self._stop)
+        doubled = self._find_doubles(source, sink, [each.split for each in chunk])
         pair = self._account.pair(source, name)
-        for each, found in zip(chunk, counts, strict=True):
+        for each, count in zip(chunk, counts, strict=True):
             line = each.lines[name]
             expected = _expected(line)
+            extra = sum(doubled[item.uri].extra for item in each.split.objects if item.uri in doubled)
+            # Where `doubles`, copies were counted once.
+            found = count if count is None or sink.recount.doubles else count - extra
             if found is None and not sink.recount.by_id:
                 self._account.remark(source, _UNASKED.format(name))
                 continue
@@ -97,12 +102,22 @@ class Comparison:
             if (found == expected and not replayable) or self._is_expired(source, sink, each, found):
                 continue
             if not sink.recount.by_id and found is not None and found > expected:
-                self._account.remark(source, _MORE.format(name))
+                what = f"split {each.split.id}"
+                self._account.tell([Difference(source, name, what, "doubled", expected, found, why=_MORE)])
             elif sink.recount.by_id:
                 pair.by_id += 1
                 self._ask(source, sink, each, found or 0)
             else:
                 self._tell(sink, each.split, [self._of_split(source, each, line, found or 0)])
+
+    def _find_doubles(self, source: str, sink: AskingSink, splits: Sequence[S3Split]) -> Mapping[str, Doubled]:
+        """Return what the sink holds more than once, by object, and tell it once for each object."""
+        paths = sorted({item.uri for split in splits for item in split.objects})
+        doubled = patiently(lambda: sink.recount.doubled(paths), self._stop)
+        new = [uri for uri in doubled if (sink.name, uri) not in self._doubled]
+        self._doubled.update((sink.name, uri) for uri in new)
+        self._account.tell([doubles(source, sink.name, uri, doubled[uri]) for uri in new])
+        return doubled
 
     def _is_expired(self, source: str, sink: AskingSink, each: SettledSplit, found: int | None) -> bool:
         line = each.lines[sink.name]
@@ -136,8 +151,8 @@ class Comparison:
             told.append(gone)
         self._tell(sink, each.split, told)
 
-    def look(self, source: str, split: S3Split, sinks: Sequence[str]) -> None:
-        """Ask for the documents of objects that have no receipt.
+    def look(self, source: str, split: S3Split, sinks: Sequence[str]) -> set[str]:
+        """Ask for the documents of objects that have no receipt; return the addresses of those that no sink has any of.
 
         Args:
             sinks: which are asked.
@@ -149,10 +164,14 @@ class Comparison:
         receipt = self._asker.ask(split, chosen)
         self._unread(source, receipt)
         written = max(item.last_modified for item in split.objects)
+        absent = {item.uri for item in split.objects}
         for sink, asked in [(sink, sink.asked) for sink in chosen]:  # shipping again asks anew
             missing = self._left(source, sink, asked, written)
+            absent &= {each.origin.uri for each in missing.values()} - set(asked.held.values())
             told = _by_object(source, sink.name, asked, missing, "never_shipped")
             self._tell(sink, split, told)
+            self._find_doubles(source, sink, [split])
+        return absent
 
     def _left(self, source: str, sink: AskingSink, asked: Asked, stored_at: float) -> dict[str, Document]:
         """What is missing and has not expired."""
@@ -199,6 +218,12 @@ class Comparison:
                 told.repairable = False
                 told.why = "its objects make fewer documents now, or are gone from the bucket: it is left as it is"
         return told
+
+
+def doubles(source: str, sink: str, what: str, found: Doubled) -> Difference:
+    """Return the difference that doubles are; nothing is deleted by a repair."""
+    once = found.stored - found.extra
+    return Difference(source, sink, what, "doubled", once, found.stored, found.ids, repairable=False)
 
 
 def _expected(line: LedgerLine) -> int:

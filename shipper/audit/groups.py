@@ -10,6 +10,7 @@ from functools import partial
 
 from shipper.audit.account import MOST_IDS, Account, Difference
 from shipper.audit.asking import Asker, AskingSink, patiently
+from shipper.audit.comparison import doubles
 from shipper.model import Document, LedgerLine, S3Split, WindowSplit, event_position
 from shipper.ports import Stop
 from shipper.sources.cloudwatch_windows import MINUTE_MS, pack_seen
@@ -112,8 +113,14 @@ class GroupComparison:
                 if recount.doubles:
                     self._account.remark(source, _UNASKED.format(name))
                 continue
-            count = partial(recount.count_events, window.region, window.group, window.first_ms, window.last_ms)
-            found = patiently(count, self._stop)
+            of = (window.region, window.group, window.first_ms, window.last_ms)
+            found = patiently(partial(recount.count_events, *of), self._stop)
+            doubled = patiently(partial(recount.doubled_events, *of), self._stop)
+            if doubled.extra:
+                what = f"{window.scope} from {window.first_ms} to {window.last_ms}"
+                self._account.tell([doubles(source, name, what, doubled)])
+                if found is not None and not recount.doubles:  # else copies count once
+                    found -= doubled.extra
             pair = self._account.pair(source, name)
             pair.splits += 1
             pair.records += len(span.known)

@@ -14,8 +14,9 @@ _S3 = S3Source | S3NotificationsSource
 def archive_marks(settings: Settings) -> dict[str, str]:
     """For each running source whose files need a name of their own, that name.
 
-    An archive's file is named by its objects alone, so that what two sources read alike stands there once. Where they
-    read the same objects with different filters, formats or log types, the file of one would take the other's place.
+    An archive's file is named by its split's objects alone, so that the same group of them stands there once. Where
+    two sources read the same objects with different filters, formats or log types, the file of one would take the
+    other's place.
     """
     chosen = {name: source for name, source in settings.sources.items() if isinstance(source, _S3)}
     marked = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipper.audit.account import Account
 from shipper.audit.asking import Asker, AskingSink, Letters, Unasked
-from shipper.audit.buckets import Known, compare
-from shipper.audit.comparison import Comparison
+from shipper.audit.buckets import Known, Lacking, compare
+from shipper.audit.comparison import Comparison, doubles
 from shipper.audit.groups import GroupComparison
 from shipper.audit.ledger import Ledger
 from shipper.build import (
@@ -139,7 +139,23 @@ class _Audit:
             except RetryableError as error:
                 # What was found, and maybe shipped again, of the others must be told all the same.
                 self._account.unanswered[name] = str(error)
+        self._of_archives()
         return self._account
+
+    def _of_archives(self) -> None:
+        """Count the lines that stand in several files, once for each archive that the sources ship to."""
+        from shipper.sinks.archive_recount import ArchiveRecount
+
+        chosen = [each for each in self._settings.sources if self._wanted.source in (None, each)]
+        for name in sorted({sink for source in chosen for sink in self._settings.sinks_of(source)}):
+            recount = self._sinks[name].recount
+            if not isinstance(recount, ArchiveRecount):
+                continue
+            try:
+                for folder, found in recount.doubled_lines(self._wanted.since):
+                    self._account.tell([doubles("*", name, folder, found)])
+            except RetryableError as error:
+                self._account.unanswered[name] = str(error)
 
     def _of_s3(self, name: str, source: S3Source | S3NotificationsSource) -> None:
         mine = [each for each, owner in names(self._settings).items() if owner == name]
@@ -197,12 +213,13 @@ class _Audit:
 
     def _sinks_for(
         self, name: str, source: S3Source | S3NotificationsSource, known: Known
-    ) -> Callable[[UnknownObject], Sequence[str]]:
+    ) -> Callable[[UnknownObject], Lacking]:
         """Return which sinks are asked for an object without a receipt, or lack it where they cannot be asked.
 
         Objects against receipts need no sink: where none can tell one document from another, an object that the state
-        never settled is missing in all of them. Where the receipt may have been kept and is no more, or another daemon
-        of a fleet may have the object, only those are asked that can tell: of the others nothing can be proved.
+        never settled is missing in all of them; where some can, the others lack what those have nothing of. Where the
+        receipt may have been kept and is no more, or another daemon of a fleet may have the object, only those are
+        asked that can tell: of the others nothing can be proved.
         """
         everyone = self._settings.sinks_of(name)
         telling = [each for each in everyone if self._sinks[each].recount.by_id]
@@ -210,9 +227,13 @@ class _Audit:
         # LastModified is cut to whole seconds.
         begun = known.begun - 1 if known.begun is not None and isinstance(source, S3Source) else math.inf
 
-        def chosen(unknown: UnknownObject) -> Sequence[str]:
-            proved = unknown.object.last_modified >= begun or (alone and unknown.certain and not telling)
-            return everyone if proved else telling
+        others = [each for each in everyone if each not in telling]
+
+        def chosen(unknown: UnknownObject) -> Lacking:
+            certain = alone and unknown.certain
+            if unknown.object.last_modified >= begun or (certain and not telling):
+                return Lacking(everyone)
+            return Lacking(telling, others if certain else ())
 
         return chosen
 

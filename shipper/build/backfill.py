@@ -121,7 +121,9 @@ def _backfill(settings: Settings, wanted: Range, listed: ListedPlace, *, stop: S
 
 
 def _shipping(apart: Settings, settings: Settings, stop: Stop) -> Pipeline:
-    return pipeline(apart, stop=stop, letters=dead_letters(settings), marks=archive_marks(settings))
+    base = pipeline(apart, stop=stop, letters=dead_letters(settings), marks=archive_marks(settings))
+    # The daemon may have shipped any of it, or may be shipping it now.
+    return replace(base, ship=lambda split: base.ship(replace(split, maybe_shipped=True)))
 
 
 def _enqueuing(apart: Settings, settings: Settings, wanted: Range, stop: Stop) -> Pipeline:

@@ -51,8 +51,9 @@ def _finite(_: click.Context, __: click.Parameter, seconds: float) -> float:
 def audit(file: Path, source: str | None, since: str, *, repair: bool, settle_seconds: float, as_json: bool) -> int:
     """Recount: the buckets' objects against the receipts, and the receipts against what each sink holds.
 
-    A running daemon is not disturbed. The exit code is 0 where nothing is missing, 1 where something is or was before
-    --repair, and where a sink or a bucket did not answer.
+    What stands more than once is counted and named, too. A running daemon is not disturbed. The exit code is 0 where
+    nothing is missing or doubled, 1 where something is or was before --repair, and where a sink or a bucket did not
+    answer.
     """
     from shipper import config
     from shipper.build.audit import Wanted
@@ -91,7 +92,12 @@ def lines_of(account: Account) -> list[str]:
     if not account.differences:
         return [*lines, _verdict(account)]
     lines += ["", *_table(account.differences), ""]
-    places = counted(len(account.differences) + account.untold, "place")
+    if account.doubled:
+        be = "is" if account.doubled == 1 else "are"
+        lines.append(f"{counted(account.doubled, 'document')} {be} there once too often: see docs/audit.md, Doubles")
+    if not account.lacking:
+        return lines
+    places = counted(sum(each.lacking > 0 for each in account.differences) + account.untold, "place")
     be = ("was" if account.repaired else "is") if account.lacking == 1 else ("were" if account.repaired else "are")
     lines.append(f"{counted(account.lacking, 'record')} {be} missing in {places}")
     left = account.lacking - account.repaired
@@ -127,10 +133,10 @@ def _remark(account: Account, source: str, words: str) -> str:
 
 
 def _table(differences: list[Difference]) -> list[str]:
-    heads = ("source", "sink", "kind", "expected", "found", "missing", "what")
+    heads = ("source", "sink", "kind", "expected", "found", "missing", "doubled", "what")
     rows = [heads]
     for each in differences:
-        numbers = (f"{each.expected:,}", f"{each.found:,}", f"{each.lacking:,}")
+        numbers = (f"{each.expected:,}", f"{each.found:,}", f"{each.lacking:,}", f"{each.extra:,}")
         rows.append((each.source, each.sink, each.kind.replace("_", " "), *numbers, each.what))
     widths = [max(len(row[place]) for row in rows) for place in range(len(heads) - 1)]
     lines = []
@@ -145,7 +151,8 @@ def _table(differences: list[Difference]) -> list[str]:
 def _detail(each: Difference) -> str:
     said = ["repaired"] if each.repaired else []
     said += [each.why] if each.why else []
-    said += [f"ids: {', '.join(each.ids)}{' …' if each.lacking > len(each.ids) else ''}"] if each.ids else []
+    more = " …" if each.lacking + each.extra > len(each.ids) else ""
+    said += [f"ids: {', '.join(each.ids)}{more}"] if each.ids else []
     return "; ".join(said)
 
 

@@ -36,8 +36,8 @@ def backfill(file: Path, source: str, since: str, until: str, queue_url: str | N
     """Ship a past range of a source, oldest first.
 
     A running daemon is not disturbed. The same command goes on after an interruption. Events that were delivered
-    before stay single in Elasticsearch; Splunk and archives get them again. The exit code is 0 when all is shipped, 1
-    when something is left.
+    before are looked for and stay single in Elasticsearch, also over rollovers; Splunk and archives get them again. The
+    exit code is 0 when all is shipped, 1 when something is left.
     """
     settings = start(file)
     private_files()

@@ -58,8 +58,9 @@ def show(file: Path, *, as_json: bool) -> int:
 def reset(file: Path, source: str | None, scope: str | None, *, damaged: bool, yes: bool) -> int:
     """Forget what is done, so that it is shipped again from `start` on.
 
-    Elasticsearch and the archive keep one copy of each event all the same; Splunk gets them twice. Receipts stay,
-    except with --damaged. The daemon must be stopped.
+    Elasticsearch keeps one copy of each event all the same, also over rollovers, where the credentials may read. Splunk
+    gets them twice, and so does an archive wherever objects come in other groups than at first. Receipts stay, except
+    with --damaged. The daemon must be stopped.
     """
     if (source is None) != damaged or (damaged and scope):
         raise click.UsageError("name either a --source (and maybe its --scope), or --damaged")

@@ -37,6 +37,10 @@ _MEANINGS = {
         "the object was gone before it could be read: none of its records was shipped",
         f"bring the object back under its name, {_REREAD}; else its records are lost at their origin",
     ),
+    "no_log_type": (
+        "a queue's message named an object outside AWS's folders, and nothing says which log type it is of",
+        f"set logs_fallback (or logs) of the source to its type, {_REREAD}; if it is no log, narrow the notifications",
+    ),
     "stalls": (
         "three times in a row the process ended, or was ended for standing still, while it read this object alone",
         f"look at the object apart from the daemon (`shipper decode`); when a newer shipper reads it, {_REREAD}",

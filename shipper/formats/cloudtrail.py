@@ -30,7 +30,6 @@ _DEEPEST = 1024
 _QUOTE_OR_BRACKET = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
 _TIME = b'"eventTime"'
 _NO_RECORD = "JSON, but not a CloudTrail record"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -43,6 +42,7 @@ class _Kind(msgspec.Struct, gc=False):
     eventVersion: Raw = Raw()  # noqa: N815 - AWS's names
     eventTime: Raw = Raw()  # noqa: N815
     eventID: Raw = Raw()  # noqa: N815
+    eventSource: Raw = Raw()  # noqa: N815
     digestS3Object: Raw = Raw()  # noqa: N815
     timeWindow: Raw = Raw()  # noqa: N815
     Records: Raw = Raw()
@@ -77,7 +77,8 @@ class CloudTrailFormat:
         pieces = decompressed(payload, self._limits)
         head, rest = _beginning(pieces)
         if is_enveloped(head):  # written to a log group, and from there by a subscription filter
-            return enveloped(head, rest or (), payload.origin, self._limits)
+            events = enveloped(head, rest or (), payload.origin, self._limits)
+            return (self._of_event(record) if type(record) is Record else record for record in events)
         if rest is None:
             if not head.strip():
                 return iter(())
@@ -118,9 +119,19 @@ class CloudTrailFormat:
                 position += 1
                 yield self._checked(raw, position)
         if not scanner.complete:
-            raise BadInputError("not JSON, or cut off: it ends in the middle of something")
+            raise BadInputError(
+                "not JSON, or cut off: it ends in the middle of something; upload the object again, whole"
+            )
         if not position and not scanner.seen_records:
             raise BadInputError("not JSON with CloudTrail records")
+
+    def _of_event(self, record: Record) -> Record | Rejected:
+        """A message of a log group, where it is a record."""
+        if (kind := _kind(record.raw)) is not None and kind.known:
+            return record
+        reason = "JSON, but not a CloudTrail record" if kind is not None else _why_not(record.raw)
+        time_ms = record.event.time_ms if record.event else 0
+        return Rejected(record.raw[:KEPT_BYTES], record.position, reason, time_ms)
 
     def _checked(self, raw: bytes, position: int) -> Record | Rejected:
         if isinstance(raw, Overlong | LongLine):
@@ -157,14 +168,10 @@ def _beginning(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes] | None]:
             head.append(piece)
             size += len(piece)
             if size > _AT_ONCE_BYTES:
-                return _unmarked(b"".join(head)), pieces
+                return b"".join(head), pieces
     except BadInputError as error:
-        return _unmarked(b"".join(head)), _Failing(error)
-    return _unmarked(b"".join(head)), None
-
-
-def _unmarked(head: bytes) -> bytes:
-    return head.removeprefix(_BYTE_ORDER_MARK)
+        return b"".join(head), _Failing(error)
+    return b"".join(head), None
 
 
 class _Failing(Iterator[bytes]):
@@ -194,6 +201,12 @@ def _in_lines(head: bytes) -> bool:
     if _kind(some[0]) is not None:
         return True
     return any(line.startswith(b'{"') and (kind := _kind(line)) is not None and kind.known for line in some[1:-1])
+
+
+def is_cloudtrail(raw: bytes) -> bool:
+    """Return whether a JSON object is a CloudTrail record or digest: S3's notifications have many of the same names."""
+    kind = _kind(raw)
+    return kind is not None and kind.known and not bytes(kind.eventSource).startswith(b'"aws:')
 
 
 def _several(line: bytes) -> list[Raw] | None:

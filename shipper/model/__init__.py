@@ -18,6 +18,7 @@ from shipper.model.facts import (
 from shipper.model.identity import document_id, hash64
 from shipper.model.receipts import (
     DeadLetter,
+    Doubled,
     LedgerLine,
     LedgerTotal,
     Problem,
@@ -47,6 +48,7 @@ __all__ = [
     "AddressFacts",
     "DeadLetter",
     "Document",
+    "Doubled",
     "Events",
     "IamPrincipal",
     "Indicator",

@@ -42,6 +42,7 @@ class Origin:
     Attributes:
         uri: `s3://bucket/key`, or a path for a local file.
         account, region: from the key's layout, "" where it does not say.
+        modified_ms: when the object or file was written, milliseconds since the epoch; None where that is not known.
     """
 
     uri: str
@@ -49,6 +50,7 @@ class Origin:
     key: str = ""
     account: str = ""
     region: str = ""
+    modified_ms: int | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -58,11 +60,13 @@ class Payload:
     Attributes:
         chunks: the bytes in order, in pieces of any size. Iterating may block and may raise RetryableError.
         size: bytes as stored, None where unknown.
+        head: how its text begins, once it is being read: to say what it is where it is not what it should be.
     """
 
     origin: Origin
     chunks: Iterator[bytes]
     size: int | None = None
+    head: bytes = b""
 
 
 @dataclass(slots=True)

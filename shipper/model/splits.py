@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from shipper.model.identity import hash64
@@ -49,6 +49,8 @@ class S3Split:
         source: the source's name in the configuration.
         scope: the part of the source whose cursor this split belongs to (bucket and key layout prefix).
         logs: the log type, a key of `build.LOG_TYPES`.
+        maybe_shipped: some of it may be in the destinations already (after a reset, in a backfill, shipped again):
+            sinks that can look for documents do so before they store them.
     """
 
     id: str
@@ -56,6 +58,7 @@ class S3Split:
     scope: str
     logs: str
     objects: tuple[S3Object, ...]
+    maybe_shipped: bool = field(default=False, compare=False)
 
     @property
     def size_bytes(self) -> int:
@@ -85,6 +88,7 @@ class WindowSplit:
         size_bytes: what the window is expected to hold, for the limit of what is in flight.
         oldest: when the oldest of its data became visible, in seconds since the epoch: what is new in the window came
             after that, and an event whose own time is earlier came late.
+        maybe_shipped: as in S3Split.
     """
 
     id: str
@@ -100,6 +104,7 @@ class WindowSplit:
     layout: tuple[str, ...] | None = None
     size_bytes: int = 0
     oldest: float = 0.0
+    maybe_shipped: bool = field(default=False, compare=False)
 
     @property
     def objects(self) -> tuple[S3Object, ...]:

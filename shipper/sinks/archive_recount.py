@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import zstandard
 
 from shipper.errors import RetryableError
-from shipper.model import Document, S3Split, Split
+from shipper.model import Document, Doubled, S3Split, Split
+from shipper.sinks.archive_doubles import doubled_lines
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """What has no place in a file's name."""
@@ -44,6 +45,25 @@ class ArchiveRecount:
     def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:  # noqa: ARG002 - the port's signature
         """See ports.Recount."""
         return None
+
+    def doubled(self, paths: Sequence[str]) -> dict[str, Doubled]:  # noqa: ARG002 - the port's signature
+        """See ports.Recount. Files are compared as a whole, see `doubled_lines`."""
+        return {}
+
+    def doubled_lines(self, since: float) -> Iterator[tuple[str, Doubled]]:
+        """Yield the folders that hold doubled lines, of those that were written into since a time.
+
+        Raises:
+            RetryableError: the archive cannot be read.
+        """
+        try:
+            yield from doubled_lines(self._path, since)
+        except OSError as error:
+            raise RetryableError(f"the archive {self._path} cannot be read: {error.strerror}") from error
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:  # noqa: ARG002 - the port's signature
+        """See ports.Recount."""
+        return Doubled()
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount. All of them: a split's file is written whole."""

@@ -13,12 +13,13 @@ from isal import isal_zlib
 
 from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Document, Problem, Rejection, SendResult, Split
+from shipper.model import Document, Problem, SendResult, Split
 from shipper.ports import Clock, SchemaName, wall_clock
 from shipper.sinks.elasticsearch_again import Again
 from shipper.sinks.elasticsearch_bulk import FILTER, bulk_body, read_answer
 from shipper.sinks.elasticsearch_conflicts import conflict, without_conflict
 from shipper.sinks.elasticsearch_connection import Access, Answer, Connection
+from shipper.sinks.elasticsearch_delivery import ElasticsearchDelivery, placed
 from shipper.sinks.elasticsearch_probes import HINT, NotAllowedError, hint_for
 from shipper.sinks.elasticsearch_recount import ElasticsearchRecount
 from shipper.sinks.elasticsearch_setup import Setup
@@ -33,8 +34,9 @@ class ElasticsearchSink:
     """A cluster as a sink: `_bulk` create into data streams, results by position, no retry of its own.
 
     Document ids are the caller's, so that sending again what is there already changes nothing (409 → present). That
-    holds within a backing index: what was on its way while a data stream rolled over can be stored twice. With `strict`
-    documents go into plain indices named by the events' own days instead: no rollover, no duplicate.
+    holds within a backing index; what may have been shipped before a rollover is looked for before it is sent (see
+    elasticsearch_again). With `strict` documents go into plain indices named by the events' own days instead: no
+    rollover, nothing to look for.
 
     Args:
         name: as in the configuration.
@@ -52,7 +54,7 @@ class ElasticsearchSink:
             (`http.max_content_length`), and is fastest with 5 to 15 MB.
         compression: gzip level, 1 to 3 of ISA-L, or 0 for plain text. None is 1, or 0 where all hosts are this machine
             (measured for 1,000 documents of 3.8 kB: level 1 costs 2.7 µs each and leaves a fifth; 2 gains 2 % more).
-        metrics: counts what went into failure stores.
+        metrics: counts what went into failure stores, and what could not be looked for.
         clock: says when documents are sent.
     """
 
@@ -111,7 +113,7 @@ class ElasticsearchSink:
         )
         self._connection = Connection(access)
         self._setup = Setup(self._connection, namespace, strict=strict, audit_apart=audit_apart)
-        self._again = Again(self._connection)
+        self._again = Again(self._connection, name, metrics, clock)
 
     def prepare(self) -> None:
         """Install the templates that are missing or old, where the credentials allow it; say so where they do not.
@@ -136,9 +138,11 @@ class ElasticsearchSink:
         """
         return self._setup.install()
 
-    def open(self, split: Split) -> ElasticsearchDelivery:  # noqa: ARG002 - every split goes the same way
+    def open(self, split: Split) -> ElasticsearchDelivery:
         """Begin a delivery; holds nothing that must be given back."""
-        return ElasticsearchDelivery(self)
+        return ElasticsearchDelivery(
+            self, maybe_shipped=split.maybe_shipped and not self._strict, oldest=split.oldest, clock=self._clock
+        )
 
     def locate(self, document_id: str) -> list[dict[str, Any]]:
         """Where a document is stored and where it came from; see `Setup.locate`."""
@@ -156,9 +160,9 @@ class ElasticsearchSink:
         """The role that installing templates needs."""
         return self._setup.setup_role()
 
-    def held(self, documents: Sequence[Document]) -> set[str]:
-        """Ids of those that are stored, of a batch without an answer; see `Again.held`. Strict indices tell of it."""
-        return set() if self._strict else self._again.held(documents)
+    def held(self, documents: Sequence[Document], since: float) -> set[str]:
+        """Return the ids of those that are stored; see `Again.held`. Strict indices tell by their answers."""
+        return set() if self._strict else self._again.held(documents, since)
 
     def send(self, documents: Sequence[Document]) -> SendResult:
         """Send one batch, once. See `ports.Delivery.send`."""
@@ -182,6 +186,8 @@ class ElasticsearchSink:
         where = f"sinks.{self.name}"
         try:
             yield from self._setup.problems(where)
+            if not self._strict:
+                yield from self._again.problems(where, self._setup.names)
         except ConfigError as error:
             yield Problem(where, str(error), error.hint)
         except RetryableError as error:
@@ -214,11 +220,11 @@ class ElasticsearchSink:
             result,
             repaired=second.delivered,
             present=result.present + second.present,
-            rejected=(*(r for r in result.rejected if r.position not in mended), *_placed(second.rejected, positions)),
+            rejected=(*(r for r in result.rejected if r.position not in mended), *placed(second.rejected, positions)),
             retry=tuple(sorted([*result.retry, *(positions[i] for i in second.retry)])),
             retry_reason=result.retry_reason or second.retry_reason,
             paused=result.paused or second.paused,
-            faults=(*result.faults, *_placed(second.faults, positions)),
+            faults=(*result.faults, *placed(second.faults, positions)),
         )
 
     def _post(self, plain: bytes, *, require_data_stream: bool) -> Answer:
@@ -239,58 +245,6 @@ class ElasticsearchSink:
             documents=count,
             hint="a pipeline or mapping failed them: see the data stream's ::failures; each is a dead letter here too",
         )
-
-
-class ElasticsearchDelivery:
-    """A split's delivery. An answered batch is durable (fsynced translog), so there is nothing to finish."""
-
-    def __init__(self, sink: ElasticsearchSink) -> None:
-        self._sink = sink
-        # ids of a batch that had no answer, and those of them that were found: a further rollover would hide them
-        self._doubtful: set[str] = set()
-        self._stored: set[str] = set()
-
-    def send(self, documents: Sequence[Document]) -> SendResult:
-        """Send one batch, once; what had no answer before only where it is not there.
-
-        Raises:
-            RetryableError: nothing is known of the batch, or the whole of it was refused for now.
-        """
-        if self._doubtful:
-            asked = [each for each in documents if each.id in self._doubtful and each.id not in self._stored]
-            self._stored |= self._sink.held(asked)
-        try:
-            result = self._send_rest(documents) if self._stored else self._sink.send(documents)
-        except RetryableError as error:
-            if not (error.busy or error.paused):
-                self._doubtful.update(each.id for each in documents)
-            raise
-        if self._doubtful:
-            answered = {each.id for each in documents}
-            self._doubtful -= answered
-            self._stored -= answered
-        return result
-
-    def _send_rest(self, documents: Sequence[Document]) -> SendResult:
-        places = [place for place, each in enumerate(documents) if each.id not in self._stored]
-        result = self._sink.send([documents[place] for place in places]) if places else SendResult(0)
-        return replace(
-            result,
-            present=result.present + len(documents) - len(places),
-            rejected=_placed(result.rejected, places),
-            retry=tuple(places[position] for position in result.retry),
-            faults=_placed(result.faults, places),
-        )
-
-    def finish(self) -> None:
-        """Nothing is held back."""
-
-    def abandon(self) -> None:
-        """Nothing is held back."""
-
-
-def _placed(refusals: Sequence[Rejection], places: Sequence[int]) -> tuple[Rejection, ...]:
-    return tuple(replace(each, position=places[each.position]) for each in refusals)
 
 
 def _all_local(hosts: Sequence[str]) -> bool:

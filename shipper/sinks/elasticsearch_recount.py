@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from shipper.errors import RetryableError
-from shipper.model import Document, S3Split
+from shipper.model import Document, Doubled, S3Split
 from shipper.sinks.elasticsearch_bulk import STRICT_PREFIX, strict_index
 from shipper.sinks.elasticsearch_connection import Connection
+from shipper.sinks.elasticsearch_doubles import DoubleSearch
 
 # index.max_terms_count is 65,536, and search.max_buckets 65,536 too: both far above.
 _MOST_PATHS = 1_000
@@ -63,13 +64,33 @@ class ElasticsearchRecount:
 
     def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:
         """See ports.Recount."""
-        span = {"range": {"@timestamp": {"gte": first_ms, "lte": last_ms, "format": "epoch_millis"}}}
-        terms = [{"term": {name: value}} for name, value in ((_GROUP, group), ("cloud.region", region))]
-        wanted = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": [span, *terms]}}}
+        filters = _of_group(region, group, first_ms, last_ms)
+        wanted = {"size": 0, "track_total_hits": True, "query": {"bool": {"filter": filters}}}
         try:
             return _total(self._search(wanted, "hits.total").get("hits", {}))
         except _UncountableError:
             return None
+
+    def doubled(self, paths: Sequence[str]) -> dict[str, Doubled]:
+        """See ports.Recount. In strict mode an event has one index for ever."""
+        found: dict[str, Doubled] = {}
+        if self._names.startswith(STRICT_PREFIX):
+            return found
+        for first in range(0, len(paths), _MOST_PATHS):
+            try:
+                found |= DoubleSearch(self._search).of_paths(paths[first : first + _MOST_PATHS])
+            except _UncountableError:
+                return found
+        return found
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:
+        """See ports.Recount."""
+        if self._names.startswith(STRICT_PREFIX):
+            return Doubled()
+        try:
+            return DoubleSearch(self._search).of(_of_group(region, group, first_ms, last_ms))
+        except _UncountableError:
+            return Doubled()
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount."""
@@ -145,6 +166,12 @@ class ElasticsearchRecount:
                     oldest[stream] = (order, begun)
         # Generation 1 means that nothing was deleted yet; a strict index (0) tells of its own day only.
         return {stream: begun for stream, (order, begun) in oldest.items() if order != 1}
+
+
+def _of_group(region: str, group: str, first_ms: int, last_ms: int) -> list[dict[str, Any]]:
+    """Filters for a log group's documents of a span."""
+    span = {"range": {"@timestamp": {"gte": first_ms, "lte": last_ms, "format": "epoch_millis"}}}
+    return [span, {"term": {_GROUP: group}}, {"term": {"cloud.region": region}}]
 
 
 def _begun(name: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:

@@ -15,7 +15,7 @@ import orjson
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
-from shipper.model import Document, S3Split
+from shipper.model import Document, Doubled, S3Split
 from shipper.sinks.splunk_hec_connection import HecServers, Links
 
 _PATH = "/services/search/jobs"
@@ -23,11 +23,13 @@ _PATH = "/services/search/jobs"
 _MOST_SOURCES = 200
 _MOST_IDS = 1_000
 _ALL_TIME: Mapping[str, str] = {"earliest_time": "0", "latest_time": "4102444800"}
+_BOTH = "count AS copies dc(event_uid) AS events"
+_NAMED_IDS = 10
 _FAILED = frozenset({"ERROR", "FATAL"})
 
 
 class SplunkRecount:
-    """Implements `ports.Recount`. An event that stands twice under its `event_uid` counts once.
+    """Implements `ports.Recount`. An event that stands twice under its `event_uid` counts once, and is a double.
 
     Args:
         sink: its name.
@@ -60,9 +62,29 @@ class SplunkRecount:
         """See ports.Recount. The source is `region:group:stream`."""
         if not self.by_id:
             return None
-        span = {"earliest_time": _seconds(first_ms), "latest_time": _seconds(last_ms + 1)}
+        span = _span(first_ms, last_ms)
         rows = self._search("dc(event_uid) AS events", "source", [f"{region}:{group}:*"], by="index", span=span)
         return sum(int(row["events"]) for row in rows)
+
+    def doubled(self, paths: Sequence[str]) -> dict[str, Doubled]:
+        """See ports.Recount. Events of the raw endpoint have no ids to be told by."""
+        found: dict[str, Doubled] = {}
+        if not self.by_id:
+            return found
+        for first in range(0, len(paths), _MOST_SOURCES):
+            rows = self._search(_BOTH, "source", paths[first : first + _MOST_SOURCES])
+            for row in rows:
+                if int(row["copies"]) > int(row["events"]):
+                    found[row["source"]] = self._doubled([row], row["source"])
+        return found
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:
+        """See ports.Recount."""
+        if not self.by_id:
+            return Doubled()
+        span, source = _span(first_ms, last_ms), f"{region}:{group}:*"
+        rows = self._search(_BOTH, "source", [source], by="index", span=span)
+        return self._doubled(rows, source, span) if any(row["copies"] != row["events"] for row in rows) else Doubled()
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         """See ports.Recount."""
@@ -91,6 +113,14 @@ class SplunkRecount:
             self._retention[index] = self._retention_of(index)
         return time_ms / 1000 < time.time() - self._retention[index]
 
+    def _doubled(self, rows: Sequence[Mapping[str, Any]], source: str, span: Mapping[str, str] = _ALL_TIME) -> Doubled:
+        """Return how many events of a source are too many, and which some of them are."""
+        stored = sum(int(row["copies"]) for row in rows)
+        extra = stored - sum(int(row["events"]) for row in rows)
+        first = f"where copies>1 | head {_NAMED_IDS}"
+        named = self._search("count AS copies", "source", [source], by="event_uid", span=span, then=first)
+        return Doubled(stored, extra, tuple(sorted(row["event_uid"] for row in named)))
+
     def _search(
         self,
         what: str,
@@ -99,8 +129,10 @@ class SplunkRecount:
         *,
         by: str | None = None,
         span: Mapping[str, str] = _ALL_TIME,
+        then: str = "",
     ) -> list[dict[str, Any]]:
         text = f"| tstats {what} where {self._where} {field} IN ({', '.join(map(_quoted, values))}) by {by or field}"
+        text += f" | {then}" if then else ""
         form = {"search": text, "exec_mode": "oneshot", "output_mode": "json", "count": "0"}
         # What the peers that answered hold would look like a loss.
         answer = self._ask("POST", _PATH, {**form, **span, "allow_partial_results": "false"})
@@ -140,6 +172,10 @@ def _quoted(value: str) -> str:
     """A value in a search. `*` cannot be escaped, so that more may match than was asked for."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _span(first_ms: int, last_ms: int) -> dict[str, str]:
+    return {"earliest_time": _seconds(first_ms), "latest_time": _seconds(last_ms + 1)}
 
 
 def _seconds(time_ms: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import structlog
 
@@ -138,7 +139,7 @@ class CloudWatchSource:
 
     def release(self, split: Split, error: RetryableError) -> None:
         """See ports.Source."""
-        split = as_window(split)
+        split = replace(as_window(split), maybe_shipped=True)
         self._flying[split.region] -= 1
         self._failures[split.id] += 1
         wait = min(_FIRST_WAIT_SECONDS * 2 ** min(self._failures[split.id] - 1, 10), _LONGEST_WAIT_SECONDS)
@@ -182,7 +183,8 @@ class CloudWatchSource:
             return
         self._cursors = self._store.cursors(self.name)
         self._start.load(self._cursors)
-        self._ready = [split for split in self._store.pinned(self.name) if isinstance(split, WindowSplit)]
+        pinned = (split for split in self._store.pinned(self.name) if isinstance(split, WindowSplit))
+        self._ready = [replace(split, maybe_shipped=True) for split in pinned]
         self._pinned = {split.id: split for split in self._ready}
         self._loaded = True
 

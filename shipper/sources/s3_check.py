@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,12 +14,22 @@ from shipper.aws_remedies import remedy_of
 from shipper.errors import RetryableError, ShipperError, UnreadableError
 from shipper.model import Problem
 from shipper.sources.s3_bucket import S3Bucket, is_marker
-from shipper.sources.s3_keys import Service, example_key, folder_of, follows_layout, scope_of
-from shipper.sources.s3_strays import Coverage, Reason
+from shipper.sources.s3_keys import (
+    SERVICES,
+    Scope,
+    Service,
+    example_key,
+    folder_of,
+    follows_layout,
+    is_shipped,
+    scope_of,
+)
+from shipper.sources.s3_strays import Coverage, Reason, is_test_file
 from shipper.sources.s3_walk import Walk
 
 _SAMPLE = 200
 _MOST_FOLDERS = 100
+_MOST_SCOPES = 20
 NAMES_SHOWN = 5
 """So many folders or objects that are left aside are named."""
 
@@ -91,34 +101,54 @@ def _check_folders(  # noqa: PLR0917 - all of it is one place
     layouts_only: bool,
 ) -> Iterator[Problem]:
     """Yield whether there are folders of the source's logs, and what else is there."""
-    walk = Walk(lister, prefix, services, coverage)
+    # Where the log type has no folders of its own, those of the others are still not what is shipped.
+    walk = Walk(lister, prefix, services or SERVICES, coverage)
+    scopes = {scope: None for key in keys if (scope := scope_of(key, services)) is not None}
+    undated: list[str] = []
     try:
         for _ in itertools.takewhile(lambda _: not walk.done, range(_MOST_FOLDERS)):
-            walk.step()
+            scopes |= dict.fromkeys(walk.step())
+        undated = list(_undated(lister, prefix, scopes, coverage)) if services else []
     except RetryableError as error:
         yield Problem(where, f"not all folders could be listed: {error}", "see what the policy allows", serious=False)
-    inside = walk.found or any(scope_of(key, services) for key in keys)
-    whole = not inside and not layouts_only
+    whole = not (services and scopes) and not layouts_only
+    outside = walk.strays.any_outside or not all(map(follows_layout, keys))
     place = f"s3://{lister.name}/{prefix}"
-    if not inside and (layouts_only or all(map(follows_layout, keys))):
+    if not any(is_shipped(scope) for scope in scopes if services) and not (whole and outside):
         what = emptiness(lister.name, prefix, services)
         yield Problem(where, what, "look at the prefix, and at logs: what is there is something else", serious=False)
-    elif services and not inside:
+    elif services and whole:
         yield Problem(
             where,
             f"the first keys of {place} are not in AWS's folders for these logs, such as {keys[0]!r}",
             "without such folders all of the prefix is listed each time; give the prefix that ends before AWSLogs/",
             serious=False,
         )
-    found = walk.strays.named(whole=whole)
-    for key in keys:
-        known = scope_of(key, services) or coverage.is_anothers(key)
-        if follows_layout(key) and not known and (reason := coverage.reason_of(key)) != "taken":
-            found.setdefault(folder_of(key), reason)
-    yield from _told(found, walk.strays.more if not whole else 0, place, where)
+    found = walk.strays.named(whole=whole) | dict.fromkeys(undated, "unrecognised")
+    others = [] if services else [scope.prefix for scope in scopes]
+    for name in [*others, *filter(follows_layout, keys)]:
+        known = scope_of(name, services) or coverage.is_anothers(name)
+        if not known and (reason := coverage.reason_of(name)) != "taken":
+            found.setdefault(folder_of(name), reason)
+    yield from _told(found, walk.strays.more if not whole else 0, place, where, layouts_only=layouts_only)
 
 
-def _told(found: dict[str, Reason], more: int, place: str, where: str) -> Iterator[Problem]:
+def _undated(lister: S3Bucket, prefix: str, scopes: Iterable[Scope], coverage: Coverage) -> Iterator[str]:
+    """Yield what lies beside the folders of days, in the first of the scopes.
+
+    Raises:
+        RetryableError: a listing failed.
+    """
+    for scope in itertools.islice(filter(is_shipped, scopes), _MOST_SCOPES):
+        if len(prefix) > len(scope.prefix):
+            continue
+        level = lister.level(scope.prefix)
+        for name in [*(each for each in level.folders if not scope.leads_to_days(each)), *level.keys]:
+            if not is_test_file(name) and not coverage.is_anothers(name):
+                yield name
+
+
+def _told(found: dict[str, Reason], more: int, place: str, where: str, *, layouts_only: bool) -> Iterator[Problem]:
     strange = [name for name, reason in found.items() if reason == "unrecognised"]
     if strange or more:
         number = len(strange) + more
@@ -128,7 +158,7 @@ def _told(found: dict[str, Reason], more: int, place: str, where: str) -> Iterat
             f" {'is' if number == 1 else 'are'} not shipped, because no log type takes"
             f" {'it' if number == 1 else 'them'}: {left_aside(strange, more)}",
             "counted in shipper_objects_filtered_total as unrecognised; a narrower prefix, or a source of their own"
-            " with their log type, ends this remark",
+            f" with their log type{', or logs_fallback,' if layouts_only else ''} ends this remark",
             serious=False,
         )
     others = [name for name, reason in found.items() if reason == "other_logs"]

@@ -10,7 +10,7 @@ from shipper.model import S3Object
 from shipper.ports import CheckpointStore
 from shipper.sources.s3_bucket import Bucket, is_marker
 from shipper.sources.s3_check import emptiness
-from shipper.sources.s3_keys import DAY_SECONDS, Scope, folder_of, follows_layout, scope_of, services_of
+from shipper.sources.s3_keys import DAY_SECONDS, Scope, folder_of, follows_layout, is_shipped, scope_of, services_of
 from shipper.sources.s3_scope import HOUR, Hashes
 from shipper.sources.s3_strays import Coverage, is_test_file
 from shipper.sources.s3_walk import Walk
@@ -31,19 +31,23 @@ class Wanted:
         since: those labelled since (LastModified where keys have no label), seconds since the epoch.
         written_since: those written since, likewise.
         notified: they are found by a queue, which tells of them within hours, instead of by listing.
+        whole: all receipts that there ever were are still kept.
     """
 
     since: float
     written_since: float = 0.0
     notified: bool = False
+    whole: bool = False
 
 
 @dataclass(slots=True)
 class _Day:
-    """What was listed of a day."""
+    """What was listed of a day, and how much of that has a receipt."""
 
     count: int = 0
     xor: int = 0
+    settled: int = 0
+    settled_xor: int = 0
     unknown: list[S3Object] = field(default_factory=list)
 
 
@@ -53,7 +57,7 @@ class UnknownObject:
 
     Attributes:
         certain: it was never settled; otherwise the state does not reach back so far, or its day was closed with
-            another number of objects, and which they were is forgotten.
+            other objects than those that have receipts, and which they were is forgotten.
     """
 
     object: S3Object
@@ -146,7 +150,7 @@ class Inventory:
             self.more_left_aside += 1
 
     def _of_scope(self, scope: Scope) -> Iterator[UnknownObject]:
-        if scope.service is not None and not scope.service.shipped:
+        if not is_shipped(scope):
             return
         name = f"{self._bucket.name}/{scope.prefix}"
         state = _ScopeState(self._store, self._names, name)
@@ -158,6 +162,9 @@ class Inventory:
             listed = days.setdefault(day, _Day())
             listed.count += 1
             listed.xor ^= item.hash
+            if item.hash in self._settled:
+                listed.settled += 1
+                listed.settled_xor ^= item.hash
             if scope.moment(item) < self._wanted.since or item.last_modified < self._wanted.written_since:
                 continue
             self.listed += 1
@@ -181,11 +188,12 @@ class Inventory:
                     if not scope_of(item.key, self._services) and not self._coverage.is_anothers(item.key):
                         self._leave_aside(folder_of(item.key), self._coverage.reason_of(item.key))
                     continue
+                if is_test_file(item.key):
+                    continue
                 self.any_of_ours = True
-                day = scope.day(item)
-                if day is None:
-                    self._leave_aside(item.key, "test_file" if is_test_file(item.key) else "unrecognised")
-                elif not is_test_file(item.key):
+                if (day := scope.day(item)) is None:
+                    self._leave_aside(item.key, "unrecognised")
+                else:
                     yield item, day
             if not page.more or not page.objects:
                 return
@@ -194,9 +202,11 @@ class Inventory:
         for day, listed in days.items():
             if state.closed.get(day) == (listed.count, listed.xor):
                 continue  # all that is there was settled when the day was closed
+            certain = state.remembers(day) or state.closed.get(day) == (listed.settled, listed.settled_xor)
+            certain |= self._wanted.whole and day not in state.closed
             for item in listed.unknown:
                 if self._is_due(scope, state, item, day):
-                    yield UnknownObject(item, state.remembers(day))
+                    yield UnknownObject(item, certain)
                 else:
                     self.due_later += 1
 

@@ -66,6 +66,8 @@ _HIVE = re.compile(
 _NAME = re.compile(r"[^/]+/")
 _PLAIN_DAY = re.compile(r"(\d{4})/(\d{2})/(\d{2})/")
 _HIVE_DAY = re.compile(r"year=(\d{4})/month=(\d{2})/day=(\d{2})/")
+_PLAIN_YEAR = re.compile(r"\d{4}/")
+_HIVE_YEAR = re.compile(r"year=\d{4}/")
 _LABEL = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?Z[_.]")
 _FILE_NAME = re.compile(r"(?:.*/)?(?P<account>\d{12})_[A-Za-z-]+_(?P<region>[a-z]{2,4}(?:-[a-z]+)+-\d)_")
 _ORGANISATION = re.compile(r"o-[a-z0-9]{10,32}")
@@ -118,6 +120,10 @@ class Scope:
         except ValueError:
             return None
 
+    def leads_to_days(self, folder: str) -> bool:
+        """Return whether a folder directly below the prefix is a year's."""
+        return bool((_HIVE_YEAR if self.hive else _PLAIN_YEAR).fullmatch(folder, len(self.prefix)))
+
     def moment(self, item: S3Object) -> float:
         """Return when the object's data is from, in seconds: its label, or LastModified where there is none."""
         found = _LABEL.search(item.key, len(self.prefix)) if self.service else None
@@ -127,6 +133,11 @@ class Scope:
             return datetime(*(int(part or 0) for part in found.groups()), tzinfo=UTC).timestamp()  # type: ignore[misc,arg-type]  # six numbers
         except ValueError:
             return item.last_modified
+
+
+def is_shipped(scope: Scope) -> bool:
+    """Return whether the objects of a scope are logs, and not only known."""
+    return scope.service is None or scope.service.shipped
 
 
 def services_of(logs: str) -> tuple[Service, ...]:

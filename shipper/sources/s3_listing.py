@@ -15,7 +15,7 @@ from shipper.ports import CheckpointStore, Clock, DeadLetters, wall_clock
 from shipper.sources.kept_start import KeptStart
 from shipper.sources.s3_bucket import Bucket, S3Bucket
 from shipper.sources.s3_check import check_bucket, emptiness
-from shipper.sources.s3_keys import Scope, scope_of, services_of
+from shipper.sources.s3_keys import Scope, is_shipped, scope_of, services_of
 from shipper.sources.s3_pending import Pending
 from shipper.sources.s3_retries import Waiting
 from shipper.sources.s3_schedule import Schedule
@@ -204,7 +204,8 @@ class S3ListingSource:
     @property
     def found_nothing(self) -> bool:
         """Whether all that was listed so far holds neither a folder of the source's logs nor an object to ship."""
-        return not self._any_of_ours and not any(self._states[name].scope.service for name in self._listed)
+        scopes = (self._states[name].scope for name in self._listed)
+        return not self._any_of_ours and not any(scope.service and is_shipped(scope) for scope in scopes)
 
     @property
     def emptiness(self) -> str:

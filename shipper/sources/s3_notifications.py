@@ -43,12 +43,19 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Fresh:
-    """New objects of some messages, each once, by log type."""
+    """New objects of some messages, each once, by log type.
+
+    Attributes:
+        redelivered: hashes of those whose message was handed out before: another daemon may have shipped them.
+    """
 
     objects: dict[str, list[S3Object]] = field(default_factory=dict)
     hashes: set[int] = field(default_factory=set)
+    redelivered: set[int] = field(default_factory=set)
 
-    def add(self, logs: str, item: S3Object) -> None:
+    def add(self, logs: str, item: S3Object, receives: int) -> None:
+        if receives > 1:
+            self.redelivered.add(item.hash)
         if item.hash not in self.hashes:
             self.hashes.add(item.hash)
             self.objects.setdefault(logs, []).append(item)
@@ -226,7 +233,7 @@ class S3NotificationsSource:
                 wait = 0
         finally:
             for logs, objects in fresh.objects.items():
-                self._pending.pin(self._queue.name, logs, objects)
+                self._pending.pin(self._queue.name, logs, objects, fresh.redelivered)
         return taken > 0
 
     def _take(self, message: Message, fresh: _Fresh) -> None:
@@ -237,7 +244,7 @@ class S3NotificationsSource:
                 self._strays.object(item.bucket, item.key, reason)
         for logs, item in found.to_ship:
             if item.hash not in self._pending and item.hash not in self._unopened.waiting:
-                fresh.add(logs, item)
+                fresh.add(logs, item, message.receives)
         self._bury_objects(message, found.outside)
         keep = bool(found.faults) and not self._bury(message, found.faults)
         if found.to_ship:
@@ -255,7 +262,9 @@ class S3NotificationsSource:
         if not objects:
             return
         now = self._clock()
-        self._dead_letters.put([letter_of_object(self.name, message, item, now) for item in objects])
+        letters = LetterLog(self._dead_letters)
+        letters.put([letter_of_object(self.name, message, item, now) for item in objects])
+        letters.write()
         pairs = self._done.pairs(item.hash for item in objects)
         self._store.mark_done(self.name, self._queue.name, pairs)
         self._done.add(pairs)

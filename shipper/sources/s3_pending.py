@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -63,7 +64,8 @@ class Pending:
         attempts = self._store.attempts(self._source)
         ordinary: list[Split] = []
         suspects: list[Split] = []
-        for split in self._store.pinned(self._source):
+        for pinned in self._store.pinned(self._source):
+            split = replace(pinned, maybe_shipped=True)  # an earlier process may have shipped it
             fatal = attempts.get(split.id, 0)
             if fatal >= FATAL_ATTEMPTS and len(split.objects) > 1:
                 suspects += self._taken_apart(split, fatal)
@@ -86,14 +88,25 @@ class Pending:
             attempts=fatal,
         )
         parts: list[Split] = [
-            split_of([item], source=self._source, scope=split.scope, logs=split.logs) for item in split.objects
+            replace(split_of([item], source=self._source, scope=split.scope, logs=split.logs), maybe_shipped=True)
+            for item in split.objects
         ]
         self._store.replace_pins(split, parts)
         return parts
 
-    def pin(self, scope: str, logs: str, objects: Sequence[S3Object]) -> None:
-        """Group objects into splits, which are ready once the store has them."""
-        splits = [split_of(members, source=self._source, scope=scope, logs=logs) for members in group(objects)]
+    def pin(self, scope: str, logs: str, objects: Sequence[S3Object], maybe_shipped: Container[int] = ()) -> None:
+        """Group objects into splits, which are ready once the store has them.
+
+        Args:
+            maybe_shipped: hashes of objects that another process may have shipped.
+        """
+        splits = [
+            replace(
+                split_of(members, source=self._source, scope=scope, logs=logs),
+                maybe_shipped=any(item.hash in maybe_shipped for item in members),
+            )
+            for members in group(objects)
+        ]
         if splits:
             self._store.pin(splits)
             self._add(splits)
@@ -114,7 +127,11 @@ class Pending:
             yield split
 
     def release(self, split: Split, error: RetryableError, now: float) -> None:
-        """A split was not delivered: it is ready again after a wait that grows with each failure."""
+        """A split was not delivered: it is ready again after a wait that grows with each failure.
+
+        A part of it may have been: what ships it again has to look.
+        """
+        split = replace(split, maybe_shipped=True)
         self._in_flight.pop(split.id, None)
         self._failures[split.id] += 1
         self._free(split)

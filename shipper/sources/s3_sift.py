@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from shipper.model import S3Object
 from shipper.sources.s3_bucket import Page, is_marker
-from shipper.sources.s3_keys import DAY_SECONDS, Scope, Service, folder_of, follows_layout, scope_of
+from shipper.sources.s3_keys import DAY_SECONDS, Scope, Service, folder_of, follows_layout, is_shipped, scope_of
 from shipper.sources.s3_scope import Listing
 from shipper.sources.s3_strays import Coverage, Reason, is_test_file
 
@@ -20,7 +20,7 @@ class Sifted:
         fresh: objects to be shipped, in the order of their keys.
         left_out: (day, key, hash, reason) of new objects that are no logs.
         elsewhere: folders of AWS's that a full listing leaves aside, with the reason.
-        ours: how many objects of the page are not in such folders.
+        ours: how many objects of the page are of a kind that is shipped, new or not.
         day: the day of the last key, None where the page has none.
         at_end: whether the listing is at its end.
         scopes: those that a full listing came across, and leaves to listings of their own.
@@ -66,7 +66,7 @@ def sift(
             elif not coverage.is_anothers(item.key) and (reason := coverage.reason_of(item.key)) != "taken":
                 sifted.elsewhere[folder_of(item.key)] = reason
             continue
-        sifted.ours += 1
+        sifted.ours += is_shipped(state.scope) and not is_test_file(item.key)
         # An object in a dated folder without a date: remembered by when it was written.
         kept_in = int(item.last_modified // DAY_SECONDS) if day is None else day
         value = item.hash
@@ -81,7 +81,7 @@ def sift(
 
 
 def _left_out(scope: Scope, day: int | None, key: str) -> str | None:
-    if scope.service is not None and not scope.service.shipped:
+    if not is_shipped(scope):
         return "digest"
     if is_test_file(key):
         return "test_file"

@@ -129,6 +129,11 @@ class Strays:
         return found
 
     @property
+    def any_outside(self) -> bool:
+        """Whether something lies outside AWS's folders."""
+        return bool(self._more) or any(service_folder(name) is None for name in self._names)
+
+    @property
     def more(self) -> int:
         """How many were not kept by name."""
         return self._more
@@ -138,8 +143,9 @@ class Strays:
             return name
         place = name.find("/", len(self._prefix))
         while 0 <= place < len(name) - 1:
-            if name[: place + 1] not in self._leading:
-                return name[: place + 1]
+            folder = name[: place + 1]
+            if folder not in self._leading and not self._coverage.is_anothers(folder):
+                return folder
             place = name.find("/", place + 1)
         return name
 

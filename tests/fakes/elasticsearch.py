@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from isal import isal_zlib
 
+from tests.fakes.backing_indices import BackingIndices
 from tests.fakes.http_server import FakeServer, QuietHandler
 
 _GZIP = 31
@@ -62,6 +63,7 @@ class FakeElasticsearch(FakeServer):
         stored: sources by (index, id).
         templates: bodies by path, as put; policies too.
         answers: replies by path, for other requests than `_bulk`; they come first.
+        backing: backing indices that documents are looked for in; None where nobody looks.
         writes: how often each id was stored; more than once would be a duplicate.
     """
 
@@ -73,6 +75,7 @@ class FakeElasticsearch(FakeServer):
         self.stored: dict[tuple[str, str], bytes] = {}
         self.templates: dict[str, Any] = {}
         self.answers: dict[str, Reply] = {}
+        self.backing: BackingIndices | None = None
         self.writes: Counter[str] = Counter()
         self.arrived = threading.Event()
         self.lock = threading.Lock()
@@ -168,8 +171,11 @@ def _handler(server: FakeElasticsearch) -> type[BaseHTTPRequestHandler]:
             path = self.path.split("?")[0]
             with server.lock:
                 server.other_requests.append((self.command, self.path))
+            looked = server.backing.answer(path, body) if server.backing else None
             if path in server.answers:
                 self._send(server.answers[path])
+            elif looked is not None:
+                self._send(Reply(looked[0], orjson.dumps(looked[1])))
             elif self.command == "PUT":
                 server.templates[path] = json.loads(body or b"{}")
                 self._send(Reply(body=b'{"acknowledged":true}'))

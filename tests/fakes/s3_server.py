@@ -91,7 +91,8 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         path = unquote(url.path.lstrip("/"))
         if "list-type" in url.query:
-            self._list(path, parse_qs(url.query).get("prefix", [""])[0])
+            query = parse_qs(url.query)
+            self._list(path, query.get("prefix", [""])[0], query.get("delimiter", [""])[0])
             return
         span = self.headers.get("Range")
         self.s3.requests.append((path, span))
@@ -111,12 +112,17 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"ETag": etag, "Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(body)}"}
         self._send(206 if span else 200, part, headers, broken=fault)
 
-    def _list(self, bucket: str, prefix: str) -> None:
+    def _list(self, bucket: str, prefix: str, delimiter: str) -> None:
         if bucket in self.s3.denied:
             self._refuse("denied")
             return
         found = sorted(path for path in self.s3.objects if path.startswith(f"{bucket.rstrip('/')}/{prefix}"))
-        items = "".join(
+        begin = f"{bucket.rstrip('/')}/{prefix}"
+        below = [path for path in found if delimiter and delimiter in path[len(begin) :]]
+        folders = {prefix + path[len(begin) :].partition(delimiter)[0] + delimiter: None for path in below}
+        found = [path for path in found if path not in below]
+        items = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in folders)
+        items += "".join(
             f"<Contents><Key>{path.partition('/')[2]}</Key><Size>{len(self.s3.objects[path])}</Size><ETag>x</ETag>"
             "<LastModified>2026-01-05T00:00:00.000Z</LastModified></Contents>"
             for path in found

@@ -1,7 +1,7 @@
 """Splunk's search API as far as audits use it: a oneshot `tstats` over indexed fields, and an index's settings.
 
-It reads the search itself: `| tstats COUNT [AS NAME] where TERM… by FIELD`, terms being `field=value` and
-`field IN (values)` with `*` as a wildcard, and COUNT being `count` or `dc(field)`.
+It reads the search itself: `| tstats COUNT [AS NAME]… where TERM… by FIELD [| where NAME>NUMBER] [| head NUMBER]`,
+terms being `field=value` and `field IN (values)` with `*` as a wildcard, and COUNT being `count` or `dc(field)`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from tests.fakes.splunk_hec_rules import Event
 JOBS = "/services/search/jobs"
 INDEXES = "/services/data/indexes/"
 _SEARCH = re.compile(
-    r"\|\s*tstats\s+(?P<what>count|dc\((?P<of>\w+)\))(?:\s+AS\s+(?P<name>\w+))?\s+where\s+(?P<terms>.+)\s+by\s+(?P<by>\w+)\s*",
+    r"\|\s*tstats\s+(?P<counts>(?:(?:count|dc\(\w+\))(?:\s+AS\s+\w+)?\s+)+)where\s+(?P<terms>.+?)\s+by\s+(?P<by>\w+)\s*"
+    r"(?:\|\s*where\s+(?P<kept>\w+)>(?P<least>\d+)\s*)?(?:\|\s*head\s+(?P<head>\d+)\s*)?",
     re.DOTALL,
 )
+_COUNT = re.compile(r"(?P<what>count|dc\((?P<of>\w+)\))(?:\s+AS\s+(?P<name>\w+))?\s+")
 _TERM = re.compile(
     r'(?P<field>\w+)(?:=(?P<value>"(?:\\.|[^"\\])*"|\S+)|\s+IN\s+\((?P<values>(?:"(?:\\.|[^"\\])*"|[^")])*)\))\s*'
 )
@@ -45,8 +47,14 @@ def answer(form: dict[str, str], events: Iterable[Event]) -> dict[str, Any]:
     for event in events:
         if first <= (event.time or 0.0) < last and matches(event) and (key := _field(event, found["by"])):
             groups.setdefault(key, []).append(event)
-    name = found["name"] or found["what"]
-    results = [{found["by"]: key, name: str(_count(members, found["of"]))} for key, members in sorted(groups.items())]
+    counts = [(each["name"] or each["what"], each["of"]) for each in _COUNT.finditer(found["counts"])]
+    results = [
+        {found["by"]: key, **{name: str(_count(members, of)) for name, of in counts}}
+        for key, members in sorted(groups.items())
+    ]
+    if found["kept"]:
+        results = [row for row in results if int(row[found["kept"]]) > int(found["least"])]
+    results = results[: int(found["head"])] if found["head"] else results
     limit = int(form.get("count", "100")) or len(results)
     return {"preview": False, "init_offset": 0, "messages": [], "results": results[:limit]}
 

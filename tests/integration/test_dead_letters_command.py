@@ -212,7 +212,7 @@ def test_a_run_writes_one_line_for_the_letters_of_a_split(
     (line,) = [line for line in lines if line["event"] == "not shipped, kept in the dead letters"]
     assert (line["level"], line["letters"], line["source"]) == ("warning", 3, "trail")
     assert line["reasons"] == "2 unmappable, 1 undecodable"
-    assert line["first"] == "undecodable: JSON, but not a CloudTrail record"
+    assert line["first"] == "undecodable: not a JSON object"
     assert line["object"] == f"s3://my-trail/{Mended.KEY}"
     assert cli.run([*line["next"].split()[1:], "-c", str(tmp_path / "shipper.yaml")]) == 0
     assert "3 shown" in capfd.readouterr().out

@@ -16,7 +16,8 @@ from prometheus_client import generate_latest
 from shipper.errors import ConfigError, RetryableError
 from shipper.metrics import Metrics
 from shipper.model import Document
-from shipper.sinks.elasticsearch import ElasticsearchDelivery, ElasticsearchSink
+from shipper.sinks.elasticsearch import ElasticsearchSink
+from shipper.sinks.elasticsearch_delivery import ElasticsearchDelivery
 from shipper.sinks.elasticsearch_templates import VERSION
 from tests.contract.sinks import split
 from tests.contract.sinks.elasticsearch import document

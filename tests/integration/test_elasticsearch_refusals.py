@@ -118,9 +118,8 @@ FAULTS = {
 }
 
 
-def _deliver(place: Place, numbers: list[int], stop: Stop | None = None) -> tuple[Outlet, MemoryDeadLetters]:
-    letters = MemoryDeadLetters()
-    outlet = Outlet(
+def _outlet(place: Place, letters: MemoryDeadLetters, stop: Stop | None = None) -> Outlet:
+    return Outlet(
         "siem",
         place.sink.open(split()),
         split(),
@@ -130,6 +129,11 @@ def _deliver(place: Place, numbers: list[int], stop: Stop | None = None) -> tupl
         patience=Patience(),
         pace=Pace(0.5),
     )
+
+
+def _deliver(place: Place, numbers: list[int], stop: Stop | None = None) -> tuple[Outlet, MemoryDeadLetters]:
+    letters = MemoryDeadLetters()
+    outlet = _outlet(place, letters, stop)
     outlet.send([document(number, place.namespace) for number in numbers])
     return outlet, letters
 
@@ -163,8 +167,7 @@ def test_a_documents_own_fault_is_a_dead_letter_at_once(server):
     """Among those that are stored: nothing waits."""
     place = Place(server)
     letters = MemoryDeadLetters()
-    parts = {"dead_letters": letters, "metrics": Metrics(), "stop": Stop(), "patience": Patience(), "pace": Pace(0.5)}
-    outlet = Outlet("siem", place.sink.open(split()), split(), **parts)
+    outlet = _outlet(place, letters)
     outlet.send([document(0, place.namespace), document(1, place.namespace, source="text")])
     assert (outlet.tally.delivered, outlet.tally.dead_lettered) == (1, 1)
     assert "source" in letters.letters[0].answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -75,8 +75,9 @@ def test_indices_of_an_earlier_version_get_their_alias(major, request):
 def secured() -> Iterator[ElasticsearchServer]:
     """Elasticsearch 9 with the role that `--show-role` prints, and one as 0.1.0 printed it."""
     server = ElasticsearchServer("9", secure=True)
-    roles = {"writer": strict_sink(server, "n1").role(), "before": strict_sink(server, "n1").role()}
-    del roles["before"]["indices"][1:]
+    before = strict_sink(server, "n1").role()
+    del before["indices"][1:]
+    roles: dict[str, object] = {"writer": strict_sink(server, "n1").role(), "before": before}
     _add_roles(server.folder / "config" / "roles.yml", roles)
     for name in roles:
         server._add_user(name, name)
@@ -87,8 +88,9 @@ def secured() -> Iterator[ElasticsearchServer]:
         server.stop()
 
 
-def _add_roles(file: Path, roles: dict[str, object]) -> None:
-    file.write_bytes(msgspec.json.encode(roles))  # YAML takes JSON
+def _add_roles(file: Path, roles: Mapping[str, object]) -> None:
+    # A role begins with its name at the beginning of a line; what follows is YAML, which takes JSON.
+    file.write_bytes(b"".join(b"%b: %b\n" % (name.encode(), msgspec.json.encode(role)) for name, role in roles.items()))
     file.chmod(0o644)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from shipper.checkpoints.sqlite import SqliteCheckpoints
 from shipper.commands.audit import lines_of
 from shipper.deadletters.sqlite import SqliteDeadLetters
 from shipper.errors import UnreadableKind
-from shipper.model import Document, Origin, Receipt, Record, S3Object, S3Split, Split, Tally, Unread
+from shipper.model import Document, Doubled, Origin, Receipt, Record, S3Object, S3Split, Split, Tally, Unread
 from shipper.ports import Stop
 from tests.fakes.checkpoints import MemoryCheckpoints
 from tests.fakes.pipeline import MemorySink
@@ -52,6 +53,14 @@ class HeldByMemory:
 
     def count_events(self, region: str, group: str, first_ms: int, last_ms: int) -> int | None:
         return None
+
+    def doubled(self, paths: Sequence[str]) -> dict[str, Doubled]:
+        more = sorted(each for each, number in Counter(self.held).items() if number > 1)
+        extra = len(self.held) - len(set(self.held))
+        return {path: Doubled(len(self.held), extra, tuple(more)) for path in paths if extra and self.by_id}
+
+    def doubled_events(self, region: str, group: str, first_ms: int, last_ms: int) -> Doubled:
+        return Doubled()
 
     def missing(self, documents: Sequence[Document]) -> list[int]:
         self.asked += 1
@@ -130,27 +139,42 @@ def test_equal_numbers_ask_for_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recount", "letters", "tally"),
     [
-        (HeldByMemory([*ALL, *ids(3)]), set(), Tally(delivered=10)),
         (HeldByMemory(ids(*range(8)), {"id8", "id9"}), set(), Tally(delivered=8, present=2)),
         (HeldByMemory(ALL), set(), Tally(delivered=9, dead_lettered=1)),
         (HeldByMemory(ids(*range(9))), {"id9"}, Tally(delivered=9, dead_lettered=1)),
         (HeldByMemory(ids(*range(8)), {"id8"}), {"id9"}, Tally(delivered=8, present=1, dead_lettered=1)),
     ],
-    ids=["doubled by a rollover", "brought by another object", "replayed", "a dead letter", "both"],
+    ids=["brought by another object", "replayed", "a dead letter", "both"],
 )
 def test_what_is_there_by_its_id_is_no_difference(
     tmp_path: Path, recount: HeldByMemory, letters: set[str], tally: Tally
 ) -> None:
-    """Wherever it stands, and however often; dead letters are kept for themselves."""
+    """Wherever it stands; dead letters are kept for themselves."""
     account, _ = World(tmp_path, recount, letters=letters).audit(tally)
     assert (account.differences, account.remarks) == ([], {})
 
 
-def test_a_loss_behind_a_double_is_found_where_the_numbers_differ(tmp_path: Path) -> None:
-    """Two doubles and one loss: eleven where ten should be."""
-    account, _ = World(tmp_path, HeldByMemory([*ALL[1:], *ids(3, 4)])).audit(Tally(delivered=10))
-    (difference,) = account.differences
-    assert (difference.expected, difference.found, difference.ids) == (10, 9, ("id0",))
+@pytest.mark.parametrize("copies", [1, 2])
+def test_doubles_are_a_difference_with_their_ids_and_hide_no_loss(tmp_path: Path, copies: int) -> None:
+    """As many copies too many as documents lost: the numbers agree, and both are told. Nothing is deleted."""
+    world = World(tmp_path, HeldByMemory([*ALL[1:], *ids(3) * copies]))
+    account, real = world.audit(Tally(delivered=10), repair=True)
+    assert [(each.kind, each.expected, each.found, each.ids) for each in account.differences] == [
+        ("doubled", 9, 9 + copies, ("id3",)),
+        ("missing", 10, 9, ("id0",)),
+    ]
+    assert (account.doubled, account.lacking, account.repaired) == (copies, 1, 1)
+    assert list(real.stored) == ["id0"]
+    assert (account.as_json()["ok"], account.as_json()["doubled"]) == (False, copies)
+
+
+def test_doubles_alone_are_never_called_no_differences(tmp_path: Path) -> None:
+    """Nothing is missing, so that nothing is to be repaired; each object is told once, however many receipts it has."""
+    account, _ = World(tmp_path, HeldByMemory([*ALL, *ids(3)])).audit(Tally(delivered=10))
+    lines = lines_of(account)
+    assert lines[-1] == "1 document is there once too often: see docs/audit.md, Doubles"
+    assert not any("no differences" in line or "missing in" in line or "--repair" in line for line in lines)
+    assert any("id3" in line for line in lines)
 
 
 def test_loosened_filters_excuse_as_many(tmp_path: Path) -> None:
@@ -226,14 +250,13 @@ def test_a_repair_sends_only_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_what_splunk_cannot_tell_apart_is_not_repaired(tmp_path: Path) -> None:
-    """Sending the split again would double the others; more than there should be is a remark."""
+    """Sending the split again would double the others; more than there should be is a difference of its own."""
     world = World(tmp_path, HeldByMemory(ids(*range(9)), by_id=False, doubles=True))
     account, real = world.audit(Tally(delivered=10), repair=True)
     assert [(each.lacking, each.repaired) for each in account.differences] == [(1, False)]
     assert real.stored == {}
     account, _ = World(tmp_path, HeldByMemory([*ALL, "x"], by_id=False, doubles=True)).audit(Tally(delivered=10))
-    assert account.differences == []
-    assert sum(account.remarks.values()) == 1
+    assert [(each.kind, each.extra, each.lacking) for each in account.differences] == [("doubled", 1, 0)]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -105,6 +106,28 @@ def test_a_failed_look_is_tried_again(executor):
     stop.request()
     thread.join(20)
     assert [r.split_id for r in source.receipts] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("ages", "marked"),
+    [
+        ([-400.0], False),  # visible since a moment after the process began
+        ([-200.0], True),  # as good as older: clocks differ
+        ([60.0], True),
+        ([-400.0, 60.0], True),  # one object is enough
+    ],
+)
+def test_what_is_older_than_the_process_may_have_been_shipped_before(executor, ages, marked):
+    """Whatever became of the state that an earlier process had: reset, lost, restored, or on another machine."""
+    objects = tuple(S3Object("b", str(n), 1, "", time.time() - age) for n, age in enumerate(ages))
+    seen = []
+
+    def ship(split):
+        seen.append(split.maybe_shipped)
+        return receipt(split)
+
+    coordinator(QueueSource("lines", [S3Split("one", "lines", "", "lines", objects)]), executor, ship).run()
+    assert seen == [marked]
 
 
 def test_what_is_in_flight_stays_within_its_bound(executor):

@@ -45,6 +45,11 @@ class World:
 
     def unknown(self, **wanted: float) -> tuple[list[str], Inventory]:
         """Ask without any receipts: the state alone has to tell."""
+        found, inventory = self.judged(Hashes(), **wanted)
+        return [key for key, _ in found], inventory
+
+    def judged(self, settled: Hashes, **wanted: float) -> tuple[list[tuple[str, bool]], Inventory]:
+        """Return each unknown object, and whether it is certain that it was never settled."""
         inventory = Inventory(
             self.bucket,
             "",
@@ -52,12 +57,12 @@ class World:
             Wanted(**{"since": NOW - 30 * DAY, **wanted}),  # type: ignore[arg-type]  # one of them is a flag
             names=["trail"],
             store=self.store,
-            settled=Hashes(),
+            settled=settled,
             waiting=frozenset(),
             layouts_only=False,
             now=self.clock.now,
         )
-        return [each.object.key for each in inventory.unknown()], inventory
+        return [(each.object.key, each.certain) for each in inventory.unknown()], inventory
 
 
 @pytest.fixture
@@ -79,6 +84,63 @@ def test_an_object_that_came_to_a_closed_day_is_found_at_once(world: World) -> N
     found, _ = world.unknown()
     assert late in found
     assert {name[:60] for name in found} == {late[:60]}
+
+
+def test_receipts_of_all_that_a_closed_day_had_prove_that_a_late_object_was_never_settled(world: World) -> None:
+    """Their checksum is the one that the day was closed with; without them, any of the day's may be the new one."""
+    late = world.put(NOW - 6 * DAY, "late", written=NOW + 60)
+    world.clock.now += 120
+    everything = []
+    after = ""
+    while (page := world.bucket.page("", after)).objects:
+        everything += [item for item in page.objects if item.key != late]
+        after = page.objects[-1].key
+    found, _ = world.judged(Hashes(item.hash for item in everything))
+    assert found == [(late, True)]
+    some = Hashes(item.hash for item in everything if "_x." in item.key)
+    found, _ = world.judged(some)
+    assert {certain for _, certain in found} == {False}
+    assert late in dict(found)
+
+
+def test_an_open_day_proves_by_itself_what_was_never_settled(world: World) -> None:
+    """Its hashes are all kept, so that no receipt and no sink is needed."""
+    new = world.put(NOW - HOUR, "new", written=NOW + 60)
+    world.clock.now += DAY + HOUR
+    assert world.judged(Hashes())[0] == [(new, True)]
+
+
+def test_what_no_log_type_takes_is_named_and_bounded(world: World) -> None:
+    """Folders once, objects beside the days by name, digests and other log types not at all."""
+    account = "AWSLogs/111122223333"
+    for name in ("a", "b"):
+        world.bucket.put(f"{account}/CloudTrail-Lake/us-east-1/2026/03/10/{name}.gz", NOW)
+        world.bucket.put(f"{account}/CloudTrail-Digest/us-east-1/2026/03/10/{name}.gz", NOW)
+        world.bucket.put(f"{account}/vpcflowlogs/us-east-1/2026/03/10/{name}.gz", NOW)
+    world.bucket.put(f"{account}/CloudTrail/us-east-1/notes.txt", NOW)
+    world.bucket.put("reports/a.csv", NOW)
+    _, inventory = world.unknown()
+    assert sorted(inventory.left_aside) == [
+        f"{account}/CloudTrail-Lake/",
+        f"{account}/CloudTrail/us-east-1/notes.txt",
+        "reports/",
+    ]
+    assert inventory.any_of_ours
+    for number in range(1500):
+        world.bucket.put(f"{account}/CloudTrail/us-east-1/z{number}.txt", NOW)
+    _, inventory = world.unknown()
+    assert len(inventory.left_aside) == 1000
+    assert inventory.more_left_aside == 503
+
+
+def test_an_empty_place_is_said() -> None:
+    """Digests and the files by which services try their rights are nothing to ship."""
+    world = World()
+    world.bucket = MemoryBucket()
+    world.bucket.put("AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/03/10/a.gz", NOW)
+    _, inventory = world.unknown()
+    assert not inventory.any_of_ours
+    assert "there is nothing to ship in s3://trail/" in inventory.emptiness
 
 
 def test_an_object_of_an_open_day_is_due_when_a_full_look_was_after_it(world: World) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice, pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from shipper.errors import RetryableError
 from shipper.metrics import Metrics
@@ -234,6 +235,63 @@ def test_digests_and_strangers_are_counted_once_and_not_shipped(world):
     assert world.counted("shipper_objects_filtered_total", reason="digest") == 1
     assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
     assert world.source.complete()
+
+
+@pytest.mark.parametrize("kind", ["CloudTrail-NetworkActivity", "CloudTrail-Aggregated"])
+def test_network_activity_and_aggregated_events_are_listed(world, kind):
+    """Each folder is a scope of its own, listed by the minute as the others."""
+    keys = [world.put(NOW - days * DAY, folder=kind) for days in (0, 1, 40)]
+    assert sorted(world.look()) == sorted(keys)
+    world.clock.now += 600
+    new = world.put(world.clock.now - 60, folder=kind)
+    assert world.look() == [new]
+
+
+def test_folders_that_no_log_type_takes_are_counted_and_logged_once(world):
+    """Whether there are logs beside them or not; what another log type takes is counted as that, and not logged."""
+    kept = world.put(NOW - HOUR)
+    for day in range(3):
+        world.put(NOW - day * DAY, folder="CloudTrail-Lake")
+        world.put(NOW - day * DAY, folder="vpcflowlogs")
+    world.bucket.put("reports/2026/a.csv", NOW)
+    with capture_logs() as lines:
+        assert world.look() == [kept]
+        for _ in range(3):
+            world.clock.now += HOUR
+            world.look()
+    folders = [line["folder"] for line in lines if "no log type takes" in line["event"]]
+    account = "1" * 12
+    assert sorted(folders) == [f"s3://trail/AWSLogs/{account}/CloudTrail-Lake/", "s3://trail/reports/"]
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 2
+    assert world.counted("shipper_objects_filtered_total", reason="other_logs") == 1
+
+
+def test_a_full_listing_names_the_folders_that_it_leaves_aside(world):
+    """Without a folder of the source's logs all is shipped, but for what lies in other folders of AWS's."""
+    world.bucket.put("firehose/a.gz", NOW)
+    world.put(NOW, folder="CloudTrail-Lake")
+    with capture_logs() as lines:
+        assert world.look() == ["firehose/a.gz"]
+    assert [line["folder"] for line in lines] == [f"s3://trail/AWSLogs/{'1' * 12}/CloudTrail-Lake/"]
+    assert not world.source.found_nothing
+
+
+@pytest.mark.parametrize("folder", [None, "CloudTrail-Digest", "vpcflowlogs"])
+def test_a_place_with_nothing_to_ship_is_said_once(world, folder):
+    """Also where only digests or other logs are; as soon as something is there, it is no longer."""
+    if folder:
+        world.put(NOW - HOUR, folder=folder)
+    with capture_logs() as lines:
+        for _ in range(3):
+            assert world.look() == []
+            world.clock.now += HOUR + 1
+    (line,) = (line for line in lines if "nothing to ship" in line["event"])
+    assert "s3://trail/" in line["why"]
+    assert "AWSLogs/111122223333/CloudTrail/us-east-1/" in line["why"]
+    assert world.source.found_nothing
+    world.put(world.clock.now - 60)
+    world.look()
+    assert not world.source.found_nothing
 
 
 def test_organisations_prefixes_and_new_accounts_are_discovered(world):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from shipper.errors import RetryableError, UnreadableKind
 from shipper.metrics import Metrics
@@ -40,6 +41,7 @@ class World:
         self.metrics = Metrics()
         self.refused: dict[str, UnreadableKind] = {}
         self.logs: str | None = None
+        self.fallback: str | None = None
         self.shipped: list[str] = []
         self.made: list[S3NotificationsSource] = []
         self.restart()
@@ -52,7 +54,7 @@ class World:
         source = S3NotificationsSource(
             "trail",
             queue=self.queue,
-            allowed=Allowed(places(["trail", "other/AWSLogs/"]), self.logs, frozenset({"cloudtrail"})),
+            allowed=Allowed(places(["trail", "other/AWSLogs/"]), self.logs, frozenset({"cloudtrail"}), self.fallback),
             store=store,
             client=None,
             metrics=self.metrics,
@@ -223,17 +225,88 @@ def test_poison_without_a_redrive_policy_is_a_dead_letter_and_then_deleted(world
 
 
 def test_what_is_no_log_is_counted_and_deleted(world):
-    """Digests, other services' logs, files outside AWS's folders, S3's test message, events of deletion."""
+    """Digests, other services' logs, folders of no known service, S3's test message, events of deletion."""
     world.queue.send(s3_event(an_object("d", key=FOLDER.replace("CloudTrail/", "CloudTrail-Digest/"))))
     world.queue.send(s3_event(an_object("e", key=FOLDER.replace("CloudTrail/", "elasticloadbalancing/"))))
-    world.queue.send(s3_event(an_object("f", key="some/file.txt")))
+    world.queue.send(s3_event(an_object("f", key=FOLDER.replace("CloudTrail/", "Config/"))))
     world.queue.send({"Records": [s3_record(an_object("g"), event="ObjectRemoved:Delete")]})
     world.queue.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "trail"})
     assert world.work() == []
     assert world.queue.left == []
     for reason in ("digest", "other_logs", "unrecognised"):
         assert world.counted("shipper_objects_filtered_total", reason=reason) == 1
+        assert world.counted("shipper_messages_total", outcome=reason) == 1
     assert world.counted("shipper_messages_total", outcome="ignored") == 2
+    assert world.counted("shipper_messages_total", outcome="duplicate") == 0
+    assert world.letters.letters == []
+
+
+def test_an_object_outside_awss_folders_is_a_dead_letter_before_its_message_is_deleted(world):
+    """Once, however often a message names it; a full store keeps the message in the queue."""
+    outside = an_object("f", key="some/file.txt")
+    world.queue.send(s3_event(outside, an_object("b")))
+    world.letters.refusals = 1
+    with pytest.raises(RetryableError):
+        world.work()
+    assert len(world.queue.left) == 1
+    world.clock.now += 31
+    with capture_logs() as lines:
+        world.work()
+    assert world.shipped == [an_object("b").key]
+    assert [(letter.reason, letter.origin.uri) for letter in world.letters.letters] == [("no_log_type", outside.uri)]
+    assert "some/file.txt" in world.letters.letters[0].answer
+    assert next(line["first"] for line in lines if "dead letters" in line["event"]).startswith("no_log_type")
+    assert world.counted("shipper_objects_filtered_total", reason="unrecognised") == 1
+    world.queue.send(s3_event(outside))
+    world.restart()
+    world.work()
+    assert world.queue.left == []
+    assert len(world.letters.letters) == 1
+
+
+def test_a_message_of_such_an_object_alone_is_counted_as_dead_lettered(world):
+    """Not as a duplicate, and not as ignored."""
+    world.queue.send(s3_event(an_object("f", key="some/file.txt")))
+    world.work()
+    assert world.queue.left == []
+    outcomes = {name: world.counted("shipper_messages_total", outcome=name) for name in ("dead_lettered", "duplicate")}
+    assert outcomes == {"dead_lettered": 1, "duplicate": 0}
+
+
+def test_logs_fallback_ships_what_lies_outside_awss_folders(world):
+    """And nothing of AWS's own folders that no log type takes."""
+    world.fallback = "cloudtrail"
+    world.restart()
+    world.queue.send(s3_event(an_object("f", key="some/file.json.gz"), an_object("b")))
+    world.queue.send(s3_event(an_object("g", key=FOLDER.replace("CloudTrail/", "Config/"))))
+    assert {split.logs for split in world.work()} == {"cloudtrail"}
+    assert sorted(world.shipped) == [an_object("b").key, "some/file.json.gz"]
+    assert (world.queue.left, world.letters.letters) == ([], [])
+    assert world.counted("shipper_messages_total", outcome="unrecognised") == 1
+
+
+@pytest.mark.parametrize("kind", ["NetworkActivity", "Aggregated"])
+def test_network_activity_and_aggregated_events_are_shipped(world, kind):
+    """As CloudTrail's other kinds of events."""
+    key = FOLDER.replace("CloudTrail/", f"CloudTrail-{kind}/")
+    world.queue.send(s3_event(an_object("n", key=key)))
+    assert [split.logs for split in world.work()] == ["cloudtrail"]
+    assert world.shipped == [key]
+
+
+def test_what_was_deleted_before_it_was_read_is_counted_as_that(world):
+    """Its message is not one that was shipped."""
+    item = an_object("a")
+    world.refused[item.key] = "missing"
+    world.queue.send(s3_event(item))
+    world.work()
+    for wait in (121, 481):
+        world.source._heartbeat.beat()
+        world.clock.now += wait
+        world.work()
+    assert world.queue.left == []
+    assert world.counted("shipper_messages_total", outcome="object_deleted") == 1
+    assert world.counted("shipper_messages_total", outcome="shipped") == 0
 
 
 def test_a_given_log_type_serves_keys_without_a_layout(world):

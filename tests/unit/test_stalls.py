@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from shipper.checkpoints.sqlite_schema import _MIGRATIONS, APPLICATION_ID, VERSI
 from shipper.delivery import Patience
 from shipper.errors import FatalError, RetryableError, ShipperError
 from shipper.metrics import Metrics
-from shipper.model import Payload, Receipt, Record, Rejected, S3Object, Split, Tally
+from shipper.model import Document, Payload, Receipt, Record, Rejected, S3Object, SendResult, Split, Tally
 from shipper.ports import FATAL_ATTEMPTS
 from shipper.progress import STUCK_SECONDS, Progress
 from shipper.shipping import Lane, Route, Shipper
@@ -294,10 +294,10 @@ def test_waiting_for_others_is_not_standing_still() -> None:
     class DistantSink(MemorySink):
         """Answers after a day."""
 
-        def take(self, documents: object) -> object:
+        def take(self, documents: Sequence[Document]) -> SendResult:
             turned.now += 86_400
             assert not progress.stuck()
-            return super().take(documents)  # type: ignore[arg-type]
+            return super().take(documents)
 
     class DistantReader(LinesReader):
         """Has each object, and each piece of it, after a day."""
