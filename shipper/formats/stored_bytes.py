@@ -13,6 +13,9 @@ from shipper.model import Payload, ReadLimits
 
 PIECE_BYTES = 1 << 18
 
+STEP_BYTES = 1 << 14
+"""Compressed bytes are taken in such steps: what follows a member is copied, and an object may hold a member a byte."""
+
 GZIP = b"\x1f\x8b"
 """How gzip begins."""
 
@@ -39,7 +42,8 @@ def decompressed(payload: Payload, limits: ReadLimits) -> Iterator[bytes]:
         if not head.startswith(GZIP):
             pieces = itertools.chain([head], pieces)
             break
-        pieces = _bounded(_members(head, pieces), limits)
+        steps = _steps(itertools.chain([head], pieces))
+        pieces = _bounded(_gathered(_members(next(steps), steps)), limits)
     else:
         head, pieces = _beginning(pieces)
         if head.startswith(GZIP):
@@ -67,6 +71,32 @@ def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
         if len(head) >= len(GZIP):
             break
     return head, chunks
+
+
+def _steps(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    return (chunk[at : at + STEP_BYTES] for chunk in chunks for at in range(0, len(chunk), STEP_BYTES))
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces that are not tiny: whoever takes them apart joins each to what is held of a line or record."""
+    held: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            if not held and len(piece) >= STEP_BYTES:
+                yield piece
+                continue
+            held.append(piece)
+            size += len(piece)
+            if size >= STEP_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+    except BadInputError:
+        if held:  # what was read before stands
+            yield b"".join(held)
+        raise
+    if held:
+        yield b"".join(held)
 
 
 def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,13 +12,15 @@ UNMAPPED = "unmapped"
 TAG = "mapping_conflict"
 
 # The servers' own words; Elasticsearch 8 and 9 and OpenSearch 2 were asked. `[1:23]` may stand before them.
-_PARSE = re.compile(r"failed to parse field \[(?P<field>[^\]]+)\] of type \[(?P<mapped>\w+)\]")
-_NOT_OBJECT = re.compile(r"object mapping for \[(?P<field>[^\]]+)\] tried to parse field \[[^\]]*\] as object")
+_PARSE = re.compile(r"failed to parse field \[(?P<field>[^\]]{1,2000})\] of type \[(?P<mapped>\w+)\]")
+_NOT_OBJECT = re.compile(
+    r"object mapping for \[(?P<field>[^\]]{1,2000})\] tried to parse field \[[^\]]{0,2000}\] as object"
+)
 _UNDER_LEAF = re.compile(
-    r"Existing mapping for \[(?P<field>[^\]]+)\] must be of type object but found \[(?P<mapped>\w+)\]"
+    r"Existing mapping for \[(?P<field>[^\]]{1,2000})\] must be of type object but found \[(?P<mapped>\w+)\]"
 )
 _CHANGED = re.compile(
-    r"mapper \[(?P<field>[^\]]+)\] cannot be changed from type \[(?P<mapped>\w+)\] to \[(?P<sent>\w+)\]"
+    r"mapper \[(?P<field>[^\]]{1,2000})\] cannot be changed from type \[(?P<mapped>\w+)\] to \[(?P<sent>\w+)\]"
 )
 _CONFLICTS = (_PARSE, _NOT_OBJECT, _UNDER_LEAF, _CHANGED)
 _SENT = (
@@ -31,7 +33,7 @@ _SENT = (
     ("For input string", "string"),
     ("Could not dynamically add mapping", "object"),
 )
-_PREVIEW = re.compile(r"Preview of field's value: '(.*?)'(?:;|$)", re.DOTALL)
+_PREVIEW = re.compile(r"Preview of field's value: '(.?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _MOST_PATHS = 2_048
 _MOST_NAME = 256
 _MOST_NAMES = 1000
 _MOST_DIGITS = 18
+_TOO_DEEP = "…[nested too deeply]"
 _NOWHERE = Origin("", "", "")
 
 Fields = dict[str, Any]
@@ -122,7 +123,10 @@ class LogEventEcs:
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
             stream = document["data_stream"]  # which a message may have chosen for itself
             index = self._index if stream is self._stream else _index_of(stream)
-            body = orjson.dumps(document)
+            try:
+                body = orjson.dumps(document)
+            except TypeError as error:
+                raise BadInputError(f"cannot be written as JSON: {error}") from error
             return Document(key, index, time_ms, body, record, origin, self.formed and is_unparsed(document))
 
         return encode
@@ -222,13 +226,20 @@ def bounded(value: Any, depth: int = _MOST_DEPTH) -> Any:
     """The value with what lies too deep as text, and without names that no index could hold or that are too many."""
     if isinstance(value, Mapping):
         if not depth:
-            return orjson.dumps(value).decode()
+            return _as_text(value)
         some = value.items() if len(value) <= _MOST_NAMES else islice(value.items(), _MOST_NAMES)
         kept = {name: bounded(item, depth - 1) for name, item in some if 0 < len(name) <= _MOST_NAME}
         return {name.replace("\0", ""): item for name, item in kept.items()}
     if isinstance(value, list):
-        return [bounded(item, depth - 1) for item in value] if depth else orjson.dumps(value).decode()
+        return [bounded(item, depth - 1) for item in value] if depth else _as_text(value)
     return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # deeper than it is written, though not than it is read
+        return _TOO_DEEP
 
 
 def text_in(fields: Mapping[str, Any], *names: str) -> str | None:
