@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-UnreadableKind = Literal["missing", "forbidden", "archived"]
+UnreadableKind = Literal["missing", "forbidden", "archived", "stalls"]
 
 
 class ShipperError(Exception):
@@ -79,7 +79,8 @@ class UnreadableError(ShipperError):
 
     Args:
         message: the server's own words.
-        kind: "missing" (404), "forbidden" (403 or a KMS refusal), "archived" (Glacier class, restore first).
+        kind: "missing" (404), "forbidden" (403 or a KMS refusal), "archived" (Glacier class, restore first), "stalls"
+            (what reads it does not survive).
     """
 
     def __init__(self, message: str, kind: UnreadableKind) -> None:

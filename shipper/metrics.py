@@ -72,6 +72,11 @@ class Metrics:
         self.capture_gaps = counter(
             "shipper_capture_gaps", "Records in which AWS says that it failed to capture some (SKIPDATA).", by_source
         )
+        self.events_unparsed = counter(
+            "shipper_events_unparsed",
+            "Records of none of their log type's forms, shipped as they are.",
+            ["source", "logs"],
+        )
         self.objects_filtered = counter(
             "shipper_objects_filtered", "Objects left out for what they are.", ["source", "reason"]
         )
@@ -189,6 +194,8 @@ class Metrics:
         self.events_read.labels(source).inc(receipt.read)
         self.bytes_read.labels(source).inc(receipt.bytes_in)
         self.capture_gaps.labels(source).inc(receipt.gaps)
+        if receipt.logs:
+            self.events_unparsed.labels(source, receipt.logs).inc(receipt.unparsed)
         for sink, tally in receipt.sinks.items():
             self.events_delivered.labels(source, sink).inc(tally.delivered)
             self.events_present.labels(source, sink).inc(tally.present)

@@ -41,6 +41,9 @@ from shipper.model import (
 
 SchemaName = Literal["ecs", "splunk"]
 
+FATAL_ATTEMPTS = 3
+"""After so many attempts that the process did not survive, a group is taken apart, and an object alone given up."""
+
 
 class Stop:
     """The way every wait hears that the process shall end.
@@ -500,6 +503,25 @@ class CheckpointStore(Protocol):
 
     def unpin(self, splits: Sequence[Split]) -> None:
         """Forget pinned splits without a receipt: another process has their data."""
+        ...
+
+    def replace_pins(self, split: Split, parts: Sequence[Split]) -> None:
+        """Pin the parts of a split in its place, with no attempt counted."""
+        ...
+
+    def begin_attempt(self, split: Split) -> int:
+        """Count an attempt to ship a split, and return how many there are with it.
+
+        The count survives the process at once, the machine perhaps not.
+        """
+        ...
+
+    def end_attempt(self, split: Split) -> None:
+        """Take an attempt back: it failed in an ordinary way. Settling and unpinning forget all of a split's."""
+        ...
+
+    def attempts(self, source: str) -> dict[str, int]:
+        """Return by split id how often the process ended in the midst of shipping, those of 0 left out."""
         ...
 
     def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:

@@ -27,7 +27,7 @@ from shipper.ports import DeadLetters, Delivery, SchemaName, Sink
 _AT_ONCE = 500
 _RECORDS = frozenset({"undecodable", "unmappable"})
 _WINDOW_MS = 60_000
-_OBJECTS = frozenset({"unreadable_object", "object_deleted", "no_log_type"})
+_OBJECTS = frozenset({"unreadable_object", "object_deleted", "no_log_type", "stalls"})
 
 
 class Letters(Protocol):

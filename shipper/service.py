@@ -23,6 +23,7 @@ from shipper.listener import Health, Listener
 from shipper.metrics import Metrics
 from shipper.model import Receipt, Split, Tally
 from shipper.ports import CheckpointStore, DeadLetters, Sink, Source, Stop
+from shipper.progress import Progress, Work
 
 _COLLECT_SECONDS = 60.0
 _TELL_SECONDS = 5.0
@@ -48,6 +49,7 @@ class Pipeline:
     grace_seconds: float
     listen: tuple[str, int] | None
     closers: Sequence[Callable[[], None]] = ()
+    progress: Progress = field(default_factory=Progress)
 
     def close(self) -> None:
         """Give back connections and locks."""
@@ -154,6 +156,7 @@ class _Service:
         self._threads: list[threading.Thread] = []
         self._ready = False
         self._deadline: float | None = None
+        self._stuck: list[Work] = []
 
     def run(self) -> Summary:
         started = time.monotonic()
@@ -276,7 +279,24 @@ class _Service:
 
     def _alive(self) -> bool:
         now = time.monotonic()
-        return not self._errors and all(now - c.beat < _SILENT_SECONDS for c in self._coordinators)
+        if self._errors or any(now - c.beat >= _SILENT_SECONDS for c in self._coordinators):
+            return False
+        return not self._stuck_workers()
+
+    def _stuck_workers(self) -> list[Work]:
+        """Return the workers that stand still within a record, and log each once. Nothing can interrupt a thread."""
+        stuck = self._pipeline.progress.stuck()
+        for work in stuck:
+            if work not in self._stuck:
+                log.error(
+                    "a worker has stood still: unhealthy until it moves on, or this process is ended and started again",
+                    source=work.split.source,
+                    split=work.split.id,
+                    object=work.where,
+                    seconds=round(work.seconds),
+                )
+        self._stuck = stuck
+        return stuck
 
     def _settled(self, receipt: Receipt) -> None:
         self._summary.add(receipt)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 
 import structlog
 
+from shipper.counting import counted
 from shipper.delivery import Backoff, Outlet, Patience, keep
 from shipper.errors import BadInputError, RetryableError, ShipperError, UnreadableError
+from shipper.floods import UNBOUNDED, Flood
 from shipper.letter_log import LetterLog
 from shipper.metrics import Metrics
 from shipper.model import (
@@ -19,6 +21,7 @@ from shipper.model import (
     Document,
     Events,
     Origin,
+    OutputLimits,
     Payload,
     Receipt,
     Record,
@@ -29,6 +32,8 @@ from shipper.model import (
 )
 from shipper.pace import Pace
 from shipper.ports import DeadLetters, Format, Reader, Redact, Schema, Sink, Stop
+from shipper.progress import Progress, Work
+from shipper.unparsed_log import UnparsedLog
 
 _time_ms = attrgetter("time_ms")
 
@@ -70,6 +75,11 @@ class Shipper:
         redact: takes out of records what nobody shall see, before anything else is done with them; None for nothing.
         paces: by sink name; sinks without one are never slowed down or paused by what they refuse.
         gap_marks: by log type, what is in a record that tells of a gap in AWS's own capture; counted, and shipped too.
+        output: bounds on what one object may make.
+        progress: where workers note that they move on.
+
+    Attributes:
+        progress: of all workers, for who watches them.
     """
 
     def __init__(
@@ -84,7 +94,11 @@ class Shipper:
         redact: Redact | None = None,
         paces: Mapping[str, Pace] | None = None,
         gap_marks: Mapping[str, bytes] | None = None,
+        output: OutputLimits | None = None,
+        progress: Progress | None = None,
     ) -> None:
+        self.progress = progress or Progress()
+        self._output = output or OutputLimits()
         self._redact = redact
         self._formats = formats
         self._routes = routes
@@ -94,6 +108,7 @@ class Shipper:
         self._patience = patience
         self._paces = paces or {}
         self._gap_marks = gap_marks or {}
+        self._unparsed_log = UnparsedLog()
         for source in routes:
             metrics.unaccounted.labels(source).set(0)  # an alarm can tell 0 from a daemon that says nothing
 
@@ -107,7 +122,8 @@ class Shipper:
         started = time.monotonic()
         route = self._routes[split.source]
         letters = LetterLog(self._dead_letters)
-        strands = [_Strand(lane, split, partial(self._outlet, letters)) for lane in route.lanes]
+        work = self.progress.begin(split)
+        strands = [_Strand(lane, split, partial(self._outlet, letters), work) for lane in route.lanes]
         format_ = route.formats.get(split.logs) or self._formats[split.logs]
         journey = _Journey(
             split,
@@ -116,15 +132,18 @@ class Shipper:
             partial(self._bury, letters),
             redact=self._redact,
             gap_mark=self._gap_marks.get(split.logs, b""),
+            output=self._output,
+            work=work,
         )
         try:
-            for payload in route.reader.open(split):
+            for payload in work.waiting_for(route.reader.open(split)):
                 if isinstance(payload, Payload | Events):
                     journey.carry(payload)
                 else:
                     journey.leave_out(*payload)
             for strand in strands:
                 strand.flush()
+            work.waits()
             for strand in strands:
                 strand.finish()
         except BaseException:
@@ -132,11 +151,15 @@ class Shipper:
                 strand.abandon()
             raise
         finally:
+            self.progress.end(work)
             letters.write()
         receipt = journey.receipt(time.monotonic() - started)
         if receipt.unaccounted:
             self._metrics.unaccounted.labels(split.source).set(receipt.unaccounted)
             raise AssertionError(f"{receipt.unaccounted} records of split {split.id} have no known end: {receipt}")
+        if journey.first_unparsed is not None:
+            uri, position = journey.first_unparsed
+            self._unparsed_log.note(split.source, split.logs, lines=journey.unparsed, origin=uri, position=position)
         return receipt
 
     def _outlet(self, letters: LetterLog, sink: Sink, split: Split) -> Outlet:
@@ -158,13 +181,20 @@ class Shipper:
 class _Strand:
     """One lane of one split: gathers documents into batches that suit the lane's sinks."""
 
-    def __init__(self, lane: Lane, split: Split, outlet: Callable[[Sink, Split], Outlet]) -> None:
+    def __init__(self, lane: Lane, split: Split, outlet: Callable[[Sink, Split], Outlet], work: Work) -> None:
         self.schema = lane.schemas[split.logs]
+        self._work = work
+        self._flushed_bytes = 0
         self.newest_ms: int | None = None
         self.outlets = [outlet(sink, split) for sink in lane.sinks]
         self._batch: list[Document] = []
         self._limit_bytes = self._room_bytes = min(sink.batch_bytes for sink in lane.sinks)
         self._limit_documents = min(sink.batch_documents for sink in lane.sinks)
+
+    @property
+    def made_bytes(self) -> int:
+        """The bytes of all documents so far."""
+        return self._flushed_bytes + self._limit_bytes - self._room_bytes
 
     def add(self, document: Document) -> None:
         size = len(document.body)
@@ -187,9 +217,12 @@ class _Strand:
     def flush(self) -> None:
         if not self._batch:
             return
+        self._flushed_bytes = self.made_bytes
         batch, self._batch, self._room_bytes = self._batch, [], self._limit_bytes
+        self._work.waits()
         for outlet in self.outlets:
             outlet.send(batch)
+        self._work.step()
         newest = max(map(_time_ms, batch))
         self.newest_ms = newest if self.newest_ms is None else max(newest, self.newest_ms)
 
@@ -214,7 +247,11 @@ class _Journey:
         *,
         redact: Redact | None,
         gap_mark: bytes,
+        output: OutputLimits,
+        work: Work,
     ) -> None:
+        self._output = output
+        self._work = work
         self._redact = redact
         self._split = split
         self._strands = strands
@@ -222,6 +259,8 @@ class _Journey:
         self._bury = bury
         self._gap_mark = gap_mark
         self._gaps = 0
+        self.unparsed = 0
+        self.first_unparsed: tuple[str, int] | None = None
         self._read = 0
         self._bytes_in = 0
         self._done: list[tuple[int, int]] = []
@@ -232,42 +271,54 @@ class _Journey:
         """Ship one payload's records; what cannot be a document becomes a dead letter and its neighbours go on."""
         origin, redact, gap_mark = payload.origin, self._redact, self._gap_mark
         lanes = [(strand, strand.schema.encoder(origin)) for strand in self._strands]
+        flood, self._work.where = self._flood(payload), origin.uri
         read = 0
         try:
-            for record in payload.records if isinstance(payload, Events) else self._format.records(payload):
+            for record in self._records(payload):
+                if read >= flood.look_at:
+                    flood.look(read)
                 read += 1
                 if redact is not None:
                     record = redact(record)  # noqa: PLW2901 - nothing after this may see the other
                 if type(record) is Rejected:
-                    self._dead(
-                        origin,
-                        record.position,
-                        "undecodable",
-                        record.reason,
-                        raw=record.raw,
-                        time_ms=record.time_ms,
-                    )
+                    if flood.keeps_letter(record.raw, len(lanes)):
+                        self._dead(
+                            origin,
+                            record.position,
+                            "undecodable",
+                            record.reason,
+                            raw=record.raw,
+                            time_ms=record.time_ms,
+                        )
                     for strand in self._strands:
                         strand.dead()
                     continue
                 if gap_mark and gap_mark in record.raw:
                     self._gaps += 1
+                unparsed = False
                 for strand, encode in lanes:
                     try:
                         document = encode(record)
                     except BadInputError as error:
-                        self._unmappable(strand, record, origin, error)
+                        if flood.keeps_letter(record.raw, 1):
+                            self._unmappable(strand, record, origin, error)
+                        strand.dead()
                         continue
                     if document is None:
                         strand.filtered()
                     else:
                         strand.add(document)
+                        unparsed |= document.unparsed
+                if unparsed:
+                    self._note_unparsed(origin, record)
         except BadInputError as error:
             # The object as a whole counts as one record that was read and found dead.
             read += 1
             self._dead(origin, None, "unreadable_object", str(error))
             for strand in self._strands:
                 strand.dead()
+        else:
+            self._unkept(flood, origin)
         self._read += read
         if isinstance(payload, Events):
             self._done += payload.done
@@ -275,6 +326,36 @@ class _Journey:
             self._reached_ms = payload.reached_ms
         else:
             self._bytes_in += payload.size or 0
+
+    def _note_unparsed(self, origin: Origin, record: Record) -> None:
+        self.unparsed += 1
+        if self.first_unparsed is None:
+            self.first_unparsed = origin.uri, record.position
+
+    def _flood(self, payload: Payload | Events) -> Flood:
+        """Return what one object makes: nothing yet. A window of a log group is bounded by its reader."""
+        limits, size = (UNBOUNDED, None) if isinstance(payload, Events) else (self._output, payload.size)
+        return Flood(
+            limits,
+            stored_bytes=size,
+            lanes=len(self._strands),
+            made=lambda: max(strand.made_bytes for strand in self._strands),
+            moved=self._work.step,
+        )
+
+    def _records(self, payload: Payload | Events) -> Iterator[Record | Rejected]:
+        """Return a payload's records; getting its bytes is no work of ours."""
+        if isinstance(payload, Events):
+            return self._work.waiting_for(payload.records)
+        payload.chunks = self._work.waiting_for(payload.chunks)
+        return self._format.records(payload)
+
+    def _unkept(self, flood: Flood, origin: Origin) -> None:
+        """Say with one dead letter how many records of an object have none of their own."""
+        if flood.unkept:
+            more = counted(flood.unkept, "dead letter")
+            what = f"{more} of its records more than limits.object_letters are not kept one by one"
+            self._dead(origin, None, "unreadable_object", f"{what}; look at the object, and read it again")
 
     def _unmappable(self, strand: _Strand, record: Record, origin: Origin, error: BadInputError) -> None:
         time_ms = record.event.time_ms if record.event else 0
@@ -288,7 +369,6 @@ class _Journey:
                 sink=outlet.sink,
                 time_ms=time_ms,
             )
-        strand.dead()
 
     def leave_out(self, unopened: S3Object, error: Exception) -> None:
         """Note an object that cannot be opened now; the source offers it again."""
@@ -339,4 +419,6 @@ class _Journey:
             done=tuple(self._done),
             reached_ms=self._reached_ms,
             gaps=self._gaps,
+            logs=self._split.logs,
+            unparsed=self.unparsed,
         )

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shipper.attempts import CountedAttempts
 from shipper.build.cloudwatch import cloudwatch_calls, letter_windows
 from shipper.build.detection_notes import geoip_notes
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
@@ -19,7 +20,7 @@ from shipper.build.sources import aws_sessions, fallbacks, names, readers, sourc
 from shipper.config import AnySink, ArchiveSink, Settings
 from shipper.delivery import Patience
 from shipper.metrics import Metrics
-from shipper.model import ReadLimits
+from shipper.model import OutputLimits, ReadLimits
 from shipper.pace import Pace
 from shipper.ports import DeadLetters, Format, Lookups, Reader, Sink, Stop
 from shipper.service import Pipeline
@@ -99,7 +100,8 @@ def pipeline(
     return Pipeline(
         sources=sources(settings, checkpoints, metrics, letters, sessions=sessions, calls=calls, stop=stop),
         sinks=all_sinks,
-        ship=shipper.ship,
+        ship=CountedAttempts(shipper.ship, checkpoints).ship,
+        progress=shipper.progress,
         store=checkpoints,
         dead_letters=letters,
         metrics=metrics,
@@ -143,6 +145,17 @@ def shipper_to(
         redact=redactor(settings.redact, metrics),
         paces={name: Pace(_refused_share(sink)) for name, sink in settings.sinks.items()},
         gap_marks={name: log_type.gap_mark for name, log_type in LOG_TYPES.items()},
+        output=_output_limits(settings),
+    )
+
+
+def _output_limits(settings: Settings) -> OutputLimits:
+    limits = settings.limits
+    return OutputLimits(
+        records=limits.object_records,
+        made_bytes=limits.object_made_bytes,
+        made_ratio=limits.object_made_ratio,
+        letters=limits.object_letters,
     )
 
 

@@ -51,7 +51,7 @@ _NAMES = (
 
 def type_of_event(group: str, message: str) -> str:
     """The log type of one event; the same whenever and however the event is read."""
-    return type_of_group(group) or _type_of_message(message)
+    return type_of_group(group) or type_of_message(message)
 
 
 def type_of_events(group: str, messages: Sequence[str]) -> str:
@@ -72,7 +72,7 @@ def type_of_name(group: str) -> str:
     return type_of_group(group) or next(guesses, PLAIN)
 
 
-def _type_of_message(message: str) -> str:
+def type_of_message(message: str) -> str:
     """The type that a message's own form tells."""
     if message.startswith("{"):
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shipper.build.checked_types import with_checks
 from shipper.build.event_types import PLAIN, type_of_event
 from shipper.flow_layouts import Layout
 from shipper.model import LogEvent, ReadLimits
@@ -34,6 +35,7 @@ class LogType:
         gap_mark: what a record contains where AWS itself failed to capture what it stands for; b"" where no record
             says so.
         told: whether an event's own type can be this one; of subscription filters' envelopes it is that of each event.
+        messages: makes what reads messages of this type; None where they may be anything.
     """
 
     name: str
@@ -44,6 +46,7 @@ class LogType:
     laid_out: Callable[[ReadLimits, Layout], Format] | None = None
     gap_mark: bytes = b""
     told: bool = True
+    messages: Callable[[], LogEventEcs] | None = None
 
 
 def _cloudtrail_format(limits: ReadLimits) -> Format:
@@ -127,6 +130,12 @@ def _cloudwatch_format(limits: ReadLimits) -> Format:
     return CloudWatchFormat(limits)
 
 
+def _json_format(limits: ReadLimits) -> Format:
+    from shipper.formats.cloudwatch import CloudWatchFormat
+
+    return CloudWatchFormat(limits, documents=True)
+
+
 def _cloudwatch_ecs(namespace: str, lookups: Lookups) -> Schema:
     from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
 
@@ -140,7 +149,15 @@ def _ec2_ecs(namespace: str, lookups: Lookups) -> Schema:
 
 
 def _cloudwatch_splunk(index: str, host: str, lookups: Lookups) -> Schema:
-    return _event_splunk(index, host, lookups, None)
+    from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
+
+    return _event_splunk(index, host, lookups, CloudWatchEcs(""), looked_up=False)
+
+
+def _ec2_splunk(index: str, host: str, lookups: Lookups) -> Schema:
+    from shipper.schemas.ecs.cloudwatch import CloudWatchEcs
+
+    return _event_splunk(index, host, lookups, CloudWatchEcs("", system=True), looked_up=False)
 
 
 def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None], None] | None:
@@ -149,21 +166,31 @@ def _event_places(lookups: Lookups) -> Callable[[dict[str, Any], LogEvent | None
     return event_places(lookups)
 
 
-def _event_splunk(index: str, host: str, lookups: Lookups, ecs: LogEventEcs | None, name: str = "") -> Schema:
+def _event_splunk(
+    index: str, host: str, lookups: Lookups, ecs: LogEventEcs, name: str = "", *, looked_up: bool = True
+) -> Schema:
     """The envelopes of log events, with what is known of the addresses that their ECS documents have.
 
     Args:
-        ecs: None where messages may be anything.
+        ecs: reads messages.
         name: of the log type.
+        looked_up: false where messages may be anything, so that no address in them is certain.
     """
-    from shipper.schemas.splunk.cloudwatch import LINES, CloudWatchSplunk
+    from shipper.schemas.splunk.cloudwatch import LINE_TIMES, SOURCETYPES, CloudWatchSplunk
     from shipper.schemas.splunk.event_fields import event_fields
     from shipper.schemas.splunk.places import flat_places_of
 
-    known = event_fields(lookups, ecs.said) if ecs is not None else None
+    known = event_fields(lookups) if looked_up else None
     places = flat_places_of(lookups)
-    sourcetype, line_time = LINES.get(name, (None, None))
-    return CloudWatchSplunk(index, host, sourcetype=sourcetype, line_time=line_time, places=places, known=known)
+    return CloudWatchSplunk(
+        index,
+        host,
+        ecs,
+        sourcetype=SOURCETYPES.get(name),
+        line_time=LINE_TIMES.get(name),
+        places=places,
+        known=known,
+    )
 
 
 def _of_messages(
@@ -187,7 +214,7 @@ def _of_messages(
     def splunk(index: str, host: str, lookups: Lookups) -> Schema:
         return _event_splunk(index, host, lookups, schema()("", None), name)
 
-    return LogType(name, dataset, format_, ecs, splunk, told=told)
+    return LogType(name, dataset, format_, ecs, splunk, told=told, messages=lambda: schema()("", None))
 
 
 def _resolver() -> EventSchema:
@@ -279,7 +306,7 @@ def _by_event_splunk(index: str, host: str, lookups: Lookups) -> Schema:
     return ByEvent(schemas, type_of_event, PLAIN)
 
 
-LOG_TYPES: dict[str, LogType] = {
+_LOG_TYPES = {
     "cloudtrail": LogType("cloudtrail", "aws.cloudtrail", _cloudtrail_format, _cloudtrail_ecs, _cloudtrail_splunk),
     "vpcflow": LogType(
         "vpcflow",
@@ -291,16 +318,16 @@ LOG_TYPES: dict[str, LogType] = {
         gap_mark=b"SKIPDATA",
     ),
     "cloudwatch": LogType("cloudwatch", "aws.cloudwatch_logs", _cloudwatch_format, _cloudwatch_ecs, _cloudwatch_splunk),
-    "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _cloudwatch_splunk),
-    "route53_resolver": _of_messages("route53_resolver", "aws.route53_resolver_logs", _resolver),
+    "ec2": LogType("ec2", "aws.ec2_logs", _cloudwatch_format, _ec2_ecs, _ec2_splunk),
+    "route53_resolver": _of_messages("route53_resolver", "aws.route53_resolver_logs", _resolver, _json_format),
     "route53_public": _of_messages("route53_public", "aws.route53_public_logs", _public),
-    "apigateway": _of_messages("apigateway", "aws.apigateway_logs", _apigateway),
+    "apigateway": _of_messages("apigateway", "aws.apigateway_logs", _apigateway, _json_format),
     "rds": _of_messages("rds", "aws.rds_logs", _rds),
     "containers": _of_messages("containers", "aws.container_logs", _containers),
-    "eks": _of_messages("eks", "aws.eks_logs", _eks),
+    "eks": _of_messages("eks", "aws.eks_logs", _eks, _json_format),
     "elb": _of_messages("elb", "aws.elb_logs", _elb, _elb_format, told=False),
     "s3access": _of_messages("s3access", "aws.s3access", _s3access, _s3access_format, told=False),
-    "waf": _of_messages("waf", "aws.waf", _waf),
+    "waf": _of_messages("waf", "aws.waf", _waf, _json_format),
     SUBSCRIPTION: LogType(
         SUBSCRIPTION,
         "",
@@ -311,3 +338,4 @@ LOG_TYPES: dict[str, LogType] = {
         told=False,
     ),
 }
+LOG_TYPES: dict[str, LogType] = {name: with_checks(log_type) for name, log_type in _LOG_TYPES.items()}

@@ -86,10 +86,7 @@ class SqliteCheckpoints:
         """See ports.CheckpointStore."""
         with self._transaction() as run:
             for split in splits:
-                run(
-                    "INSERT OR IGNORE INTO pins (source, id, scope, kind, split) VALUES (?, ?, ?, ?, ?)",
-                    (split.source, split.id, split.scope, *pack_split(split)),
-                )
+                _put_pin(run, split)
 
     def pinned(self, source: str) -> list[Split]:
         """See ports.CheckpointStore."""
@@ -102,6 +99,34 @@ class SqliteCheckpoints:
         with self._transaction() as run:
             for split in splits:
                 run("DELETE FROM pins WHERE source = ? AND id = ?", (split.source, split.id))
+                _forget_attempts(run, split)
+
+    def replace_pins(self, split: Split, parts: Sequence[Split]) -> None:
+        """See ports.CheckpointStore."""
+        with self._transaction() as run:
+            for part in parts:
+                _put_pin(run, part)
+            if split not in parts:
+                run("DELETE FROM pins WHERE source = ? AND id = ?", (split.source, split.id))
+            _forget_attempts(run, split)
+
+    def begin_attempt(self, split: Split) -> int:
+        """See ports.CheckpointStore. Nothing waits for the disk here: a process that ends leaves it to the system."""
+        statement = "INSERT INTO attempts VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1 RETURNING count"
+        with self._transaction(durable=False) as run:
+            count: int = run(statement, (split.source, split.id)).fetchone()[0]
+        return count
+
+    def end_attempt(self, split: Split) -> None:
+        """See ports.CheckpointStore."""
+        with self._transaction(durable=False) as run:
+            run("UPDATE attempts SET count = count - 1 WHERE source = ? AND split_id = ?", (split.source, split.id))
+
+    def attempts(self, source: str) -> dict[str, int]:
+        """See ports.CheckpointStore."""
+        query = "SELECT split_id, count FROM attempts WHERE source = ? AND count > 0"
+        with self._transaction() as run:
+            return dict(run(query, (source,)).fetchall())
 
     def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:
         """See ports.CheckpointStore."""
@@ -125,6 +150,7 @@ class SqliteCheckpoints:
         now = self._clock()
         with self._transaction() as run:
             run("DELETE FROM pins WHERE source = ? AND id = ?", (split.source, split.id))
+            _forget_attempts(run, split)
             self._add_done(run, self._scope_id(run, split.source, split.scope), done)
             for item in split.objects:
                 run("DELETE FROM retries WHERE source = ? AND hash = ?", (split.source, item.hash))
@@ -207,6 +233,8 @@ class SqliteCheckpoints:
                 run(f"DELETE FROM {table} WHERE scope_id IN (SELECT id FROM scopes {mine})", named)
             for table in ("pins", "retries"):
                 run(f"DELETE FROM {table} {mine}", named)
+            left = "SELECT id FROM pins WHERE source = :source"
+            run(f"DELETE FROM attempts WHERE source = :source AND split_id NOT IN ({left})", named)
             return run(f"DELETE FROM scopes {mine}", named).rowcount
 
     def close(self) -> None:
@@ -217,9 +245,17 @@ class SqliteCheckpoints:
             self._lock.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[Run]:
+    def _transaction(self, *, durable: bool = True) -> Iterator[Run]:
+        """Run statements as one transaction.
+
+        Args:
+            durable: wait for the disk at its end. Without it the transaction survives the process, though not
+                the machine, and the file is never damaged (https://sqlite.org/pragma.html#pragma_synchronous).
+        """
         with self._mutex:
             try:
+                if not durable:
+                    self._connection.execute("PRAGMA synchronous = NORMAL")
                 self._connection.execute("BEGIN")
                 try:
                     yield self._connection.execute
@@ -229,6 +265,9 @@ class SqliteCheckpoints:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise
+                finally:
+                    if not durable:
+                        self._connection.execute("PRAGMA synchronous = FULL")
             except sqlite3.Error as error:
                 raise FatalError(
                     f"the checkpoint store {self.path} fails: {error}",
@@ -259,6 +298,17 @@ class SqliteCheckpoints:
                 " WHERE scope_id = :scope AND bucket = :bucket",
                 {"scope": scope_id, "bucket": bucket, "hashes": pack_hashes(hashes)},
             )
+
+
+def _put_pin(run: Run, split: Split) -> None:
+    run(
+        "INSERT OR IGNORE INTO pins (source, id, scope, kind, split) VALUES (?, ?, ?, ?, ?)",
+        (split.source, split.id, split.scope, *pack_split(split)),
+    )
+
+
+def _forget_attempts(run: Run, split: Split) -> None:
+    run("DELETE FROM attempts WHERE source = ? AND split_id = ?", (split.source, split.id))
 
 
 def _put_retry(run: Run, source: str, retry: Retry) -> None:

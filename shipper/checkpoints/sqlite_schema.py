@@ -61,6 +61,12 @@ _MIGRATIONS = (
     );
     CREATE INDEX settled_settled_at ON settled (settled_at);
     """,
+    """
+    -- How often the process began to ship a group of objects and died, or was ended, before it was done with it.
+    CREATE TABLE attempts (
+        source TEXT NOT NULL, split_id TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (source, split_id)
+    ) WITHOUT ROWID;
+    """,
 )
 
 VERSION = len(_MIGRATIONS)

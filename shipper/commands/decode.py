@@ -64,7 +64,8 @@ def decode(  # noqa: PLR0917 - click passes them by name
 
     Reads files as AWS writes them, compressed or not, every file of a folder, or standard input, and writes one JSON
     document a line, in input order: ECS documents, or complete HEC envelopes. A bad record goes to standard error
-    with its position, and the exit code is 1; the good ones still come out.
+    with its position, and the exit code is 1; the good ones still come out. A file that is something else than --type
+    says is named with what to do, and nothing of it would be shipped.
     """
     from shipper import build, config
     from shipper.redaction import Redacted
@@ -87,7 +88,7 @@ def decode(  # noqa: PLR0917 - click passes them by name
     format_ = _format(chosen, ReadLimits(object_bytes=limits.object_bytes, record_bytes=limits.record_bytes), fields)
     try:
         with _output() if report is None else _nowhere() as out:
-            code = _decode_all(paths or (Path("-"),), format_, schema, out)
+            code = _decode_all(paths or (Path("-"),), format_, schema, out, log_type)
         for line in report.lines() if report else ():
             click.echo(printable(line))
         return code  # noqa: TRY300 - nothing else happens
@@ -126,7 +127,7 @@ def _format(chosen: LogType, limits: ReadLimits, fields: str | None) -> Format:
     return chosen.laid_out(limits, layout_from_log_format(fields))
 
 
-def _decode_all(paths: Iterable[Path], format_: Format, schema: Schema, out: BinaryIO) -> int:
+def _decode_all(paths: Iterable[Path], format_: Format, schema: Schema, out: BinaryIO, logs: str) -> int:
     code = DONE
     for path in _files(paths):
         try:
@@ -136,21 +137,25 @@ def _decode_all(paths: Iterable[Path], format_: Format, schema: Schema, out: Bin
             code = FAILED
             continue
         with file:
-            for complaint in _decode_one(path, file, format_, schema, out):
+            for complaint in _decode_one(path, file, format_, schema, out, logs=logs):
                 out.flush()  # so that a terminal shows it after the records before it
                 click.echo(printable(complaint), err=True)
                 code = FAILED
     return code
 
 
-def _decode_one(path: Path, file: IO[bytes], format_: Format, schema: Schema, out: BinaryIO) -> Iterator[str]:
+def _decode_one(
+    path: Path, file: IO[bytes], format_: Format, schema: Schema, out: BinaryIO, *, logs: str
+) -> Iterator[str]:
     """Write one file's documents, and yield a line for each record that is none."""
     name = "standard input" if str(path) == "-" else str(path)
-    origin = Origin(uri="stdin" if str(path) == "-" else os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
+    origin = _origin(path, file)
     encode = schema.encoder(origin)
     write = out.write
+    count = unparsed = 0
     try:
         for record in format_.records(Payload(origin, _chunks(file))):
+            count += 1
             if isinstance(record, Rejected):
                 yield f"{name}: record {record.position}: {record.reason}"
                 continue
@@ -161,8 +166,33 @@ def _decode_one(path: Path, file: IO[bytes], format_: Format, schema: Schema, ou
                 continue
             if document is not None:
                 write(document.body + b"\n")
+                unparsed += document.unparsed
     except BadInputError as error:
         yield f"{name}: {error}"
+    else:
+        if unparsed * 2 > count:
+            yield f"{name}: {_share(count - unparsed, count)} of type {logs}; the rest has the tag unparsed"
+        elif unparsed:
+            _remark(out, f"{name}: {_share(unparsed, count)} of no known form, with the tag unparsed")
+        elif not count:
+            _remark(out, f"{name}: no records in it")
+
+
+def _share(part: int, count: int) -> str:
+    return f"{part} of {count} {'line is' if count == 1 else 'lines are'}"
+
+
+def _remark(out: BinaryIO, text: str) -> None:
+    """Say something that is no failure."""
+    out.flush()
+    click.echo(printable(text), err=True)
+
+
+def _origin(path: Path, file: IO[bytes]) -> Origin:
+    if str(path) == "-":
+        return Origin(uri="stdin")
+    modified_ms = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+    return Origin(uri=os.path.abspath(path), modified_ms=modified_ms)  # noqa: PTH100 - keeps symbolic links
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:

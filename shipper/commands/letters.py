@@ -41,6 +41,10 @@ _MEANINGS = {
         "a queue's message named an object outside AWS's folders, and nothing says which log type it is of",
         f"set logs_fallback (or logs) of the source to its type, {_REREAD}; if it is no log, narrow the notifications",
     ),
+    "stalls": (
+        "three times in a row the process ended, or was ended for standing still, while it read this object alone",
+        f"look at the object apart from the daemon (`shipper decode`); when a newer shipper reads it, {_REREAD}",
+    ),
     "unmappable": (
         "the record was read, but makes no document for this sink",
         f"look at the record; if a newer shipper maps it, {_REREAD}",

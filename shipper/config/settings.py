@@ -33,11 +33,19 @@ class Workers(Part):
 
 
 class Limits(Part):
-    """Bounds in decompressed bytes."""
+    """Bounds on what is read, in decompressed bytes, and on what an object makes."""
 
     in_flight_bytes: int = Field(134_217_728, ge=1_048_576, description="Most bytes being shipped at the same time.")
     object_bytes: int = Field(536_870_912, ge=1024, description="A larger object is a dead letter.")
     record_bytes: int = Field(1_048_576, ge=1024, le=104_857_600, description="A larger record is a dead letter.")
+    object_records: int = Field(10_000_000, ge=1000, description="Of an object with more, the rest is a dead letter.")
+    object_made_bytes: int = Field(
+        8_589_934_592, ge=1_048_576, description="Of an object whose documents are larger, the rest is a dead letter."
+    )
+    object_made_ratio: int = Field(
+        1_000, ge=10, description="The same for documents so many times as large as the object, from 16 MiB on."
+    )
+    object_letters: int = Field(1_000, ge=1, description="So many records of an object are dead letters one by one.")
 
 
 class DeadLetterSettings(Part):
@@ -66,7 +74,7 @@ class Settings(Part):
     redact: Redact = Field(Redact(), description="What is taken out of records, before any sink.")
     enrich: Enrich = Field(Enrich(), description="What is added to records.")
     workers: Workers = Field(Workers(), description="How much runs at the same time.")
-    limits: Limits = Field(Limits(), description="Bounds in decompressed bytes.")
+    limits: Limits = Field(Limits(), description="Bounds on what is read and made.")
     dead_letters: DeadLetterSettings = Field(DeadLetterSettings(), description="What could not be shipped.")
     grace_seconds: Seconds = Field(25.0, description="After SIGTERM, time for what is on its way.")
     log: Log = Field(Log(), description="The daemon's own log.")

@@ -28,7 +28,8 @@ _MOST_PROBED_LINES = 20
 # What orjson takes. From Python 3.14 on other decoders go as deep as the thread's stack, and what follows does not.
 _DEEPEST = 1024
 _QUOTE_OR_BRACKET = re.compile(rb'\\.|["\[{\]}]', re.DOTALL)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_TIME = b'"eventTime"'
+_NO_RECORD = "JSON, but not a CloudTrail record"
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -41,6 +42,7 @@ class _Kind(msgspec.Struct, gc=False):
     eventVersion: Raw = Raw()  # noqa: N815 - AWS's names
     eventTime: Raw = Raw()  # noqa: N815
     eventID: Raw = Raw()  # noqa: N815
+    eventSource: Raw = Raw()  # noqa: N815
     digestS3Object: Raw = Raw()  # noqa: N815
     timeWindow: Raw = Raw()  # noqa: N815
     Records: Raw = Raw()
@@ -75,7 +77,8 @@ class CloudTrailFormat:
         pieces = decompressed(payload, self._limits)
         head, rest = _beginning(pieces)
         if is_enveloped(head):  # written to a log group, and from there by a subscription filter
-            return enveloped(head, rest or (), payload.origin, self._limits)
+            events = enveloped(head, rest or (), payload.origin, self._limits)
+            return (self._of_event(record) if type(record) is Record else record for record in events)
         if rest is None:
             if not head.strip():
                 return iter(())
@@ -93,7 +96,7 @@ class CloudTrailFormat:
         """What stands in Records of a sound object."""
         short = min(self._limits.record_bytes, 2 * _DEEPEST)  # which no deep record is
         for position, raw in enumerate(found, first):
-            if raw[:1] == b"{" and (len(raw) <= short or self._sound(raw)):
+            if raw[:1] == b"{" and (len(raw) <= short or self._sound(raw)) and (_TIME in raw or _is_known(raw)):
                 yield Record(raw, position)
             else:
                 yield Rejected(raw[:KEPT_BYTES], position, self._reason(raw))
@@ -103,7 +106,9 @@ class CloudTrailFormat:
 
     def _reason(self, raw: bytes) -> str:
         long = len(raw) > self._limits.record_bytes
-        return f"longer than {self._limits.record_bytes} bytes" if long else _why_not(raw)
+        if long:
+            return f"longer than {self._limits.record_bytes} bytes"
+        return _why_not(raw) if _kind(raw) is None or _deep(raw) else _NO_RECORD
 
     def _scanned(self, pieces: Iterator[bytes]) -> _Part:
         """Large objects, damaged ones, arrays, single records, and what is no CloudTrail at all."""
@@ -114,9 +119,19 @@ class CloudTrailFormat:
                 position += 1
                 yield self._checked(raw, position)
         if not scanner.complete:
-            raise BadInputError("not JSON, or cut off: it ends in the middle of something")
+            raise BadInputError(
+                "not JSON, or cut off: it ends in the middle of something; upload the object again, whole"
+            )
         if not position and not scanner.seen_records:
             raise BadInputError("not JSON with CloudTrail records")
+
+    def _of_event(self, record: Record) -> Record | Rejected:
+        """A message of a log group, where it is a record."""
+        if (kind := _kind(record.raw)) is not None and kind.known:
+            return record
+        reason = "JSON, but not a CloudTrail record" if kind is not None else _why_not(record.raw)
+        time_ms = record.event.time_ms if record.event else 0
+        return Rejected(record.raw[:KEPT_BYTES], record.position, reason, time_ms)
 
     def _checked(self, raw: bytes, position: int) -> Record | Rejected:
         if isinstance(raw, Overlong | LongLine):
@@ -127,7 +142,7 @@ class CloudTrailFormat:
         if kind is None or _deep(raw):
             return Rejected(raw[:KEPT_BYTES], position, _why_not(raw))
         if not kind.known:
-            return Rejected(raw[:KEPT_BYTES], position, "JSON, but not a CloudTrail record")
+            return Rejected(raw[:KEPT_BYTES], position, _NO_RECORD)
         return Record(raw, position)
 
     def _lines(self, pieces: Iterator[bytes]) -> _Part:
@@ -153,14 +168,10 @@ def _beginning(pieces: Iterator[bytes]) -> tuple[bytes, Iterator[bytes] | None]:
             head.append(piece)
             size += len(piece)
             if size > _AT_ONCE_BYTES:
-                return _unmarked(b"".join(head)), pieces
+                return b"".join(head), pieces
     except BadInputError as error:
-        return _unmarked(b"".join(head)), _Failing(error)
-    return _unmarked(b"".join(head)), None
-
-
-def _unmarked(head: bytes) -> bytes:
-    return head.removeprefix(_BYTE_ORDER_MARK)
+        return b"".join(head), _Failing(error)
+    return b"".join(head), None
 
 
 class _Failing(Iterator[bytes]):
@@ -192,6 +203,12 @@ def _in_lines(head: bytes) -> bool:
     return any(line.startswith(b'{"') and (kind := _kind(line)) is not None and kind.known for line in some[1:-1])
 
 
+def is_cloudtrail(raw: bytes) -> bool:
+    """Return whether a JSON object is a CloudTrail record or digest: S3's notifications have many of the same names."""
+    kind = _kind(raw)
+    return kind is not None and kind.known and not bytes(kind.eventSource).startswith(b'"aws:')
+
+
 def _several(line: bytes) -> list[Raw] | None:
     try:
         return _decode_object(line).Records
@@ -207,6 +224,12 @@ def _kind(data: bytes) -> _Kind | None:
         return None
     except msgspec.MsgspecError:
         return _tolerantly(data)
+
+
+def _is_known(data: bytes) -> bool:
+    """Return whether bytes without a time of an event are a record all the same."""
+    kind = _kind(data)
+    return kind is None or kind.known  # what is no JSON, its schema refuses
 
 
 def _tolerantly(data: bytes) -> _Kind | None:

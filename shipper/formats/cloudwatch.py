@@ -7,6 +7,7 @@ writes envelopes one after another into an S3 object, with nothing between them.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,13 +15,18 @@ import orjson
 from msgspec.structs import replace
 
 from shipper.errors import BadInputError
+from shipper.formats.cloudtrail_scanner import Junk, Overlong, RecordScanner
 from shipper.formats.lines import KEPT_BYTES, LongLine, lines
-from shipper.formats.stored_bytes import GZIP, decompressed
-from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected
+from shipper.formats.stored_bytes import decompressed
+from shipper.model import LogEvent, LogStream, Origin, Payload, ReadLimits, Record, Rejected, hash64
 
 _ENVELOPES = (b'{"messageType"', b'{"owner"')
 _PAGE_STARTS = (*_ENVELOPES, b'{"events"', b'{ "events"')
 _START_BYTES = 64
+_DOCUMENTS_START = re.compile(rb"\[\s*[{\]]|\{\s*\n")
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html
+_LONGEST_NAME = 512
+_KEPT_OF_NAME = 400
 _ENVELOPE_FACTOR = 8
 """An envelope holds many events: so many times the bytes of the largest record are read as one."""
 
@@ -30,10 +36,12 @@ class CloudWatchFormat:
 
     Args:
         limits: of objects and events.
+        documents: events are JSON objects, so that an array of them, or one over many lines, is taken apart too.
     """
 
-    def __init__(self, limits: ReadLimits) -> None:
+    def __init__(self, limits: ReadLimits, *, documents: bool = False) -> None:
         self._limits = limits
+        self._documents = documents
 
     def records(self, payload: Payload) -> Iterator[Record | Rejected]:
         """Yield the payload's events in order.
@@ -43,9 +51,6 @@ class CloudWatchFormat:
             RetryableError: from the payload's own chunks.
         """
         first, chunks = _beginning(decompressed(payload, self._limits))
-        if first.startswith(GZIP):  # Firehose's own compression, around that of CloudWatch Logs
-            whole = Payload(payload.origin, itertools.chain([first], chunks))
-            first, chunks = _beginning(decompressed(whole, self._limits))
         yield from self.taken_apart(first, chunks, payload.origin)
 
     def taken_apart(self, first: bytes, chunks: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:
@@ -57,6 +62,9 @@ class CloudWatchFormat:
         """
         start = first.lstrip()
         whole: Iterable[bytes] = itertools.chain([first], chunks)
+        if self._documents and _DOCUMENTS_START.match(start):
+            yield from self._scanned(whole, origin)
+            return
         if is_enveloped(start):
             whole = _separated(whole)
         batches = lines(whole, self._limits.record_bytes * _ENVELOPE_FACTOR)
@@ -71,6 +79,23 @@ class CloudWatchFormat:
                 position += 1
                 yield record
 
+    def _scanned(self, chunks: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:
+        """Objects of an array, or over many lines."""
+        scanner, position = RecordScanner(self._limits.record_bytes * _ENVELOPE_FACTOR), 0
+        for chunk in chunks:
+            for raw in scanner.feed(chunk):
+                if isinstance(raw, Junk):
+                    position += 1
+                    yield Rejected(bytes(raw), position, "not a JSON object")
+                    continue
+                for record in self._line(LongLine(raw) if isinstance(raw, Overlong) else raw, position + 1, origin):
+                    position += 1
+                    yield record
+        if not scanner.complete:
+            raise BadInputError(
+                "not JSON, or cut off: it ends in the middle of something; upload the object again, whole"
+            )
+
     def _page_over_lines(self, found: Iterable[bytes], origin: Origin) -> Iterator[Record | Rejected]:
         """A page as `aws logs filter-log-events` prints it, over many lines; bounded like an envelope."""
         most, kept, size = self._limits.record_bytes * _ENVELOPE_FACTOR, [], 0
@@ -82,7 +107,7 @@ class CloudWatchFormat:
         yield from self._line(b"\n".join(kept), 1, origin)
 
     def _line(self, line: bytes, position: int, origin: Origin) -> Iterator[Record | Rejected]:
-        if isinstance(line, LongLine) or line.startswith(_PAGE_STARTS) or line.startswith(b"{\n"):
+        if isinstance(line, LongLine) or line.startswith(_PAGE_STARTS) or line.startswith((b"{\n", b"{\r")):
             envelope = None if isinstance(line, LongLine) else _parsed(line)
             if envelope is not None and envelope.get("messageType") == "CONTROL_MESSAGE":
                 return
@@ -98,13 +123,14 @@ class CloudWatchFormat:
     def _events(
         self, envelope: dict[str, Any], events: list[Any], position: int, origin: Origin
     ) -> Iterator[Record | Rejected]:
-        account, group = _text(envelope.get("owner")) or origin.account, _text(envelope.get("logGroup"))
+        account, group = _name(envelope.get("owner")) or origin.account, _name(envelope.get("logGroup"))
+        envelope_stream = _name(envelope.get("logStream"))
         streams: dict[str, LogStream] = {}
         for number, event in enumerate(events, position):
             if not isinstance(event, dict) or not isinstance(event.get("message"), str):
                 yield Rejected(orjson.dumps(event)[:KEPT_BYTES], number, "a log event without a message")
                 continue
-            name = _text(event.get("logStreamName")) or _text(envelope.get("logStream"))
+            name = _name(event.get("logStreamName")) or envelope_stream
             stream = streams.setdefault(name, LogStream(account, origin.region, group, name))
             raw = event["message"].encode("utf-8", "replace")
             identity, time_ms = event.get("id") or event.get("eventId"), event.get("timestamp")
@@ -170,5 +196,10 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+def _name(value: Any) -> str:
+    """Return a name, which each event's document repeats; one longer than AWS allows is cut, and told by a hash."""
+    if not isinstance(value, str):
+        return ""
+    if len(value) <= _LONGEST_NAME:
+        return value
+    return f"{value[:_KEPT_OF_NAME]}…{hash64(value) % 2**64:016x}"

@@ -1,12 +1,14 @@
-"""The decompressed bytes of an object, gzip or plain, within its limit."""
+"""The text of an object, gzip or plain, within its limit."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from isal import igzip_lib
 
 from shipper.errors import BadInputError
+from shipper.formats.recognise import as_text
 from shipper.model import Payload, ReadLimits
 
 PIECE_BYTES = 1 << 18
@@ -15,34 +17,56 @@ GZIP = b"\x1f\x8b"
 """How gzip begins."""
 
 
+HEAD_BYTES = 4096
+"""So much of the text's beginning is kept in `Payload.head`."""
+_MOST_LAYERS = 2
+"""gzip within gzip is read: Firehose makes it of what CloudWatch Logs compressed already. More is a mistake."""
+
+
 def decompressed(payload: Payload, limits: ReadLimits) -> Iterator[bytes]:
-    """Yield the payload's bytes; gzip (of any number of members) is told by its first two bytes.
+    """Yield the payload's text as UTF-8; gzip (of any number of members, once or twice) is told by its first two bytes.
 
     Pieces of gzip have at most 256 kB, whatever is hidden in the object; pieces of plain bytes come as they are.
 
     Raises:
-        BadInputError: damaged, truncated, or larger than allowed; what was yielded before stands.
+        BadInputError: damaged, truncated, larger than allowed, or another kind of file (`recognise`); what was yielded
+            before stands.
         RetryableError: from the payload's own chunks.
     """
+    pieces: Iterator[bytes] = iter(payload.chunks)
+    for _ in range(_MOST_LAYERS):
+        head, pieces = _beginning(pieces)
+        if not head.startswith(GZIP):
+            pieces = itertools.chain([head], pieces)
+            break
+        pieces = _bounded(_members(head, pieces), limits)
+    else:
+        head, pieces = _beginning(pieces)
+        if head.startswith(GZIP):
+            raise BadInputError("gzip within gzip within gzip: unpack it, and upload it compressed once")
+        pieces = itertools.chain([head], pieces)
+    for piece in _bounded(as_text(pieces), limits):
+        if len(payload.head) < HEAD_BYTES:
+            payload.head += piece[: HEAD_BYTES - len(payload.head)]
+        yield piece
+
+
+def _bounded(pieces: Iterator[bytes], limits: ReadLimits) -> Iterator[bytes]:
     total = 0
-    for piece in _pieces(payload.chunks):
+    for piece in pieces:
         total += len(piece)
         if total > limits.object_bytes:
             raise BadInputError(f"larger than {limits.object_bytes} bytes when decompressed")
         yield piece
 
 
-def _pieces(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _beginning(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
     head = b""
     for chunk in chunks:
         head += chunk
         if len(head) >= len(GZIP):
             break
-    if head.startswith(GZIP):
-        yield from _members(head, chunks)
-    else:
-        yield head
-        yield from chunks
+    return head, chunks
 
 
 def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -59,7 +83,7 @@ def _members(data: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
             if member.needs_input and not member.eof:
                 data = next(filter(None, chunks), b"")
                 if not data:
-                    raise BadInputError("the gzip stream is truncated")
+                    raise BadInputError("the gzip stream is truncated: upload the object again, whole")
         data = _next_member(member.unused_data, chunks)
 
 

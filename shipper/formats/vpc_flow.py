@@ -48,8 +48,8 @@ class VpcFlowFormat:
             begin += chunk
             if len(begin) >= len(MAGIC):
                 break
-        whole = Payload(payload.origin, itertools.chain([begin], payload.chunks), payload.size)
-        yield from parquet_records(whole, self._limits) if begin.startswith(MAGIC) else self._lines(whole)
+        payload.chunks = itertools.chain([begin], payload.chunks)
+        yield from parquet_records(payload, self._limits) if begin.startswith(MAGIC) else self._lines(payload)
 
     def _lines(self, payload: Payload) -> Iterator[Record | Rejected]:
         pieces = decompressed(payload, self._limits)

@@ -18,6 +18,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
         time_ms: the event's own time, milliseconds since the epoch.
         body: one line of JSON without a line end: the ECS document, or the complete HEC envelope.
         record, origin: where it came from, for dead letters.
+        unparsed: the record has none of its log type's forms, and is shipped as it is, with a tag.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     record: Record
     origin: Origin
+    unparsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

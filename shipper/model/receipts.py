@@ -67,6 +67,8 @@ class Receipt:
         done: (bucket of time, hash) pairs that the reader found, to be settled with the split.
         reached_ms: as in Events.
         gaps: records that tell of a gap in AWS's own capture (a flow log's SKIPDATA).
+        logs: the log type.
+        unparsed: records with none of that type's forms, shipped as they are with the tag `unparsed`.
     """
 
     split_id: str
@@ -80,6 +82,8 @@ class Receipt:
     done: tuple[tuple[int, int], ...] = ()
     reached_ms: int | None = None
     gaps: int = 0
+    logs: str = ""
+    unparsed: int = 0
 
     @property
     def unaccounted(self) -> int:

@@ -42,6 +42,7 @@ class Origin:
     Attributes:
         uri: `s3://bucket/key`, or a path for a local file.
         account, region: from the key's layout, "" where it does not say.
+        modified_ms: when the object or file was written, milliseconds since the epoch; None where that is not known.
     """
 
     uri: str
@@ -49,6 +50,7 @@ class Origin:
     key: str = ""
     account: str = ""
     region: str = ""
+    modified_ms: int | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -58,11 +60,13 @@ class Payload:
     Attributes:
         chunks: the bytes in order, in pieces of any size. Iterating may block and may raise RetryableError.
         size: bytes as stored, None where unknown.
+        head: how its text begins, once it is being read: to say what it is where it is not what it should be.
     """
 
     origin: Origin
     chunks: Iterator[bytes]
     size: int | None = None
+    head: bytes = b""
 
 
 @dataclass(slots=True)
@@ -103,6 +107,23 @@ class ReadLimits:
 
     object_bytes: int = 536_870_912
     record_bytes: int = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """Bounds on what one object may make, far above what honest objects do.
+
+    Attributes:
+        records: an object with more is a dead letter from there on.
+        made_bytes: the same for the bytes of its documents, for one kind of sink.
+        made_ratio: the same for those bytes in relation to the object's bytes as stored.
+        letters: of its records so many at most are dead letters of their own.
+    """
+
+    records: int = 10_000_000
+    made_bytes: int = 8_589_934_592
+    made_ratio: int = 1_000
+    letters: int = 1_000
 
 
 @final

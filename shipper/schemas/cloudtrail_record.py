@@ -109,6 +109,35 @@ def _time(text: str) -> tuple[int, str]:
     return time_ms, f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ms % 1000:03d}Z"
 
 
+class _Marks(msgspec.Struct, gc=False):
+    """What tells a record without `eventTime` from any other JSON object; empty where it is absent."""
+
+    version: Raw = msgspec.field(default=ABSENT, name="eventVersion")
+    id: Raw = msgspec.field(default=ABSENT, name="eventID")
+    name: Raw = msgspec.field(default=ABSENT, name="eventName")
+    source: Raw = msgspec.field(default=ABSENT, name="eventSource")
+    digest: Raw = msgspec.field(default=ABSENT, name="digestS3Object")
+    window: Raw = msgspec.field(default=ABSENT, name="timeWindow")
+    logged: Raw = msgspec.field(default=ABSENT, name="@timestamp")
+
+
+_decode_marks = msgspec.json.Decoder(_Marks).decode
+
+
+def refuse_others(raw: bytes) -> None:
+    """Refuse a JSON object that nothing tells for a record; only called where it has no `eventTime`.
+
+    Raises:
+        BadInputError: it is any other object, such as an empty one.
+    """
+    try:
+        marks = _decode_marks(raw)
+    except (msgspec.MsgspecError, RecursionError):
+        return  # odd, and for its reader to judge
+    if not any(bytes(getattr(marks, name)) for name in _Marks.__struct_fields__):
+        raise BadInputError("JSON, but not a CloudTrail record: it has no time, name, id or version of an event")
+
+
 def identity_of(time_ms: int, account: str | None, event_id: str | None, origin: Origin, position: int) -> str:
     """A record's document id: of its account and eventID, or where it has none of its place."""
     if event_id:

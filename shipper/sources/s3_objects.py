@@ -86,7 +86,8 @@ class S3Reader:
 
     def _origin(self, item: S3Object) -> Origin:
         account, region = account_and_region(item.key)
-        return Origin(item.uri, item.bucket, item.key, account, region or self._logs_region)
+        modified_ms = int(item.last_modified * 1000) or None  # 0 where nobody said it
+        return Origin(item.uri, item.bucket, item.key, account, region or self._logs_region, modified_ms)
 
     def close(self) -> None:
         """Give back the threads."""

@@ -89,6 +89,8 @@ class Waiting:
     def _wait(self, kind: UnreadableKind, attempts: int) -> float | None:
         if kind == "missing":
             return self._missing_seconds * _MISSING_SHARES[attempts - 1] if attempts <= len(_MISSING_SHARES) else None
+        if kind == "stalls":
+            return None
         if kind == "archived":
             return min(3600.0 * attempts, 21_600.0)
         return float(min(60 * 2 ** min(attempts - 1, 10), 3600))

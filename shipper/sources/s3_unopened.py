@@ -52,14 +52,15 @@ class Unopened:
             return retry
         item = left.object
         origin = Origin(item.uri, item.bucket, item.key, *account_and_region(item.key))
-        letter = DeadLetter(
-            self._source, "", split.id, split.logs, origin, None, "object_deleted", left.reason, time=now
-        )
+        stalls = left.kind == "stalls"
+        reason = "stalls" if stalls else "object_deleted"
+        letter = DeadLetter(self._source, "", split.id, split.logs, origin, None, reason, left.reason, time=now)
         try:
             self._dead_letters.put([letter])
         except RetryableError as error:
             return Retry(item, split.scope, split.logs, left.kind, str(error), 2, now + _REFUSED_SECONDS)
-        self._metrics.objects_filtered.labels(self._source, "deleted").inc()
+        self._metrics.objects_filtered.labels(self._source, "stalls" if stalls else "deleted").inc()
         step = next_step(self._source)
-        log.warning("object was deleted before it could be read", source=self._source, object=item.uri, next=step)
+        what = "object stalls what reads it" if stalls else "object was deleted before it could be read"
+        log.warning(what, source=self._source, object=item.uri, next=step)
         return None

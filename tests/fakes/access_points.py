@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.fakes.http_server import FakeServer, QuietHandler
 
@@ -44,7 +44,7 @@ def _handler(points: AccessPoints) -> type[BaseHTTPRequestHandler]:
                 return
             wanted = f"{points.emulator}/{bucket}{url.path}" + (f"?{url.query}" if url.query else "")
             headers = {name: value for name, value in self.headers.items() if name.lower() in _FORWARDED}
-            with urlopen(Request(wanted, headers=headers), timeout=10) as answer:
+            with _DIRECT.open(Request(wanted, headers=headers), timeout=10) as answer:
                 kept = {name: value for name, value in answer.headers.items() if name.lower() in _KEPT}
                 self._answer(
                     answer.status, kept, answer.read(), chunked=points.chunked and "list-type" not in url.query
@@ -66,5 +66,7 @@ def _handler(points: AccessPoints) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+# urllib's own opener is made once for the process, with the proxies that the environment has at that moment.
+_DIRECT = build_opener(ProxyHandler({}))
 _FORWARDED = ("authorization", "if-match", "range", "x-amz-date")  # without a signature, nobody may read
 _KEPT = ("content-type", "etag", "last-modified", "content-range")

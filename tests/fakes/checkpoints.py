@@ -24,6 +24,7 @@ class MemoryCheckpoints:
         self._retries: dict[tuple[str, int], Retry] = {}
         self._ledger: list[LedgerLine] = []
         self._settled: dict[tuple[str, str], S3Split] = {}
+        self._attempts: dict[tuple[str, str], int] = {}
         self.open = True
 
     def cursors(self, source: str) -> dict[str, dict[str, float]]:
@@ -43,6 +44,25 @@ class MemoryCheckpoints:
     def unpin(self, splits: Sequence[Split]) -> None:
         for split in splits:
             self._pins.pop((split.source, split.id), None)
+            self._attempts.pop((split.source, split.id), None)
+
+    def replace_pins(self, split: Split, parts: Sequence[Split]) -> None:
+        self.pin(parts)
+        if split not in parts:
+            self._pins.pop((split.source, split.id), None)
+        self._attempts.pop((split.source, split.id), None)
+
+    def begin_attempt(self, split: Split) -> int:
+        count = self._attempts.get((split.source, split.id), 0) + 1
+        self._attempts[split.source, split.id] = count
+        return count
+
+    def end_attempt(self, split: Split) -> None:
+        if (split.source, split.id) in self._attempts:
+            self._attempts[split.source, split.id] -= 1
+
+    def attempts(self, source: str) -> dict[str, int]:
+        return {name: count for (owner, name), count in self._attempts.items() if owner == source and count > 0}
 
     def done(self, source: str, scope: str, first: int, last: int) -> dict[int, array[int]]:
         buckets = self._done.get((source, scope), {})
@@ -54,6 +74,7 @@ class MemoryCheckpoints:
 
     def settle(self, split: Split, receipt: Receipt, done: Sequence[tuple[int, int]], retries: Sequence[Retry]) -> None:
         self._pins.pop((split.source, split.id), None)
+        self._attempts.pop((split.source, split.id), None)
         self.mark_done(split.source, split.scope, done)
         for item in split.objects:
             self._retries.pop((split.source, item.hash), None)
@@ -133,6 +154,9 @@ class MemoryCheckpoints:
             self._closed.pop(key, None)
         self._pins = {key: split for key, split in self._pins.items() if not mine(key[0], split.scope)}
         self._retries = {key: retry for key, retry in self._retries.items() if not mine(key[0], retry.scope)}
+        left = {name for owner, name in self._pins if owner == source}
+        for key in [key for key in self._attempts if key[0] == source and key[1] not in left]:
+            del self._attempts[key]
         return len(known)
 
     def close(self) -> None:

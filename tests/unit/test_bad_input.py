@@ -29,6 +29,14 @@ FUZZ = int(os.environ.get("SHIPPER_FUZZ", "150"))  # examples; more by hand
 GOOD: dict[str, bytes] = {
     "cloudtrail": orjson.dumps(TRAIL),
     "vpcflow": b"2 123456789012 eni-1 192.0.2.1 192.0.2.2 22 40000 6 1 40 1700000000 1700000060 ACCEPT OK",
+    "elb": b'2018-12-13T15:16:57.132252Z lb 192.0.2.1:4444 10.0.0.1:80 0.1 0.2 0.3 200 200 0 178 "GET http://x/ HTTP/1"'
+    b' "curl/8" - -',
+    "s3access": b"0123456789abcdef shop [14/Dec/2024:21:10:32 +0000] 192.0.2.1 - ZY4RGM949BS74R1J REST.GET.OBJECT key"
+    b' "GET /key HTTP/1.1" 200 - 300 300 9 8 "-" "curl/8" - host= SigV4 TLS_AES_128_GCM_SHA256 AuthHeader'
+    b" shop.s3.us-east-1.amazonaws.com TLSv1.3 - -",
+    "waf": b'{"timestamp":1709108635066,"webaclId":"w","terminatingRuleId":"r","action":"ALLOW","httpRequest":{}}',
+    "route53_resolver": b'{"query_timestamp":"2026-01-02T03:04:05Z","query_name":"example.com.","query_type":"A"}',
+    "route53_public": b"1.0 2026-01-02T03:04:05Z Z0123456789 example.com A NOERROR UDP FRA6 192.0.2.1 -",
 }
 NESTED = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 WRONG_KINDS: list[object] = [

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shipper.errors import BadInputError
 from shipper.model import AddressFacts, Instance, InterfaceOwner, LogEvent, LogStream, Origin, Record
 from shipper.schemas.ecs.flow_owners import write
 from shipper.schemas.ecs.vpc_flow import VpcFlowEcs
@@ -279,7 +280,8 @@ def test_splunk_gets_flat_fields(found):
     assert splunk(found, line("-", "-")) == {}
     layout = (*V2, "vpc-id", "flow-direction")
     assert splunk(found, line("192.0.2.9", "10.0.0.9", layout=layout, vpc_id="vpc-1"), layout) == nat
-    assert splunk(found, b"short line") == {}
+    with pytest.raises(BadInputError):
+        splunk(found, b"short line")
 
 
 def test_without_the_lookup_nothing_is_added(found):

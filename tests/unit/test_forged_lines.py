@@ -135,7 +135,7 @@ def test_quotes_within_the_fields_of_load_balancers_lines_shift_nothing(line, ex
 def test_a_line_that_may_be_read_in_two_ways_is_not_read(line):
     """Nor one that has not the fields: a document says that it was not, and nothing else of the line."""
     made = body("s3access", line)
-    assert (made["message"], made["tags"], made["aws"].keys()) == (line, ["unparsed"], {"s3"})
+    assert (made["message"], made["tags"], made["aws"].keys()) == (line, ["unparsed", "no_time"], {"s3"})
     assert not {"http", "url", "client", "user_agent"} & made.keys()
     assert made["event"].keys() == {"kind", "module", "dataset", "original"}
     (record,) = records("s3access", line.encode())
@@ -340,7 +340,7 @@ def test_a_name_that_imitates_a_line_of_postgresql_makes_none(line):
     made = body("rds", line)
     assert (made["message"], made["tags"], "user" in made, "log" in made and "level" in made["log"]) == (
         line,
-        ["unparsed"],
+        ["unparsed", "no_time"],
         False,
         False,
     )

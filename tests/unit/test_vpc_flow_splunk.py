@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipper.build import LOG_TYPES
+from shipper.errors import BadInputError
 from shipper.flow_layouts import NAT, TRANSIT_GATEWAY, V2, V5
 from shipper.model import Document, LogEvent, LogStream, Origin, Record
 from shipper.ports import Lookups
@@ -55,15 +56,17 @@ def test_the_event_is_the_line_itself():
 
 
 def test_addresses_of_packets_have_fields_of_their_own():
-    """Where they are others than the flow's; a line that is too short for them is an envelope too."""
+    """Where they are others than the flow's."""
     layout = (*V2, "pkt-srcaddr", "pkt-dstaddr")
     fields = envelope(GOOD + b" 203.0.113.7 198.51.100.9", layout, geo=lambda _: PLACE)["fields"]
     assert (fields["src_country"], fields["dest_country"], fields["pkt_dest_country"]) == ("Sweden",) * 3
     assert "pkt_src_country" not in fields
-    for line in (GOOD, b"", b"2", GOOD + b" -", GOOD + b" - -"):
-        assert "pkt_dest_country" not in envelope(line, layout, geo=lambda _: PLACE)["fields"]
+    assert "pkt_dest_country" not in envelope(GOOD + b" - -", layout, geo=lambda _: PLACE)["fields"]
     first = ("pkt-srcaddr", *V2)
-    assert "pkt_src_country" in envelope(b"203.0.113.9", first, geo=lambda _: PLACE)["fields"]
+    assert (
+        "pkt_src_country"
+        in envelope(b"203.0.113.9 " + GOOD.replace(b"203.", b"198."), first, geo=lambda _: PLACE)["fields"]
+    )
 
 
 def test_what_is_not_configured_is_no_key():
@@ -113,7 +116,7 @@ ORDERS = [
 @pytest.mark.parametrize("layout", ORDERS)
 def test_lines_of_other_formats_keep_their_names(layout):
     """The header is not shipped: each value stands under the name that the add-on gives the field."""
-    values = [str(number) for number in range(100, 100 + len(layout))]
+    values = [f"192.0.2.{n}" if name.endswith("addr") else str(100 + n) for n, name in enumerate(layout)]
     event = envelope(" ".join(values).encode(), layout)["event"]
     assert list(event.values()) == values
     theirs = {"srcaddr": "src_ip", "dstaddr": "dest_ip", "start": "start_time", "end": "end_time"}
@@ -123,16 +126,31 @@ def test_lines_of_other_formats_keep_their_names(layout):
 
 @pytest.mark.parametrize("layout", [V2, V5, tuple(sorted(V5))])
 def test_formats_that_the_add_on_reads_stay_lines(layout):
-    """The default one and both of version 5; also a line whose format was guessed wrongly gets no wrong names."""
-    for values in (["-"] * len(layout), ["203.0.113.9", *["7"] * (len(layout) - 1)]):
+    """The default one and both of version 5."""
+    for values in (["-"] * len(layout), ["192.0.2.7" if name.endswith("addr") else "7" for name in layout]):
         line = " ".join(values)
         assert envelope(line.encode(), layout)["event"] == line
 
 
-@pytest.mark.parametrize(("line", "layout"), [(b"1 2 3", V2), (b"x", ()), (b"1 2", ("srcaddr", "srcaddr"))])
-def test_a_line_that_does_not_fit_its_names_stays_as_it_is(line, layout):
-    """Too few values, no names, two of one name: no value is lost or called wrongly."""
-    assert envelope(line, layout)["event"] == line.decode()
+@pytest.mark.parametrize("layout", [V2, NAT, V5, TRANSIT_GATEWAY])
+def test_a_line_whose_format_was_guessed_wrongly_is_refused(layout):
+    """Fields in an order of their own, as many as a documented format has: they never get wrong names."""
+    values = ["203.0.113.9", *["7"] * (len(layout) - 1)]
+    event = LogEvent("3" * 56, 1_772_366_710_000, LogStream("1", "eu-west-1", "flows", "eni-1"), None)
+    with pytest.raises(BadInputError, match="is no address"):
+        VpcFlowSplunk("", "", None).encoder(ORIGIN)(Record(" ".join(values).encode(), 1, None, event))
+
+
+@pytest.mark.parametrize(("line", "layout"), [(b"1 2 3", V2), (b"x", ())])
+def test_a_line_with_other_than_its_number_of_fields_is_refused(line, layout):
+    """As it is for Elasticsearch."""
+    with pytest.raises(BadInputError, match="fields instead of"):
+        encode(line, layout)
+
+
+def test_a_line_with_two_fields_of_one_name_stays_as_it_is():
+    """An object would lose one of the values."""
+    assert envelope(b"192.0.2.1 192.0.2.2", ("srcaddr", "srcaddr"))["event"] == "192.0.2.1 192.0.2.2"
 
 
 @pytest.mark.parametrize(
@@ -160,9 +178,17 @@ def test_a_line_without_time_takes_that_of_the_file_name():
 
 
 @given(st.binary(min_size=1, max_size=200), st.sampled_from([V2, ("end",), ("start", "srcaddr")]))
-def test_any_line_is_an_envelope(line, layout):
-    """A raw line needs nothing to be right: it is never refused, and always valid JSON that has all of the line."""
-    found = envelope(line, layout, geo=lambda _: None)
-    event = found["event"]
-    assert (event if isinstance(event, str) else " ".join(event.values())) == line.decode("utf-8", "replace")
-    assert found["time"] > 0
+def test_any_line_is_an_envelope_where_elasticsearch_has_a_document(line, layout):
+    """What is refused is refused for both, in the same words; an envelope is valid JSON that has all of the line."""
+    words = []
+    for schema in (VpcFlowSplunk("", "", None), VpcFlowEcs("test", None)):
+        try:
+            schema.encoder(ORIGIN)(Record(line, 2, layout))
+        except BadInputError as error:
+            words.append(str(error))
+    assert words in ([], [words[0]] * 2 if words else [])
+    if not words:
+        found = envelope(line, layout, geo=lambda _: None)
+        event = found["event"]
+        assert (event if isinstance(event, str) else " ".join(event.values())) == line.decode("utf-8", "replace")
+        assert found["time"] > 0

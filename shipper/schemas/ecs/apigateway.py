@@ -71,7 +71,7 @@ def apigateway_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), formed=True, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:

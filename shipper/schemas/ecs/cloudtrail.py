@@ -24,7 +24,14 @@ from shipper.ports import (
     SessionLookup,
 )
 from shipper.schemas.cloudtrail_aggregate import Aggregate, aggregate_of
-from shipper.schemas.cloudtrail_record import CloudTrailRecord, decoded, identity_of, label_time, time_of
+from shipper.schemas.cloudtrail_record import (
+    CloudTrailRecord,
+    decoded,
+    identity_of,
+    label_time,
+    refuse_others,
+    time_of,
+)
 from shipper.schemas.ecs.addresses import is_address
 from shipper.schemas.ecs.cloudtrail_aggregated import add_aggregate, name_as_usual
 from shipper.schemas.ecs.cloudtrail_bucket import BucketMembers, add_bucket
@@ -133,6 +140,8 @@ class CloudTrailEcs:
             event = decoded(raw)
             if len(raw) > _LARGE:
                 cut_texts(event)
+            if not event.event_time:
+                refuse_others(raw)
             if event.digest_object and not event.event_time:
                 time_ms, fields = digest_fields(raw)
             else:

@@ -33,7 +33,7 @@ class CloudWatchEcs(LogEventEcs):
     def __init__(self, namespace: str, *, system: bool = False, clock: Clock = wall_clock) -> None:
         dataset = "aws.ec2_logs" if system else "aws.cloudwatch_logs"
         describe = _of_system if system else _of_any
-        super().__init__(dataset, namespace, describe, own_time=system, exported=False, clock=clock)
+        super().__init__(dataset, namespace, describe, own_time=system, exported=False, formed=system, clock=clock)
 
 
 def _of_any(document: Fields, text: str, _: LogEvent | None) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from shipper.access_layouts import APPLICATION, CLASSIC, CONNECTION, elb_line
+from shipper.exported_lines import parted
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.schemas.ecs.log_event import Describe, Fields, LogEventEcs, add, add_end, iso_time, whole
@@ -66,7 +67,7 @@ def elb_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock)
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), exported=False, clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), exported=False, formed=True, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
@@ -75,7 +76,7 @@ def _described(geo: GeoLookup | None) -> Describe:
         if fitting is None:
             document["message"] = text
             mark_unparsed(document)
-            return None
+            return time_of(parted(text)[0])  # of an export from CloudWatch Logs, if it is one
         layout = fitting[0]
         written = dict(zip(*fitting, strict=False))
         said = {name: value for name, value in written.items() if value not in _ABSENT}

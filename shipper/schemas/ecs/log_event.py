@@ -15,9 +15,9 @@ from shipper.exported_lines import parted
 from shipper.model import Document, LogEvent, Origin, Record
 from shipper.ports import Clock, Encoder, GeoLookup, wall_clock
 from shipper.schemas.ecs.addresses import is_address
-from shipper.schemas.ecs.unparsed import is_unparsed
+from shipper.schemas.ecs.unparsed import is_unparsed, mark_no_time
 from shipper.schemas.event_times import LAST_MS, time_of
-from shipper.schemas.flow_log_names import label_ms
+from shipper.schemas.fallback_times import fallback_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 
@@ -49,6 +49,7 @@ class LogEventEcs:
         own_time: the time that a message says counts for more than CloudWatch's.
         exported: whether the time that an export from CloudWatch Logs writes in front of a line is taken off before
             `describe` reads it; false where `describe` knows such lines itself.
+        formed: messages have known forms; one that has none is marked by `describe` (`mark_unparsed`).
         clock: the time of lines that have none.
     """
 
@@ -60,13 +61,14 @@ class LogEventEcs:
         *,
         own_time: bool = False,
         exported: bool = True,
+        formed: bool = False,
         clock: Clock = wall_clock,
     ) -> None:
+        self.own_time, self.formed = own_time, formed
         self._dataset = dataset
         self._stream = {"type": "logs", "dataset": dataset, "namespace": namespace}
         self._index = _index_of(self._stream)
         self._describe = _behind_export_time(describe, own_time=own_time) if exported else describe
-        self._own_time = own_time
         self._clock = clock
         self._more: Callable[[Fields, LogEvent | None], None] | None = None
 
@@ -79,32 +81,40 @@ class LogEventEcs:
         self._more = more
         return self
 
-    def said(self, text: str, event: LogEvent | None) -> Fields:
-        """What a message says, as a document has it; empty where it can be none."""
+    def read(self, text: str, event: LogEvent | None) -> tuple[Fields, int | None]:
+        """Return what a message says, as a document has it, and the time: its own, or CloudWatch's, or None.
+
+        Raises:
+            BadInputError: it can be no document.
+        """
         document = self._skeleton(text, event, _NOWHERE)
-        try:
-            self._describe(document, text, event)
-        except BadInputError:
-            return {}
-        return document
+        return document, self._time(self._describe(document, text, event), event)
+
+    def _time(self, said_ms: int | None, event: LogEvent | None) -> int | None:
+        """Return the time of a message, in milliseconds since the epoch.
+
+        Args:
+            said_ms: the time that the message itself says.
+        """
+        if said_ms is not None and 0 <= said_ms <= LAST_MS and (event is None or self.own_time):
+            return said_ms
+        return event.time_ms if event is not None else None
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one file, or one window of a log group."""
         identity = line_ids(origin.uri)
-        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        otherwise_ms = fallback_ms(origin, self._clock)
 
         def encode(record: Record) -> Document:
             text = record.raw.decode("utf-8", "replace")
             event = record.event
             document = self._skeleton(text, event, origin)
-            said_ms = self._describe(document, text, event)
+            said_ms = self._time(self._describe(document, text, event), event)
             if self._more is not None:
                 self._more(document, event)
-            if said_ms is not None and not 0 <= said_ms <= LAST_MS:
-                said_ms = None
-            time_ms = fallback_ms if said_ms is None else said_ms
-            if event is not None and (said_ms is None or not self._own_time):
-                time_ms = event.time_ms
+            time_ms = otherwise_ms if said_ms is None else said_ms
+            if said_ms is None:
+                mark_no_time(document)
             document["@timestamp"] = iso_time(time_ms)
             if not document["aws"]:
                 del document["aws"]
@@ -112,7 +122,8 @@ class LogEventEcs:
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
             stream = document["data_stream"]  # which a message may have chosen for itself
             index = self._index if stream is self._stream else _index_of(stream)
-            return Document(key, index, time_ms, orjson.dumps(document), record, origin)
+            body = orjson.dumps(document)
+            return Document(key, index, time_ms, body, record, origin, self.formed and is_unparsed(document))
 
         return encode
 

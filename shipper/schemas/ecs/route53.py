@@ -42,12 +42,12 @@ def resolver_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_c
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(RESOLVER, namespace, _resolver(geo), own_time=True, clock=clock)
+    return LogEventEcs(RESOLVER, namespace, _resolver(geo), own_time=True, formed=True, clock=clock)
 
 
 def public_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock) -> LogEventEcs:
     """The schema of public hosted zones' query logs; see `resolver_ecs`."""
-    return LogEventEcs(PUBLIC, namespace, _public(geo), own_time=True, clock=clock)
+    return LogEventEcs(PUBLIC, namespace, _public(geo), own_time=True, formed=True, clock=clock)
 
 
 def _resolver(geo: GeoLookup | None) -> Describe:

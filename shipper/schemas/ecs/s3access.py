@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from shipper.access_layouts import s3_line
+from shipper.exported_lines import parted
 from shipper.model import LogEvent
 from shipper.ports import Clock, GeoLookup, wall_clock
 from shipper.schemas.ecs.addresses import is_address
@@ -34,7 +35,7 @@ def s3access_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_c
         geo: None to leave out geography and network owner.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), exported=False, clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), exported=False, formed=True, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
@@ -43,7 +44,7 @@ def _described(geo: GeoLookup | None) -> Describe:
         if fitting is None:
             document["message"] = text
             mark_unparsed(document)
-            return None
+            return time_of(parted(text)[0])  # of an export from CloudWatch Logs, if it is one
         written = zip(*fitting, strict=False)
         said = {name: value for name, value in written if value not in _ABSENT}
         time = said.pop("time", "")

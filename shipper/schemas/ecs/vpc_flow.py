@@ -19,7 +19,8 @@ from shipper.schemas.ecs.vpc_flow_layout import Caches
 from shipper.schemas.ecs.vpc_flow_mapping import Context, LineMapping
 from shipper.schemas.ecs.vpc_flow_native import NativeLines, native_lines
 from shipper.schemas.ecs.vpc_flow_values import Endpoints, Ports, Times
-from shipper.schemas.flow_log_names import label_ms
+from shipper.schemas.fallback_times import fallback_ms
+from shipper.schemas.flow_lines import NO_LAYOUT
 from shipper.schemas.flow_owners import FlowOwners
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
@@ -90,7 +91,7 @@ class VpcFlowEcs:
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one S3 object or file."""
         context = self.context(origin)
-        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        otherwise_ms = fallback_ms(origin, self._clock)
         identity = line_ids(origin.uri)
         index = self._index
         layout: tuple[str, ...] = ()
@@ -107,7 +108,7 @@ class VpcFlowEcs:
                 native, line_encoder = self._encoders(layout, context)
             # Without a function in between: it is called for each of millions of lines.
             written = native(record.raw, top, aws) if native is not None else None
-            time_ms, body = written or line_encoder(record.raw, fallback_ms)
+            time_ms, body = written or line_encoder(record.raw, otherwise_ms)
             return Document(identity(time_ms, record.position), index, time_ms, body, record, origin)
 
         return encode
@@ -116,13 +117,15 @@ class VpcFlowEcs:
         """A line that came as an event of CloudWatch Logs, with the event's own identity and place."""
         layout = record.layout or layout_from_count(record.raw.count(b" ") + 1)
         if layout is None:
-            raise BadInputError("not a documented layout of flow logs; name its fields with format")
+            raise BadInputError(NO_LAYOUT)
         stream = event.stream
         encode = known.get((stream, layout))
         if encode is None:
             place = {"log_group": stream.group, "log_stream": stream.name}
             top = self.top() | {"log": {"file": {"path": f"{stream.group}/{stream.name}"}}, "awscloudwatch": place}
-            context = Context(top=top, aws={"cloudwatch": place}, account=stream.account, region=stream.region)
+            context = Context(
+                top=top, aws={"cloudwatch": place}, account=stream.account, region=stream.region, timed=True
+            )
             encode = known[stream, layout] = self.line_encoder(layout, context)
         time_ms, body = encode(record.raw, event.time_ms)
         return Document(event_document_id(event, event.time_ms), self._index, time_ms, body, record, origin)

@@ -28,6 +28,8 @@ from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM, time_of
 DATASET = "aws.waf"
 
 _EMPTY: tuple[Any, ...] = (None, "", "-", [], {})
+_OWN = frozenset({"webaclId", "terminatingRuleId", "httpRequest"})
+"""Fields of WAF's records alone; what has none of them is none."""
 _TYPES = {"ALLOW": "allowed", "BLOCK": "denied"}
 _LISTS = {
     "labels": "labels",
@@ -61,13 +63,13 @@ def waf_ecs(namespace: str, geo: GeoLookup | None, *, clock: Clock = wall_clock)
         geo: None to leave out geography and network owner, but for the country that AWS says.
         clock: the time of lines that have none.
     """
-    return LogEventEcs(DATASET, namespace, _described(geo), own_time=True, clock=clock)
+    return LogEventEcs(DATASET, namespace, _described(geo), own_time=True, formed=True, clock=clock)
 
 
 def _described(geo: GeoLookup | None) -> Describe:
     def describe(document: Fields, text: str, _: LogEvent | None) -> int | None:
         said = object_of(text)
-        if said is None:
+        if said is None or _OWN.isdisjoint(said):
             document["message"] = text
             mark_unparsed(document)
             return None

@@ -25,7 +25,7 @@ from shipper.ports import (
     SessionLookup,
 )
 from shipper.schemas.cloudtrail_aggregate import aggregate_of
-from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, text_of, time_of
+from shipper.schemas.cloudtrail_record import identity_of, label_time, loaded, refuse_others, text_of, time_of
 from shipper.schemas.resources import S3
 from shipper.schemas.splunk.cloudtrail_caller import Call, CallerFields, caller_of
 from shipper.schemas.splunk.places import FlatPlaces
@@ -140,7 +140,10 @@ class CloudTrailSplunk:
         def encode(record: Record) -> Document:
             raw = record.raw
             event = decode(raw)
-            aggregate = aggregate_of(raw) if not event.event_time else None
+            aggregate = None
+            if not event.event_time:
+                refuse_others(raw)
+                aggregate = aggregate_of(raw)
             window = None
             if aggregate is not None:
                 event.event_id, event.account = event.event_id or aggregate.event_id, event.account or aggregate.account

@@ -4,42 +4,62 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any, Protocol
 
 import orjson
 
+from shipper.errors import BadInputError
 from shipper.exported_lines import parted
-from shipper.model import Document, Origin, Record
+from shipper.model import Document, LogEvent, Origin, Record
 from shipper.ports import Clock, Encoder, wall_clock
-from shipper.schemas.event_times import COMMON_LOG_FORM, time_of
-from shipper.schemas.flow_log_names import label_ms
+from shipper.schemas.event_times import COMMON_LOG_FORM, LAST_MS, time_of
+from shipper.schemas.fallback_times import NO_TIME, UNPARSED, fallback_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.event_fields import EventFields
 from shipper.schemas.splunk.places import FlatPlaces
 from shipper.schemas.splunk.stream_sources import stream_source
+from shipper.schemas.splunk.tags import TAGS_MEMBER
 
 SOURCETYPE = "aws:cloudwatchlogs"
 EKS_SOURCETYPE = "aws:cloudwatchlogs:eks"
-RESOLVER_TIME = re.compile(rb'"query_timestamp"\s*:\s*"([0-9TZ:.+-]{10,40})"')
-PUBLIC_TIME = re.compile(rb"\A\d+\.\d+ ([0-9TZ:.+-]{10,40}) ")
 ELB_SOURCETYPE = "aws:elb:accesslogs"
-ELB_TIME = re.compile(rb"\A(?:\w{1,16} (?:\d\.\d )?)?(\d{4}-\d\d-\d\dT[0-9Z:.+-]{8,24}) ")
 S3ACCESS_SOURCETYPE = "aws:s3:accesslogs"
-S3ACCESS_TIME = re.compile(rb"\A\S+ \S+ \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] ")
 WAF_SOURCETYPE = "aws:waf"
-WAF_TIME = re.compile(rb'"timestamp"\s*:\s*"?([0-9TZ:.+-]{10,40})')
-LINES: Mapping[str, tuple[str | None, re.Pattern[bytes] | None]] = {
-    "route53_resolver": (None, RESOLVER_TIME),
-    "route53_public": (None, PUBLIC_TIME),
-    "eks": (EKS_SOURCETYPE, None),
-    "elb": (ELB_SOURCETYPE, ELB_TIME),
-    "s3access": (S3ACCESS_SOURCETYPE, S3ACCESS_TIME),
-    "waf": (WAF_SOURCETYPE, WAF_TIME),
+SOURCETYPES: Mapping[str, str] = {
+    "eks": EKS_SOURCETYPE,
+    "elb": ELB_SOURCETYPE,
+    "s3access": S3ACCESS_SOURCETYPE,
+    "waf": WAF_SOURCETYPE,
 }
-"""By log type: the sourcetype and `line_time` of `CloudWatchSplunk`, where they are others than its defaults."""
-_MOST_SEARCHED = 8192
-_MOST_TIME = 64
-_MOST_DIGITS = 15
+"""By log type: the sourcetype of `CloudWatchSplunk`, where it is another than its default."""
+
+
+LINE_TIMES: Mapping[str, re.Pattern[str]] = {
+    "elb": re.compile(r"(?:\w{1,16} (?:\d\.\d )?)?(\d{4}-\d\d-\d\dT[0-9Z:.]{8,24}) "),
+    "s3access": re.compile(r"\S+ \S+ \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "),
+}
+"""By log type: where the time stands in lines of a known layout; to read all of such a line costs ten times as much."""
+
+
+class Reader(Protocol):
+    """What messages of one log type say; the schema for Elasticsearch reads them alike.
+
+    Attributes:
+        own_time: the time that a message says counts for more than CloudWatch's.
+        formed: messages have known forms; one that has none is tagged.
+    """
+
+    own_time: bool
+    formed: bool
+
+    def read(self, text: str, event: LogEvent | None) -> tuple[Mapping[str, Any], int | None]:
+        """Return what a message says, as ECS fields, and its time in milliseconds; None where there is none.
+
+        Raises:
+            BadInputError: it can be no document.
+        """
+        ...
 
 
 class CloudWatchSplunk:
@@ -48,9 +68,9 @@ class CloudWatchSplunk:
     Args:
         index: "" for the token's own.
         host: "" for none.
+        reader: reads messages, for their time, their tags and what is looked up.
         sourcetype: of all events; None for that of each event's log group.
-        line_time: finds the time of lines that are no events of a log group: its first group, in ISO 8601, the Common
-            Log Format, or milliseconds since the epoch.
+        line_time: finds the time, as its first group, of lines whose layout is known (`LINE_TIMES`).
         places: None to leave out what is known of an event's account, region and log group.
         known: None to leave out what is known of a message's addresses, names and user agent.
         clock: the time of lines that have none.
@@ -60,9 +80,10 @@ class CloudWatchSplunk:
         self,
         index: str,
         host: str,
+        reader: Reader,
         *,
         sourcetype: str | None = None,
-        line_time: re.Pattern[bytes] | None = None,
+        line_time: re.Pattern[str] | None = None,
         places: FlatPlaces | None = None,
         known: EventFields | None = None,
         clock: Clock = wall_clock,
@@ -70,7 +91,9 @@ class CloudWatchSplunk:
         self._sourcetype = sourcetype
         self._places = places
         self._known = known
-        self._line_time = line_time
+        self._reader = reader
+        self._line_time = line_time if known is None else None
+        self._always = reader.own_time or reader.formed or known is not None
         self._shared = {name: value for name, value in (("host", host), ("index", index)) if value}
         self._index = index
         self._clock = clock
@@ -78,12 +101,22 @@ class CloudWatchSplunk:
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one file, or one window of a log group."""
         identity = line_ids(origin.uri)
-        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        otherwise_ms = fallback_ms(origin, self._clock)
+        read, always = self._reader.read, self._always
 
         def encode(record: Record) -> Document:
             event = record.event
-            said_ms = event.time_ms if event else self._said_ms(record.raw)
-            time_ms = fallback_ms if said_ms is None else said_ms
+            text = record.raw.decode("utf-8", "replace")
+            said: Mapping[str, Any] = {}
+            if record.layout is not None and event is None and (found_ms := self._found_ms(text)) is not None:
+                said_ms: int | None = found_ms
+            elif event is None or always:
+                said, said_ms = read(text, event)
+            else:  # the time is CloudWatch's, whatever the message says
+                said_ms = event.time_ms
+            time_ms = otherwise_ms if said_ms is None else said_ms
+            if not 0 <= time_ms <= LAST_MS:
+                raise BadInputError(f"{time_ms} is no time")
             key = event_document_id(event, event.time_ms) if event else identity(said_ms or 0, record.position)
             source, sourcetype = origin.uri, self._sourcetype or SOURCETYPE
             if event is not None:
@@ -91,7 +124,6 @@ class CloudWatchSplunk:
                 source = stream_source(stream, origin.uri)
                 if stream.group.startswith("/aws/eks/") and stream.group.endswith("/cluster"):
                     sourcetype = EKS_SOURCETYPE
-            text = record.raw.decode("utf-8", "replace")
             envelope = {
                 "time": time_ms / 1000,
                 **self._shared,
@@ -100,26 +132,23 @@ class CloudWatchSplunk:
                 "event": text,
                 "fields": {"event_uid": key},
             }
-            more = b""
+            tags = [*said.get("tags", ()), *([NO_TIME] if said_ms is None else ())]
+            more = TAGS_MEMBER % orjson.dumps(tags) if tags else b""
             if self._places is not None:
                 places, here = self._places, (origin.account, origin.region)
-                more = places.of_event(event) if event is not None else places.find(*here)
+                more += places.of_event(event) if event is not None else places.find(*here)
             if self._known is not None:
-                more += self._known.find(text, event)
+                more += self._known.of(said)
             if more:
                 envelope["fields"] = orjson.Fragment(b'{"event_uid":"%b"%b}' % (key.encode(), more))
-            return Document(key, self._index, time_ms, orjson.dumps(envelope), record, origin)
+            body = orjson.dumps(envelope)
+            return Document(key, self._index, time_ms, body, record, origin, UNPARSED in tags)
 
         return encode
 
-    def _said_ms(self, raw: bytes) -> int | None:
-        exported, _ = parted(raw[:_MOST_TIME].decode("utf-8", "replace"))
-        begin = len(exported) + 1 if exported else 0
-        most = begin + _MOST_SEARCHED
-        found = self._line_time.search(raw[begin:most]) if self._line_time is not None else None
+    def _found_ms(self, text: str) -> int | None:
+        found = self._line_time.match(parted(text)[1]) if self._line_time is not None else None
         if found is None:
-            return time_of(exported) if exported else None
-        text = found[1].decode("ascii", "replace")
-        if text.isdigit() and len(text) <= _MOST_DIGITS:  # milliseconds
-            return int(text)
-        return time_of(text, COMMON_LOG_FORM if "/" in text else "")
+            return None
+        time_ms = time_of(found[1], COMMON_LOG_FORM if "/" in found[1] else "")
+        return time_ms if time_ms is not None and 0 <= time_ms <= LAST_MS else None

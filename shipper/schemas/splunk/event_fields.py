@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shipper.model import LogEvent
 from shipper.ports import Lookups
 from shipper.schemas.event_values import AGENT, HOSTS, QUESTION, ends_of, others_of, texts_at
 from shipper.schemas.splunk.places import members
 from shipper.schemas.splunk.threats import flat_threat
 from shipper.schemas.splunk.vpc_flow import flat_cloud, flat_geography
-
-Read = Callable[[str, LogEvent | None], Mapping[str, Any]]
-"""(message, what CloudWatch says of it) → what the message says, as ECS fields; empty where it says nothing."""
 
 _SIDES = {"source": "src", "client": "src", "destination": "dest", "server": "dest"}
 
@@ -27,16 +23,17 @@ class EventFields:
 
     Args:
         lookups: geo, addresses and indicators are asked.
-        read: what messages say. Safe to use from many threads.
     """
 
-    def __init__(self, lookups: Lookups, read: Read) -> None:
+    def __init__(self, lookups: Lookups) -> None:
         self._geo, self._addresses, self._indicators = lookups.geo, lookups.addresses, lookups.indicators
-        self._read = read
 
-    def find(self, message: str, event: LogEvent | None) -> bytes:
-        """The fields as JSON members, with a comma before each; empty where nothing is known."""
-        said = self._read(message, event)
+    def of(self, said: Mapping[str, Any]) -> bytes:
+        """Return the fields as JSON members, with a comma before each; empty where nothing is known.
+
+        Args:
+            said: what a message says, as ECS fields.
+        """
         fields: dict[str, Any] = {}
         for name, address in ends_of(said).items():
             fields |= self._of_address(address, _SIDES[name])
@@ -63,10 +60,10 @@ class EventFields:
         return fields
 
 
-def event_fields(lookups: Lookups, read: Read) -> EventFields | None:
+def event_fields(lookups: Lookups) -> EventFields | None:
     """What looks up; None where nothing is configured that could be."""
     asks = any(one is not None for one in (lookups.geo, lookups.addresses, lookups.indicators))
-    return EventFields(lookups, read) if asks else None
+    return EventFields(lookups) if asks else None
 
 
 def _together(found: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

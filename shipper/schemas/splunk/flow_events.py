@@ -2,6 +2,7 @@
 
 The add-on (7.x, `aws:cloudwatchlogs:vpcflow`) extracts fields by their places in three formats: the default one, all
 fields of version 5 in their documented order, and all of them by the alphabet, as the console's "select all" has them.
+In front of the default one it also takes the time that an export from CloudWatch Logs writes.
 A line of any other format says nothing without its header. It becomes a JSON object, whose names are those that the
 add-on gives the same fields, so that its aliases, lookups and CIM fields work for it as for a line of its own.
 """
@@ -12,14 +13,14 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from shipper.flow_layouts import V2, V5, Layout
+from shipper.flow_layouts import EXPORT_TIME, V2, V5, Layout
 
 Written = Callable[[str, Sequence[str]], str]
 """(line, its fields) → the event as JSON."""
 
 SELECT_ALL: Layout = tuple(sorted(V5))
-_ADD_ON = frozenset({V2, V5, SELECT_ALL})
-"""The formats that the add-on reads. Their lines stay lines even if they do not fit: a format may have been guessed."""
+_ADD_ON = frozenset({V2, (EXPORT_TIME, *V2), V5, SELECT_ALL})
+"""The formats that the add-on reads, the default one also behind the time of an export: their lines stay lines."""
 _NAMES = {
     "srcaddr": "src_ip",
     "dstaddr": "dest_ip",

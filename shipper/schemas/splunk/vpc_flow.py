@@ -12,17 +12,20 @@ from typing import Any
 
 import orjson
 
-from shipper.flow_layouts import layout_from_count
+from shipper.errors import BadInputError
+from shipper.flow_layouts import EXPORT_TIME, layout_from_count
 from shipper.model import AddressFacts, Document, LogEvent, Origin, Record
 from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, IndicatorLookup, InterfaceLookup, wall_clock
 from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM
-from shipper.schemas.flow_log_names import label_ms
+from shipper.schemas.fallback_times import NO_TIME, fallback_ms
+from shipper.schemas.flow_lines import NO_LAYOUT, FlowChecks, exported_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.flow_events import event_writer, is_transit_gateway
 from shipper.schemas.splunk.flow_owners import OwnerFields
 from shipper.schemas.splunk.places import FlatPlaces
 from shipper.schemas.splunk.stream_sources import stream_source
+from shipper.schemas.splunk.tags import TAGS_MEMBER
 from shipper.schemas.splunk.threats import flat_threat
 
 SOURCETYPE = "aws:cloudwatchlogs:vpcflow"
@@ -31,8 +34,8 @@ TRANSIT_GATEWAY_SOURCETYPE = "aws:transitgateway:flowlogs"
 LineEncoder = Callable[[bytes, Callable[[int], str], int], "tuple[str, int, bytes]"]
 """(line, identity, fallback_ms) → (document id, time in milliseconds since the epoch, envelope).
 
-`identity` makes the id of a time in milliseconds; `fallback_ms` is the time where the line has none. Every line is an
-envelope: nothing is raised.
+`identity` makes the id of a time in milliseconds; `fallback_ms` is the time where the line has none. Raises
+BadInputError for a line that cannot be a document.
 """
 
 _PACKET = (("pkt-srcaddr", "pkt_src"), ("pkt-dstaddr", "pkt_dest"))
@@ -85,11 +88,12 @@ class VpcFlowSplunk:
         self._indicators = indicators
         self._version = indicators.look() if indicators is not None else 0
         self._places = _Places(geo, addresses, indicators)
+        self._checks = FlowChecks()
         self._opened = time.monotonic()
 
     def encoder(self, origin: Origin) -> Encoder:
         """Return a function for the records of one S3 object or file."""
-        fallback_ms = label_ms(origin.key or origin.uri) or int(self._clock() * 1000)
+        otherwise_ms = fallback_ms(origin, self._clock)
         identity = line_ids(origin.uri)
         index = self._index
         layout: tuple[str, ...] = ()
@@ -103,7 +107,7 @@ class VpcFlowSplunk:
                 layout = record.layout
                 line_encoder = self.line_encoder(layout, origin.uri, (origin.account, origin.region))
             position = record.position
-            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), fallback_ms)
+            key, time_ms, body = line_encoder(record.raw, lambda time_ms: identity(time_ms, position), otherwise_ms)
             return Document(key, index, time_ms, body, record, origin)
 
         return encode
@@ -111,19 +115,24 @@ class VpcFlowSplunk:
     def _of_event(self, record: Record, event: LogEvent, origin: Origin) -> Document:
         """A line that came as an event of CloudWatch Logs, with the event's own identity and place."""
         stream = event.stream
-        layout = record.layout or layout_from_count(record.raw.count(b" ") + 1) or ()
+        layout = record.layout or layout_from_count(record.raw.count(b" ") + 1)
+        if layout is None:
+            raise BadInputError(NO_LAYOUT)
         source = stream_source(stream, origin.uri)
-        encode = self.line_encoder(layout, source, (stream.account, stream.region))
+        encode = self.line_encoder(layout, source, (stream.account, stream.region), timed=True)
         key, time_ms, body = encode(record.raw, lambda _: event_document_id(event, event.time_ms), event.time_ms)
         return Document(key, self._index, time_ms, body, record, origin)
 
-    def line_encoder(self, layout: Sequence[str], source: str, place: tuple[str, str] = ("", "")) -> LineEncoder:
+    def line_encoder(
+        self, layout: Sequence[str], source: str, place: tuple[str, str] = ("", ""), *, timed: bool = False
+    ) -> LineEncoder:
         """Return a function for single lines of one layout, for sources that know their own identity.
 
         Args:
             layout: AWS's field names in order.
             source: HEC's `source`.
             place: account and region where a line does not say; "" for unknown.
+            timed: the time where a line has none is that of its event, so that it needs no tag.
         """
         version = self._indicators.look() if self._indicators is not None else 0
         if time.monotonic() - self._opened > self._geo_seconds or version != self._version:
@@ -142,13 +151,20 @@ class VpcFlowSplunk:
         accounts, regions = columns.get("account-id", -1), columns.get("region", -1)
         owned = self._owners.of_lines(layout, place) if self._owners is not None else None
 
+        problem, exported = self._checks.of(layout), tuple(layout[:1]) == (EXPORT_TIME,)
+        untimed = "" if timed else (TAGS_MEMBER % orjson.dumps([NO_TIME])).decode()
+
         def encode(line: bytes, identity: Callable[[int], str], fallback_ms: int) -> tuple[str, int, bytes]:
             text = line.decode("utf-8", "replace")
             parts = text.split(" ")
+            if (wrong := problem(parts)) is not None:
+                raise BadInputError(wrong)
             start_ms, end_ms = _time_ms(parts, start), _time_ms(parts, end)
-            time_ms = start_ms or end_ms or fallback_ms
+            event_ms = exported_ms(parts[0]) if exported and not start_ms and not end_ms else None
+            time_ms = start_ms or end_ms or event_ms or fallback_ms
             key = identity(end_ms or time_ms)
-            more = "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
+            more = untimed if not start_ms and not end_ms and not event_ms else ""
+            more += "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
             for column, side in packet:
                 if column < len(parts) and parts[column] not in ("-", *parts[one : one + 1], *parts[other : other + 1]):
                     more += find((parts[column], side))
