@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_serializer
 
+from shipper.config.buckets import Bucket, Place
 from shipper.config.part import Part, Seconds, plain
 from shipper.config.values import (
     Account,
-    Bucket,
     FilterText,
     FlowFormat,
     LateHorizon,
@@ -17,7 +17,6 @@ from shipper.config.values import (
     LogGroupPattern,
     LogTypeName,
     Name,
-    Place,
     Region,
     RoleArn,
     Secret,

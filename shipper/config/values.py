@@ -15,7 +15,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, WithJsonSchema
 
-from shipper.access_points import check_bucket_name, is_access_point, split_place
 from shipper.errors import ConfigError
 from shipper.filters import read_filter
 from shipper.flow_layouts import KNOWN_FIELDS, layout_from_log_format
@@ -262,23 +261,9 @@ def _filter(text: str) -> str:
     return text
 
 
-def _bucket(text: str) -> str:
-    check_bucket_name(text)
-    return text
-
-
-def _notified_place(text: str) -> str:
-    if is_access_point(split_place(text)[0]):
-        raise ValueError(
-            "is an access point: notifications name the bucket behind it, and objects are read from there; write the"
-            " bucket's name, or read by the access point with a source of type s3"
-        )
-    check_bucket_name(split_place(text)[0])
-    return text
-
-
-def _pattern(pattern: str, words: str) -> AfterValidator:
-    compiled = re.compile(pattern)
+def pattern(form: str, words: str) -> AfterValidator:
+    """Return what refuses a text of another form, with these words."""
+    compiled = re.compile(form)
 
     def check(text: str) -> str:
         if not compiled.fullmatch(text):
@@ -300,50 +285,34 @@ SecretFile = Annotated[
 """Written as a path, read at load: the value is the secret itself."""
 Name = Annotated[
     str,
-    _pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "a name has up to 63 letters, digits, '-' and '_'"),
+    pattern(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", "a name has up to 63 letters, digits, '-' and '_'"),
 ]
-Bucket = Annotated[
-    str,
-    _pattern(
-        r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}|arn:aws[a-z-]*:s3[a-z-]*:[A-Za-z0-9:/._*-]{1,300}",
-        "must be the bucket's name alone (without s3://), or an access point's ARN",
-    ),
-    AfterValidator(_bucket),
-]
-Place = Annotated[
-    str,
-    _pattern(
-        r"([A-Za-z0-9][A-Za-z0-9._-]{2,254}|arn:aws[a-z-]*:s3[a-z-]*:[A-Za-z0-9:._*-]{1,300})(/[^\0]{0,1024})?",
-        "must be a bucket's name, or bucket/prefix (without s3://)",
-    ),
-    AfterValidator(_notified_place),
-]
-Region = Annotated[str, _pattern(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "must be a region such as us-east-1")]
-Account = Annotated[str, _pattern(r"[0-9]{12}", "must be an account id of 12 digits")]
+Region = Annotated[str, pattern(r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "must be a region such as us-east-1")]
+Account = Annotated[str, pattern(r"[0-9]{12}", "must be an account id of 12 digits")]
 RoleArn = Annotated[
     str,
-    _pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "must be such as arn:aws:iam::123456789012:role/logs"),
+    pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "must be such as arn:aws:iam::123456789012:role/logs"),
 ]
 LateHorizon = Annotated[str, AfterValidator(_late_horizon)]
 LogGroupPattern = Annotated[
     str,
-    _pattern(
+    pattern(
         # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
         r"(arn:aws[a-z-]*:logs:[a-z0-9-]+:[0-9]{12}:log-group:)?[.\-_/#A-Za-z0-9*?]{1,512}(:\*)?",
         "must be a log group's name, a glob such as /aws/lambda/*, or an ARN",
     ),
 ]
 LinkedAccounts = Annotated[
-    list[Annotated[str, _pattern(r"linked|[0-9]{12}", "must be an account id of 12 digits, or linked")]],
+    list[Annotated[str, pattern(r"linked|[0-9]{12}", "must be an account id of 12 digits, or linked")]],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     WithJsonSchema(
         {"anyOf": [{"const": "linked"}, {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{12}$"}}]}
     ),
 ]
-StreamPrefix = Annotated[str, _pattern(r"[^:*]{0,512}", "must be the beginning of log streams' names, without : and *")]
+StreamPrefix = Annotated[str, pattern(r"[^:*]{0,512}", "must be the beginning of log streams' names, without : and *")]
 Namespace = Annotated[
     str,
-    _pattern(
+    pattern(
         # https://www.elastic.co/docs/reference/ecs/ecs-data_stream
         r"[^\sA-Z\\/*?\"<>|,#:\-+_.][^\sA-Z\\/*?\"<>|,#:\-]{0,99}",
         'must be lower case, up to 100 characters, without blanks or \\ / * ? " < > | , # : -',
@@ -353,5 +322,5 @@ FilterText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidat
 FlowFormat = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_flow_format)]
 Fingerprint = Annotated[
     str,
-    _pattern(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", "must be a SHA-256 fingerprint: 64 hexadecimal digits"),
+    pattern(r"(?:[0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}", "must be a SHA-256 fingerprint: 64 hexadecimal digits"),
 ]

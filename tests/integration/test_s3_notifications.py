@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shipper import build, config, service
+from shipper.deadletters.sqlite import Wanted
 from shipper.model import Problem, S3Object
 from shipper.service import Summary
 from tests.fakes import cloudtrail, s3_server
@@ -135,6 +136,32 @@ def test_a_daily_listing_ships_what_no_message_told_of(moto, tmp_path):
     shipped = [sum(summary.read.get(name, 0) for summary in drained) for name in ("q", "q.listing")]
     assert shipped[0] == 40
     assert shipped[1] >= 20
+
+
+def test_objects_outside_awss_folders_are_letters_until_they_have_a_log_type(moto, tmp_path):
+    """By the whole road: a letter, then the key that names the type; the letter is read again."""
+    cloud = Cloud(moto, by="sqs")
+    ((_, body),) = cloud.trail.objects(1, 4)
+    cloud.s3.put_object(Bucket="trail", Key="exports/one.json.gz", Body=body)
+    with FakeElasticsearch() as server:
+        settings = cloud.settings(tmp_path, server.url)
+        drain(settings)
+        store = build.dead_letters(settings)
+        (letter,) = store.letters(Wanted(), 10)
+        assert (letter.reason, letter.origin.key, cloud.messages()) == ("no_log_type", "exports/one.json.gz", 0)
+        assert build.reread(settings, store, [letter], lambda _: None).not_read == 1
+        assert not server.stored
+        settings = cloud.settings(tmp_path, server.url, logs_fallback="cloudtrail")
+        assert build.reread(settings, store, [letter], lambda _: None).whole == 1
+        assert store.count() == 0
+        store.close()
+        cloud.put(1, 3)
+        ((_, more),) = cloud.trail.objects(1, 2)
+        cloud.s3.put_object(Bucket="trail", Key="exports/two.json.gz", Body=more)
+        drain(settings)
+        assert sorted(json.loads(body)["event"]["id"] for body in server.stored.values()) == sorted(
+            cloud.trail.event_ids
+        )
 
 
 def problems(settings: config.Settings, folder: Path) -> list[Problem]:

@@ -647,3 +647,12 @@ def test_a_name_that_no_new_bucket_has_is_remarked() -> None:
     ):
         found = read(f"{sink}sources: {{a: {{type: s3, bucket: {name}, aws: {aws}}}}}\n").remarks()
         assert [each.where for each in found] == ["sources.a.bucket"] * remarked
+
+
+def test_a_fallback_log_type_needs_auto() -> None:
+    """Where the log type is given, there is nothing to fall back from."""
+    queue = "{type: s3_notifications, queue_url: 'https://sqs.us-east-1.amazonaws.com/1/q', buckets: [trail], %s}"
+    text = "sources: {a: %s}\nsinks: {out: {type: archive, path: a}}\n"
+    assert read(text % (queue % "logs_fallback: vpcflow"))
+    with pytest.raises(ConfigError, match=r"sources\.a\.logs_fallback: has no effect with logs: waf"):
+        read(text % (queue % "logs: waf, logs_fallback: vpcflow"))
