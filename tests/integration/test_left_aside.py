@@ -275,3 +275,20 @@ def test_messages_for_which_nothing_is_shipped_are_logged_by_their_reason(
     told = {line["reason"] for line in lines_of(capfd.readouterr().err) if "without anything shipped" in line["event"]}
     assert told >= {"unrecognised", "digest"}
     assert "duplicate" not in told
+
+
+def test_a_backfill_of_a_queue_knows_the_fallback(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
+    """Objects that no message told of, inside and outside AWS's folders; nothing is said to be left aside twice."""
+    place.put_events()
+    trail = Trail(NOW - timedelta(hours=2), seed=78)
+    ((_, body),) = trail.objects(1, 4)
+    place.put("firehose/2026/a.json.gz", body)
+    place.put(f"{ACCOUNT}/CloudTrail-Lake/us-east-1/2026/03/10/a.gz")
+    source = {**place.queue(), "logs_fallback": "cloudtrail"}
+    place.sqs.purge_queue(QueueUrl=source["queue_url"])
+    assert place("backfill", "--source", "logs", "--since", "beginning", **source) == 0
+    out, err = capfd.readouterr()
+    assert "outside AWS's folders: 1 object" in out
+    told = [line["folder"] for line in lines_of(err) if "no log type takes" in line["event"]]
+    assert told == [f"s3://trail/{ACCOUNT}/CloudTrail-Lake/"]
+    assert place.shipped() == sorted([*place.ids, *trail.event_ids])
