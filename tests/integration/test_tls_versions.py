@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from botocore.credentials import ReadOnlyCredentials
@@ -68,9 +68,8 @@ def boto(url: str, trusted: str) -> None:
 
 
 def small_get(url: str, trusted: str) -> None:
-    get = SmallGet(
-        url, "us-east-1", by_path=True, credentials=lambda: ReadOnlyCredentials("a", "b", None), certificates=trusted
-    )
+    known: Any = ReadOnlyCredentials("a", "b", None)
+    get = SmallGet(url, "us-east-1", by_path=True, credentials=lambda: known, certificates=trusted)
     if get.get(S3Object("trail", "a", 3, "x", 0.0)) is None:
         raise RetryableError("TLS")
 
@@ -125,7 +124,7 @@ class OldServer:
 
 
 @pytest.fixture(scope="module")
-def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def certified(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return certificate(tmp_path_factory.mktemp("tls"), "server")
 
 
