@@ -12,6 +12,7 @@ from shipper.build.cloudwatch import cloudwatch_calls, letter_windows
 from shipper.build.detection_notes import geoip_notes
 from shipper.build.enrichment import accounts_file, addresses, geo, indicators, lookups
 from shipper.build.enrichment_check import enrichment_probes
+from shipper.build.foreign_roles import foreign_role_probes
 from shipper.build.log_types import LOG_TYPES, LogType
 from shipper.build.on_demand import OnDemand
 from shipper.build.redaction import redactor
@@ -46,6 +47,7 @@ __all__ = [
     "enrichment_probes",
     "envelope_schemas",
     "filtered",
+    "foreign_role_probes",
     "geo",
     "geoip_notes",
     "indicators",

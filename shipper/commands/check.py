@@ -143,7 +143,7 @@ def _remote_probes(settings: Settings, folder: Path, closers: list[Callable[[], 
     for name, sink in build.sinks(apart, metrics).items():
         closers.append(sink.close)
         probes.append((f"sinks.{name}", sink.problems))
-    return probes + build.enrichment_probes(settings)
+    return probes + build.enrichment_probes(settings) + build.foreign_role_probes(settings)
 
 
 def _folder(where: str, path: Path) -> Iterator[Problem]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from shipper.config.enrich import Enrich
 from shipper.config.filter_remarks import filter_remarks
@@ -111,8 +112,7 @@ class Settings(Part):
 
     def secret_values(self) -> list[str]:
         """All secrets, for the log to hide."""
-        values = (value for sink in self.sinks.values() for _, value in sink)
-        plain = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        plain = [value.get_secret_value() for value in _secrets(self)]
         pairs = [sink.basic_auth for sink in self.sinks.values() if isinstance(sink, ElasticsearchSink)]
         pairs += [sink.proxy_auth for sink in self.sinks.values() if isinstance(sink, Server)]
         plain += [self.redact.key.decode()] if self.redact.key else []
@@ -137,3 +137,15 @@ class Settings(Part):
             what = "metrics and health can be read from other machines"
             found.append(Problem("listen", what, "keep the port behind a firewall", serious=False))
         return [*found, *filter_remarks(self)]
+
+
+def _secrets(part: Any) -> Iterator[SecretStr]:
+    """Yield every secret of a part of the settings, whatever it belongs to: tokens, external ids, keys of hashes."""
+    if isinstance(part, SecretStr):
+        yield part
+    elif isinstance(part, BaseModel):
+        for _, value in part:
+            yield from _secrets(value)
+    elif isinstance(part, dict | list | tuple):
+        for value in part.values() if isinstance(part, dict) else part:
+            yield from _secrets(value)
