@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from shipper.flow_layouts import layout_from_count
 from shipper.schemas.community_id import packed_address
-from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM
+from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM, time_of
 
 LineProblem = Callable[[Sequence[str]], "str | None"]
 """A line's fields → what is wrong with them; None where nothing is."""
@@ -84,6 +84,16 @@ class FlowChecks:
             return None
 
         return problem
+
+
+def exported_ms(text: str) -> int | None:
+    """Return the time that an export from CloudWatch Logs wrote in front of a line; None where it is no time.
+
+    Args:
+        text: the field `EXPORT_TIME`; "" where the line has none.
+    """
+    time_ms = time_of(text) if text else None
+    return time_ms if time_ms is not None and 0 <= time_ms <= LAST_MS else None
 
 
 def flow_line_problem(line: bytes, layout: Sequence[str] | None) -> str | None:

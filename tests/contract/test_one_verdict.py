@@ -44,6 +44,8 @@ MESSAGES = [
     b"",
     b"\xff\xfe\x00",
 ]
+EXPORT = b"2026-07-29T10:00:00.123Z "
+MESSAGES += [EXPORT + message for message in MESSAGES if message]  # as CloudWatch Logs exports them to S3
 NAMES = sorted(name for name, of in LOG_TYPES.items() if of.dataset)
 
 

@@ -184,7 +184,6 @@ _ONLY_OF_FLOW_LOGS = frozenset({"logs:DescribeSubscriptionFilters"})
     [
         ({"log_groups": ["app"], "logs": "cloudwatch"}, frozenset()),
         ({"log_groups": ["ap*", "arn:aws:logs:us-east-1:123456789012:log-group:app:*"]}, _ONLY_OF_FLOW_LOGS),
-        ({"log_groups": ["app"], "log_group_types": {"app": "vpcflow"}}, frozenset()),
         ({"tags": {"team": "pay*"}, "logs": "cloudwatch"}, frozenset()),
         ({"log_groups": ["app"], "accounts": "linked"}, frozenset()),
         ({"log_groups": ["app"], "accounts": ["444455556666"], "logs": "cloudwatch"}, frozenset()),

@@ -284,6 +284,17 @@ def test_an_exported_flow_log_of_no_known_format_is_no_record():
     assert first.layout == (EXPORT_TIME, *V2)
 
 
+def test_an_exported_flow_that_says_no_time_has_that_of_the_export():
+    """It is CloudWatch's own, so that nothing is marked; alike for both kinds of sinks."""
+    line = f"{EXPORT} i-1 eni-1 203.0.113.9 10.0.0.5 203.0.113.9 10.0.0.5"
+    made, envelope = stored("vpcflow", line), stored("vpcflow", line, splunk=True)
+    assert (made["@timestamp"], "tags" in made) == (EXPORT, False)
+    assert (envelope["time"], "shipper_tags" in envelope["fields"]) == (at(EXPORT), False)
+    assert (envelope["event"]["@timestamp"], envelope["event"]["src_ip"]) == (EXPORT, "203.0.113.9")
+    untimed = line.replace(EXPORT, "9999-99-99T10:00:00.000Z")
+    assert stored("vpcflow", untimed)["tags"] == stored("vpcflow", untimed, splunk=True)["fields"]["shipper_tags"]
+
+
 def test_splunk_gets_an_exported_flow_as_aws_wrote_it():
     """Its add-on knows the time in front; the envelope's time is the flow's own."""
     envelope = stored("vpcflow", f"{EXPORT} {FLOW}", splunk=True)

@@ -194,6 +194,9 @@ def test_the_words_count_the_lines():
     assert refusal("elb", line).startswith("0 of 1 line is of type elb; it looks like s3access")
     assert refusal("elb", line * 500).startswith("0 of the first 20 lines are of type elb; they look like s3access")
     assert refusal("elb", b"text\n" * 4).startswith("0 of 4 lines are of type elb, and they look like no other")
+    flow = b"2 111122223333 eni-1 203.0.113.9 10.0.0.5 54321 22 6 1 60 1767323045 1767323075 ACCEPT OK\n"
+    for exported in (b"", b"2026-01-02T03:04:05.123Z "):
+        assert "they look like vpcflow" in refusal("elb", (exported + flow) * 5)
 
 
 def test_flow_lines_of_an_order_of_their_own_say_what_to_configure():

@@ -24,8 +24,9 @@ def read(stored: bytes, cut: int = 1 << 16, limit: int = 1 << 30) -> list[bytes]
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=4), st.integers(1, 50), st.integers(0, 9))
 def test_members_are_read_as_one_however_they_are_cut(parts, cut, zeros):
     """Any number of gzip members, zeros between and behind them, in chunks of any size."""
-    stored = b"".join(gzip.compress(part) + b"\0" * zeros for part in parts)
-    assert b"".join(read(stored, cut)) == b"".join(parts)
+    members = [TEXT, *parts]  # begins as text: bytes that begin as another kind of file are refused
+    stored = b"".join(gzip.compress(part) + b"\0" * zeros for part in members)
+    assert b"".join(read(stored, cut)) == b"".join(members)
 
 
 @given(st.text(max_size=200).map(lambda text: b"{" + text.encode()), st.integers(1, 50))

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from shipper.errors import BadInputError
+from shipper.flow_layouts import EXPORT_TIME
 from shipper.model import InterfaceOwner
 from shipper.schemas.community_id import community_id, packed_port
 from shipper.schemas.ecs.flow_owners import add_owners, instance_fields
@@ -31,6 +32,7 @@ from shipper.schemas.ecs.vpc_flow_values import (
     transport_fields,
     whole_number,
 )
+from shipper.schemas.flow_lines import exported_ms
 from shipper.schemas.flow_owners import FlowOwners, places
 
 TRAFFIC: Final = ("srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "start", "end")
@@ -142,7 +144,9 @@ class LineMapping:
         for name, value in zip(layout, parts, strict=True):
             values.setdefault(name, value)
         times = {name: self._time(name, values) for name in ("start", "end") if values.get(name, "-") != "-"}
-        time_ms = (times.get("end") or times.get("start") or (fallback_ms, ""))[0]
+        event_ms = exported_ms(values.get(EXPORT_TIME, "")) if not times else None
+        otherwise_ms = fallback_ms if event_ms is None else event_ms
+        time_ms = (times.get("end") or times.get("start") or (otherwise_ms, ""))[0]
         start_ms = (times.get("start") or (time_ms, ""))[0]
         own = (
             None if self._owners is None else owner_of(self._owners, values, context.account, context.region, start_ms)
@@ -150,7 +154,7 @@ class LineMapping:
         fixed = fixed_parts(values, context.account, context.region, own, self._names)
         document: dict[str, Any] = {"@timestamp": iso_time(time_ms)} | dict(context.top) | dict(fixed.objects)
         document["event"] = {**fixed.event} | {name: iso for name, (_, iso) in times.items()} | {"original": line}
-        if not times and not context.timed:
+        if not times and event_ms is None and not context.timed:
             mark_no_time(document)
         known = {name: value for name, value in values.items() if value != "-"}
         document |= self._traffic(known, fixed)

@@ -13,12 +13,12 @@ from typing import Any
 import orjson
 
 from shipper.errors import BadInputError
-from shipper.flow_layouts import layout_from_count
+from shipper.flow_layouts import EXPORT_TIME, layout_from_count
 from shipper.model import AddressFacts, Document, LogEvent, Origin, Record
 from shipper.ports import AddressLookup, Clock, Encoder, GeoLookup, IndicatorLookup, InterfaceLookup, wall_clock
 from shipper.schemas.event_times import LAST_MS, MILLISECONDS_FROM
 from shipper.schemas.fallback_times import NO_TIME, fallback_ms
-from shipper.schemas.flow_lines import NO_LAYOUT, FlowChecks
+from shipper.schemas.flow_lines import NO_LAYOUT, FlowChecks, exported_ms
 from shipper.schemas.line_ids import line_ids
 from shipper.schemas.log_event_ids import event_document_id
 from shipper.schemas.splunk.flow_events import event_writer, is_transit_gateway
@@ -151,7 +151,7 @@ class VpcFlowSplunk:
         accounts, regions = columns.get("account-id", -1), columns.get("region", -1)
         owned = self._owners.of_lines(layout, place) if self._owners is not None else None
 
-        problem = self._checks.of(layout)
+        problem, exported = self._checks.of(layout), tuple(layout[:1]) == (EXPORT_TIME,)
         untimed = "" if timed else (TAGS_MEMBER % orjson.dumps([NO_TIME])).decode()
 
         def encode(line: bytes, identity: Callable[[int], str], fallback_ms: int) -> tuple[str, int, bytes]:
@@ -160,9 +160,10 @@ class VpcFlowSplunk:
             if (wrong := problem(parts)) is not None:
                 raise BadInputError(wrong)
             start_ms, end_ms = _time_ms(parts, start), _time_ms(parts, end)
-            time_ms = start_ms or end_ms or fallback_ms
+            event_ms = exported_ms(parts[0]) if exported and not start_ms and not end_ms else None
+            time_ms = start_ms or end_ms or event_ms or fallback_ms
             key = identity(end_ms or time_ms)
-            more = untimed if not start_ms and not end_ms else ""
+            more = untimed if not start_ms and not end_ms and not event_ms else ""
             more += "".join([find((parts[column], side)) for column, side in ends if column < len(parts)])
             for column, side in packet:
                 if column < len(parts) and parts[column] not in ("-", *parts[one : one + 1], *parts[other : other + 1]):
