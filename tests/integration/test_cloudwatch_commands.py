@@ -151,11 +151,11 @@ def test_flow_logs_are_read_by_the_default_format_or_the_one_that_is_given(shipp
 
 
 def test_a_subscription_names_the_fields_of_flow_logs_where_ec2_cannot_be_asked(shipper, tmp_path):
-    """By itself, with nothing but permissions for logs; lines of other orders would otherwise be plain events."""
+    """With nothing but permissions for logs, once the configuration says that the group holds flow logs."""
     net = shipper.logs.group("net")
     net.subscriptions = ['[dst_port="22", source, destination, action=REJECT]']
     shipper.logs.put(net, "eni-1-all", (int(time.time() * 1000) - 50_000, "22 203.0.113.9 10.0.0.5 REJECT"))
-    assert shipper("run", "--once", log_groups=["net"], logs="auto")[0] == 0
+    assert shipper("run", "--once", log_groups=["net"], logs="auto", log_group_types={"net": "vpcflow"})[0] == 0
     (document,) = (document for path in (tmp_path / "archive").rglob("*.zst") for document in unpacked(path))
     assert document["data_stream"]["dataset"] == "aws.vpcflow"
     assert (document["source"]["ip"], document["destination"]["port"]) == ("203.0.113.9", 22)

@@ -174,11 +174,16 @@ def test_a_backfill_onto_a_queue(watched):
     assert "sqs:SendMessage" in actions(granted["own"])
 
 
+FLOW = "2 123456789012 eni-1 203.0.113.7 10.0.0.5 51000 22 6 10 840 1767323000 1767323040 REJECT OK"
+_ONLY_OF_FLOW_LOGS = frozenset({"logs:DescribeSubscriptionFilters"})
+"""Asked for the fields of a group that is known to hold flow logs."""
+
+
 @pytest.mark.parametrize(
     ("source", "unused"),
     [
         ({"log_groups": ["app"], "logs": "cloudwatch"}, frozenset()),
-        ({"log_groups": ["ap*", "arn:aws:logs:us-east-1:123456789012:log-group:app:*"]}, frozenset()),
+        ({"log_groups": ["ap*", "arn:aws:logs:us-east-1:123456789012:log-group:app:*"]}, _ONLY_OF_FLOW_LOGS),
         ({"tags": {"team": "pay*"}, "logs": "cloudwatch"}, frozenset()),
         ({"log_groups": ["app"], "accounts": "linked"}, frozenset()),
         ({"log_groups": ["app"], "accounts": ["444455556666"], "logs": "cloudwatch"}, frozenset()),
@@ -190,7 +195,7 @@ def test_log_groups(watched, source, unused):
     watched.logs.links = {OWN: {OTHER}}
     for account in (OWN, OTHER):
         group = watched.logs.group("app", account=account, tags={"team": "payments"}, created=time.time() - 7200)
-        watched.logs.put(group, "one", (now - 600_000, "hello"), (now - 500_000, "world"))
+        watched.logs.put(group, "one", (now - 600_000, FLOW), (now - 500_000, FLOW))
     settings = watched.settings({"type": "cloudwatch_logs", "start": "-1h", "calls_per_second": 100, **source})
     assert watched.run(settings) >= 2
     watched.judge(settings, unused=unused)
