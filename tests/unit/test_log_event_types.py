@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipper.build import LOG_TYPES
@@ -527,6 +527,7 @@ _NAMES = sorted({*RESOLVER, *ACCESS, *AUDIT, *POD, *TASK})
 _TYPES = ["route53_resolver", "route53_public", "apigateway", "rds", "containers", "eks"]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(_TYPES), st.dictionaries(st.sampled_from(_NAMES), _JSON, max_size=8))
 def test_fields_of_any_type_make_a_document(name, said):
     """What has another type than expected is left out of its field, and stands in the original all the same."""
