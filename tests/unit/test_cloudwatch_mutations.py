@@ -48,8 +48,10 @@ FAULTS: dict[str, tuple[list[Change], str]] = {
         [
             (
                 SOURCE,
-                "        split = replace(as_window(split), maybe_shipped=True)\n"
-                "        self._flying[split.region] -= 1\n",
+                (
+                    "        split = replace(as_window(split), maybe_shipped=True)\n"
+                    "        self._flying[split.region] -= 1\n"
+                ),
                 f"        return self.settle(split, {NOTHING})\n",
             )
         ],

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_formats_and_schemas_are_linear(name: str) -> None:
                 with contextlib.suppress(BadInputError):
                     schema.encoder(ORIGIN)(record)
 
-        return [steps_of(read), *(steps_of(lambda schema=schema: encode(schema)) for schema in schemas)]
+        return [steps_of(read), *(steps_of(partial(encode, schema)) for schema in schemas)]
 
     # Large records of CloudTrail go another way than usual ones: both texts are as large as that.
     size = 30_000 if name in ("cloudtrail", "subscription") else 5_000
@@ -140,7 +141,9 @@ def test_nesting_of_any_depth_ends_in_a_document_or_a_dead_letter(name: str, dep
 def test_filters_are_linear(text: str, make: str) -> None:
     """A path through lists looks at each item once."""
     keeps = read_filter(text).on_records()
-    short, long = (steps_of(lambda n=n: keeps(Record((HEAD + MEMBERS[make](n)).encode(), 1))) for n in (2000, 4000))
+    short, long = (
+        steps_of(partial(keeps, Record((HEAD + MEMBERS[make](number)).encode(), 1))) for number in (2000, 4000)
+    )
     assert long < 2.5 * short + 200
 
 
