@@ -13,7 +13,7 @@ import orjson
 
 from shipper.flow_layouts import layout_from_count
 from shipper.formats.envelopes import is_enveloped
-from shipper.model import Record
+from shipper.model import LogStream, Record
 
 PLAIN = "cloudwatch"
 ENVELOPE = "subscription"
@@ -88,12 +88,7 @@ class GroupTypes:
         event = record.event
         if event is None:
             return PLAIN, self.of_line(record)[1]
-        place = (event.stream.account, event.stream.group)
-        known = self._known.get(place, "")
-        if known == "":
-            if len(self._known) >= _MOST_GROUPS:
-                self._known.clear()
-            known = self._known[place] = self.of_group(*place)
+        known = self._of_stream(event.stream)
         if known is None:
             return PLAIN, likely_type_of_event(record.raw)
         # CloudTrail writes objects and nothing else: what a person writes beside them is a line.
@@ -104,9 +99,18 @@ class GroupTypes:
     def in_plain_group(self, record: Record) -> tuple[str, str | None]:
         """Return the same for an event of a group that is read as a plain one."""
         event = record.event
-        if event is None or self.of_group(event.stream.account, event.stream.group) == PLAIN:
+        if event is None or self._of_stream(event.stream) == PLAIN:
             return self.of_line(record)
         return PLAIN, likely_type_of_event(record.raw)
+
+    def _of_stream(self, stream: LogStream) -> str | None:
+        place = (stream.account, stream.group)
+        known = self._known.get(place, "")
+        if known == "":
+            if len(self._known) >= _MOST_GROUPS:
+                self._known.clear()
+            known = self._known[place] = self.of_group(*place)
+        return known
 
     @staticmethod
     def of_line(record: Record) -> tuple[str, str | None]:

@@ -66,8 +66,9 @@ def test_events_of_each_kind_are_searchable(tmp_path, elasticsearch9):
         with moto.running() as emulator:
             s3 = emulator.client("s3")
             s3.create_bucket(Bucket="trail")
-            records = {"Records": [AGGREGATED, SIGN_IN, POLICY]}
-            s3.put_object(Bucket="trail", Key=key, Body=gzip.compress(json.dumps(records).encode()))
+            other = key.replace("111122223333", str(AGGREGATED["accountId"]))  # each record lies below its own account
+            for at, records in ((key, [SIGN_IN, POLICY]), (other, [AGGREGATED])):
+                s3.put_object(Bucket="trail", Key=at, Body=gzip.compress(json.dumps({"Records": records}).encode()))
             settings = config.parse(
                 f"""
 state: {{path: {tmp_path}/state}}

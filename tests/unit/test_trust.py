@@ -14,13 +14,13 @@ import orjson
 import pytest
 
 from shipper import config
-from shipper.build import lookups, shipper_to
+from shipper.build import LOG_TYPES, lookups, shipper_to
 from shipper.build.event_types import GroupTypes
 from shipper.config import Settings
 from shipper.delivery import Patience
 from shipper.metrics import Metrics
-from shipper.model import Events, LogEvent, LogStream, Origin, Payload, Record, S3Object, S3Split, WindowSplit
-from shipper.ports import SchemaName, Stop
+from shipper.model import Events, LogEvent, LogStream, Origin, Payload, Record, S3Object, S3Split, Session, WindowSplit
+from shipper.ports import Lookups, SchemaName, Stop
 from shipper.sources.s3_keys import account_and_region
 from tests.fakes.pipeline import HastyStop, MemorySink
 from tests.unit.test_log_event_types import ACCESS, AUDIT, POD, POSTGRES, PUBLIC, RESOLVER
@@ -227,6 +227,41 @@ def test_a_record_of_another_account_than_its_key_is_kept_beside(settings, forge
     assert tags == [["account_mismatch"], None]
 
 
+class Taught:
+    """Notes what it is taught of sessions."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __call__(self, access_key: str) -> None:
+        return None
+
+    def learn(self, access_key: str, session: Session) -> None:
+        self.keys.append(access_key)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@pytest.mark.parametrize("target", ["ecs", "splunk"])
+def test_what_another_account_claims_teaches_nobody(target):
+    """Who acts behind a role is learned of records; a forged one would name somebody else."""
+    answer = {
+        "credentials": {"accessKeyId": "ASIAVICTIM"},
+        "assumedRoleUser": {"arn": "arn:aws:sts::1:assumed-role/a/b"},
+    }
+    user = {"type": "IAMUser", "arn": f"arn:aws:iam::{VICTIM}:user/mallory", "accessKeyId": "AKIA"}
+    call = {"eventSource": "sts.amazonaws.com", "eventName": "AssumeRole", "responseElements": answer}
+    raw = json.dumps(REAL | call | {"userIdentity": user}).encode()
+    for key, keys in ((OTHER_KEY, []), (TRAIL_KEY, ["ASIAVICTIM"])):
+        taught = Taught()
+        found, origin = Lookups(sessions=taught), Origin(f"s3://b/{key}", "b", key, *account_and_region(key))
+        chosen = LOG_TYPES["cloudtrail"]
+        schema = chosen.ecs("default", found) if target == "ecs" else chosen.splunk("", "", found)
+        assert schema.encoder(origin)(Record(raw, 1)) is not None
+        assert taught.keys == keys
+
+
 def test_an_envelope_below_an_accounts_folder_speaks_for_that_account(settings):
     """The key counts for more than what is in the object, for the envelope and for the record in it."""
     road = Road(settings)
@@ -238,8 +273,12 @@ def test_an_envelope_below_an_accounts_folder_speaks_for_that_account(settings):
 
 def test_aggregated_events_are_held_to_their_key_too(settings):
     """Their account has another name."""
-    event: dict[str, Any] = {"eventVersion": "1.0", "eventSource": "s3.amazonaws.com", "eventId": "x"}
-    event["accountId"] = VICTIM
+    event: dict[str, Any] = {
+        "eventVersion": "1.0",
+        "eventSource": "s3.amazonaws.com",
+        "eventId": "x",
+        "accountId": VICTIM,
+    }
     event |= {"timeWindow": {"windowStart": "2026-01-02T03:00:00Z", "windowEnd": "2026-01-02T03:05:00Z"}}
     road = Road(settings)
     road.ship("trail", "cloudtrail", OTHER_KEY, trail_object(event))
