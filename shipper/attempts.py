@@ -8,7 +8,7 @@ import structlog
 
 from shipper.errors import ShipperError
 from shipper.model import Receipt, S3Split, Split, Unread
-from shipper.ports import FATAL_ATTEMPTS, CheckpointStore
+from shipper.ports import GIVE_UP_ATTEMPTS, CheckpointStore
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class CountedAttempts:
         if not isinstance(split, S3Split):
             return self._ship(split)
         attempts = self._store.begin_attempt(split)
-        if attempts > FATAL_ATTEMPTS and len(split.objects) == 1:
+        if attempts > GIVE_UP_ATTEMPTS and len(split.objects) == 1:
             return _left_out(split, attempts - 1)
         try:
             receipt = self._ship(split)

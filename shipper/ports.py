@@ -42,7 +42,9 @@ from shipper.model import (
 SchemaName = Literal["ecs", "splunk"]
 
 FATAL_ATTEMPTS = 3
-"""After so many attempts that the process did not survive, a group is taken apart, and an object alone given up."""
+"""After so many attempts that the process did not survive, a group of objects is taken apart."""
+GIVE_UP_ATTEMPTS = 20
+"""After so many an object alone is given up: fewer may be chance, where something else keeps ending the process."""
 
 
 class Stop:

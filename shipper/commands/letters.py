@@ -42,7 +42,7 @@ _MEANINGS = {
         f"set logs_fallback (or logs) of the source to its type, {_REREAD}; if it is no log, narrow the notifications",
     ),
     "stalls": (
-        "three times in a row the process ended, or was ended for standing still, while it read this object alone",
+        "twenty times in a row the process ended, or was ended for standing still, while it read this object alone",
         f"look at the object apart from the daemon (`shipper decode`); when a newer shipper reads it, {_REREAD}",
     ),
     "unmappable": (

@@ -17,7 +17,7 @@ from shipper.delivery import Patience
 from shipper.errors import FatalError, RetryableError, ShipperError
 from shipper.metrics import Metrics
 from shipper.model import Document, Payload, Receipt, Record, Rejected, S3Object, SendResult, Split, Tally
-from shipper.ports import FATAL_ATTEMPTS
+from shipper.ports import FATAL_ATTEMPTS, GIVE_UP_ATTEMPTS
 from shipper.progress import STUCK_SECONDS, Progress
 from shipper.shipping import Lane, Route, Shipper
 from shipper.sources.s3_splits import split_of
@@ -97,11 +97,11 @@ class Daemon:
 
 
 def test_an_object_that_kills_is_found_and_its_neighbours_are_shipped() -> None:
-    """Three deaths take the group apart, three more give the object up: a dead letter that names it, nothing else."""
+    """Three deaths take the group apart, twenty more give the object up: a dead letter that names it, nothing else."""
     daemon = Daemon("a", "b", BAD, "c", "d")
     daemon.run()
     assert sorted(daemon.shipped) == ["a", "b", "c", "d"]
-    assert daemon.deaths == 2 * FATAL_ATTEMPTS
+    assert daemon.deaths == FATAL_ATTEMPTS + GIVE_UP_ATTEMPTS
     (letter,) = daemon.letters.letters
     assert (letter.reason, letter.origin.key, letter.position) == ("stalls", f"logs/{BAD}", None)
     assert daemon.store.pinned("trail") == []
@@ -137,7 +137,7 @@ def test_ordinary_trouble_is_no_attempt(trouble: ShipperError) -> None:
     def ship(_: Split) -> Receipt:
         raise trouble
 
-    for _ in range(2 * FATAL_ATTEMPTS):
+    for _ in range(2 * GIVE_UP_ATTEMPTS):
         with pytest.raises(type(trouble)):
             CountedAttempts(ship, store).ship(split)
     assert store.attempts("lines") == {}
@@ -146,7 +146,7 @@ def test_ordinary_trouble_is_no_attempt(trouble: ShipperError) -> None:
 def test_what_was_shipped_and_could_not_be_settled_is_no_attempt() -> None:
     """A full disk ends the process between the two: the objects are well."""
     store, split = MemoryCheckpoints(), lines_split("a")
-    for _ in range(2 * FATAL_ATTEMPTS):
+    for _ in range(2 * GIVE_UP_ATTEMPTS):
         receipt = CountedAttempts(lambda split: Receipt(split.id, split.source, 1, 1, {}), store).ship(split)
         assert receipt.unread == ()
     assert store.attempts("lines") == {}
