@@ -23,7 +23,7 @@ def strict_sink(server: SearchServer, namespace: str, **options: object) -> Elas
 
 
 def hits(server: SearchServer, names: str) -> int:
-    server.request("POST", "shipper-*/_refresh")
+    server.request("POST", "shipper-*,logs-*/_refresh")
     count: int = server.request("GET", f"{names}/_count").body["count"]
     return count
 
