@@ -65,7 +65,7 @@ def ids(elasticsearch: FakeElasticsearch) -> collections.Counter[str]:
 def wait_for_more(elasticsearch: FakeElasticsearch, count: int) -> None:
     """Until so many more documents have come than there are."""
     enough = len(elasticsearch.stored) + count
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while len(elasticsearch.stored) < enough:
         assert time.monotonic() < deadline, f"{len(elasticsearch.stored)} of {enough} came"
         time.sleep(0.01)
